@@ -1,0 +1,1 @@
+"""Rules: text to verdict. Pure: no database, no Optuna, no torch."""
