@@ -1,0 +1,232 @@
+"""What each trainer can be told: name, kind, unit, range, default and when it has an effect.
+
+Torch-free: the study check, the trainer and the documentation read the same table. Names follow kohya's sd-scripts,
+so that a person's own settings carry over.
+"""
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+Scalar = bool | int | float | str
+Kind = Literal["int", "float", "text", "truth"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """One parameter of a trainer.
+
+    `low` and `high` bound a number, both included unless `low_excluded`. `default` None means that the value follows
+    from the others; `meaning` says how. `when` is an expression of the rule language over other parameters: where it
+    is false, the value changes nothing. Empty means that it always counts.
+    """
+
+    name: str
+    kind: Kind
+    meaning: str
+    unit: str = ""
+    low: float = -math.inf
+    high: float = math.inf
+    low_excluded: bool = False
+    choices: tuple[str, ...] = ()
+    default: Scalar | None = None
+    when: str = ""
+
+    def problem(self, value: object) -> str | None:
+        """Say why `value` cannot be used, or None."""
+        if self.kind == "truth":
+            return None if isinstance(value, bool) else f"{self.name}: {value!r} is neither true nor false"
+        if self.kind == "text":
+            return self._text_problem(value)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            return f"{self.name}: {value!r} is not a number"
+        if self.kind == "int" and not isinstance(value, int):
+            return f"{self.name}: {value!r} is not a whole number"
+        if value < self.low or value > self.high or (self.low_excluded and value == self.low):
+            return f"{self.name}: {value!r} is outside of {self.range_text()}"
+        return None
+
+    def _text_problem(self, value: object) -> str | None:
+        if not isinstance(value, str):
+            return f"{self.name}: {value!r} is not text"
+        if self.choices and value not in self.choices:
+            return f"{self.name}: {value!r} is none of {', '.join(self.choices)}{_suggestion(value, self.choices)}"
+        return None
+
+    def range_text(self) -> str:
+        """The values it takes, for people."""
+        if self.kind == "truth":
+            return "true, false"
+        if self.kind == "text":
+            return ", ".join(self.choices) or "text"
+        low = "" if self.low == -math.inf else f"{'>' if self.low_excluded else '>='} {self.low:g}"
+        high = "" if self.high == math.inf else f"<= {self.high:g}"
+        return " and ".join(part for part in (low, high) if part) or "any number"
+
+
+OPTIMIZERS = (
+    "AdamW",
+    "AdamW8bit",
+    "PagedAdamW8bit",
+    "Lion",
+    "Lion8bit",
+    "SGDNesterov",
+    "AdaFactor",
+    "Prodigy",
+)
+SCHEDULERS = (
+    "constant",
+    "constant_with_warmup",
+    "linear",
+    "cosine",
+    "cosine_with_restarts",
+    "polynomial",
+)
+_EIGHT_BIT = 'optimizer_type in ["AdamW8bit", "PagedAdamW8bit", "Lion8bit"]'
+_PRODIGY = 'optimizer_type == "Prodigy"'
+
+_DIFFUSION_LORA = (
+    # learning rates
+    Parameter("learning_rate", "float", "Peak learning rate of the UNet's LoRA; 0 leaves the UNet alone. By default "
+              "1.0 for Prodigy, which multiplies it with its own estimate, else 1e-4.", low=0),
+    Parameter("text_encoder_lr", "float", "Peak learning rate of the text encoders' LoRA. They are trained only when "
+              "this or text_encoder_lr_ratio is above 0. Prodigy knows one rate: any value above 0 means "
+              "learning_rate.", low=0),
+    Parameter("text_encoder_lr_ratio", "float", "text_encoder_lr as a share of learning_rate.", low=0),
+    # the network
+    Parameter("network_dim", "int", "Rank of the LoRA matrices.", low=1, high=1024, default=16),
+    Parameter("network_alpha", "float", "The update is scaled by alpha / dim. By default network_dim times "
+              "network_alpha_ratio.", low=0, low_excluded=True),
+    Parameter("network_alpha_ratio", "float", "network_alpha as a share of network_dim; 1.0 when neither is given.",
+              low=0, low_excluded=True),
+    Parameter("network_dropout", "float", "Share of the rank activations that is dropped while training (after "
+              "lora_down, as sd-scripts does).", low=0, high=0.99, default=0.0),
+    # how long
+    Parameter("max_train_epochs", "int", "Passes over the data set. Give one of max_train_epochs, max_train_steps, "
+              "max_train_samples; 10 epochs when none is given.", unit="epochs", low=1),
+    Parameter("max_train_steps", "int", "Optimizer steps.", unit="optimizer steps", low=1),
+    Parameter("max_train_samples", "int", "Budget in samples seen, the same for every batch size.", unit="samples",
+              low=1),
+    Parameter("train_batch_size", "int", "Images in one forward pass.", unit="images", low=1, default=1),
+    Parameter("gradient_accumulation_steps", "int", "Forward passes an optimizer step averages over.",
+              unit="batches", low=1, default=1),
+    # the optimizer
+    Parameter("optimizer_type", "text", "The optimizer. 8-bit ones keep their state in 8 bits.", choices=OPTIMIZERS,
+              default="AdamW"),
+    Parameter("weight_decay", "float", "Decoupled weight decay.", low=0, default=0.01),
+    Parameter("min_8bit_size", "int", "Tensors with fewer elements keep 32-bit state; at 4096 an 8-bit optimizer is "
+              "an ordinary one for small networks.", unit="elements", low=1, default=4096, when=_EIGHT_BIT),
+    Parameter("d_coef", "float", "Factor on Prodigy's estimate of the step size.", low=0, low_excluded=True,
+              default=1.0, when=_PRODIGY),
+    Parameter("d0", "float", "Prodigy's first estimate of the step size; too small a value costs the first steps.",
+              low=0, low_excluded=True, default=1e-6, when=_PRODIGY),
+    Parameter("max_grad_norm", "float", "Gradients are clipped to this norm; 0 turns clipping off.", low=0,
+              default=1.0),
+    # the schedule
+    Parameter("lr_scheduler", "text", "How the learning rate goes on from its peak.", choices=SCHEDULERS,
+              default="constant"),
+    Parameter("lr_warmup_steps", "int", "Steps in which the learning rate climbs to its peak.",
+              unit="optimizer steps", low=0, when='lr_scheduler != "constant"'),
+    Parameter("lr_warmup_ratio", "float", "lr_warmup_steps as a share of all steps.", low=0, high=1,
+              when='lr_scheduler != "constant"'),
+    Parameter("lr_scheduler_num_cycles", "int", "Restarts of the cosine.", unit="cycles", low=1, default=1,
+              when='lr_scheduler == "cosine_with_restarts"'),
+    Parameter("lr_scheduler_power", "float", "Power of the polynomial decay.", low=0, low_excluded=True, default=1.0,
+              when='lr_scheduler == "polynomial"'),
+    # the loss
+    Parameter("min_snr_gamma", "float", "Weighs each timestep's loss by min(SNR, gamma) (Hang et al. 2023); 0 weighs "
+              "all alike.", low=0, default=0.0),
+    Parameter("noise_offset", "float", "Adds this much of a constant colour shift to the noise; 0 adds none.", low=0,
+              high=1, default=0.0),
+    Parameter("caption_dropout", "float", "Share of captions that are left empty while training.", low=0, high=1,
+              default=0.0),
+    # the pictures
+    Parameter("resolution", "int", "Side of the square whose area training images are brought to. By default the "
+              "base model's own.", unit="pixels", low=8, high=8192),
+    Parameter("enable_bucket", "truth", "Keep aspect ratios, in buckets; otherwise images are cropped to the square.",
+              default=False),
+    Parameter("bucket_reso_steps", "int", "Sides of buckets are multiples of this.", unit="pixels", low=8,
+              default=64, when="enable_bucket"),
+    # the machine
+    Parameter("mixed_precision", "text", "Precision of the frozen base and of the passes through it; the LoRA stays "
+              "in float32.", choices=("no", "fp16", "bf16"), default="no"),
+    Parameter("gradient_checkpointing", "truth", "Compute activations twice to save memory.", default=False),
+    Parameter("save_precision", "text", "Precision of the saved LoRA.", choices=("float", "fp16", "bf16"),
+              default="float"),
+    Parameter("seed", "int", "Seed of the training's own randomness; by default the trial's.", low=0,
+              high=2**63 - 1),
+)  # fmt: skip
+
+TRAINERS: Mapping[str, Mapping[str, Parameter]] = {
+    "diffusion-lora": {parameter.name: parameter for parameter in _DIFFUSION_LORA},
+}
+
+
+def table(trainer: str) -> Mapping[str, Parameter]:
+    """The parameters of `trainer`, by name.
+
+    Raises:
+        KeyError: there is no such trainer; `unknown_trainer` words it for people.
+    """
+    return TRAINERS[trainer]
+
+
+def unknown_trainer(trainer: str) -> str | None:
+    """Say that there is no such trainer, or None."""
+    if trainer in TRAINERS:
+        return None
+    return f"trainer: {trainer!r} is none of {', '.join(TRAINERS)}{_suggestion(trainer, TRAINERS)}"
+
+
+def unknown_name(trainer: str, name: str) -> str | None:
+    """Say that `trainer` knows no parameter `name`, with the nearest one that it knows; or None."""
+    known = table(trainer)
+    if name in known:
+        return None
+    return f"{name}: {trainer} has no such parameter{_suggestion(name, known)}"
+
+
+def check(trainer: str, params: Mapping[str, Scalar]) -> list[str]:
+    """Find everything that is wrong with a trial's parameters; an empty list means that they can be trained."""
+    unknown = unknown_trainer(trainer)
+    if unknown:
+        return [unknown]
+    known = table(trainer)
+    problems = [problem for name in params if (problem := unknown_name(trainer, name))]
+    problems += [problem for name in params if name in known and (problem := known[name].problem(params[name]))]
+    return problems or list(_contradictions(params))
+
+
+def _contradictions(params: Mapping[str, Scalar]) -> Iterable[str]:
+    lengths = [name for name in ("max_train_epochs", "max_train_steps", "max_train_samples") if name in params]
+    if len(lengths) > 1:
+        yield f"{' and '.join(lengths)}: give one of them"
+    if "lr_warmup_steps" in params and "lr_warmup_ratio" in params:
+        yield "lr_warmup_steps and lr_warmup_ratio: give one of them"
+    yield from _disagreement(params, "network_alpha", "network_alpha_ratio", float(params.get("network_dim", 16)))
+    if "learning_rate" in params:
+        yield from _disagreement(params, "text_encoder_lr", "text_encoder_lr_ratio", float(params["learning_rate"]))
+    rate = float(params.get("learning_rate", 1.0))
+    if rate == 0 and not (params.get("text_encoder_lr") or params.get("text_encoder_lr_ratio")):
+        yield "learning_rate: 0 and no text_encoder_lr: nothing would be trained"
+    if params.get("lr_scheduler") == "polynomial" and 0 < rate <= POLYNOMIAL_END:
+        yield f"learning_rate: {rate:g} is not above {POLYNOMIAL_END:g}, where the polynomial schedule ends"
+
+
+#: where diffusers' polynomial schedule ends
+POLYNOMIAL_END = 1e-7
+
+
+def _disagreement(params: Mapping[str, Scalar], name: str, ratio: str, whole: float) -> Iterable[str]:
+    if name in params and ratio in params:
+        expected = whole * float(params[ratio])
+        if not math.isclose(float(params[name]), expected, rel_tol=1e-9):
+            yield f"{name}: {params[name]!r} contradicts {ratio} {params[ratio]!r}, which makes it {expected:g}"
+
+
+def _suggestion(name: str, known: Iterable[str]) -> str:
+    by_lower = {other.lower(): other for other in known}
+    nearest = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return f"; did you mean {by_lower[nearest[0]]}?" if nearest else ""
