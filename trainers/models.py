@@ -22,11 +22,12 @@ _PRECISIONS = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat1
 
 @dataclasses.dataclass(frozen=True)
 class Base:
-    """A loaded text-to-image model. `sha256` names its content; `source` is what the job called it."""
+    """A loaded text-to-image model. The hashes name its content; `source` is what the job called it."""
 
     source: str
     family: Family
     sha256: str
+    vae_sha256: str
     pipeline: Any
 
     @property
@@ -77,7 +78,8 @@ def load(source: str, precision: str, device: torch.device, cache: pathlib.Path)
         if isinstance(part, torch.nn.Module):
             part.requires_grad_(False).eval()
             part.to(device=device, dtype=torch.float32 if name == "vae" else _PRECISIONS[precision])
-    return Base(source, family, digests.of_model(path, cache), pipeline)
+    vae = path / "vae" if path.is_dir() else path
+    return Base(source, family, digests.of_model(path, cache), digests.of_model(vae, cache), pipeline)
 
 
 def _locate(source: str) -> pathlib.Path:

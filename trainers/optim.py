@@ -1,0 +1,85 @@
+"""Optimizers and learning-rate schedules by the names that `trainers.parameters` describes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from diffusers.optimization import get_scheduler
+
+from trainers import settings, steps
+
+Groups = list[dict[str, Any]]
+
+
+def optimizer(trial: settings.LoraSettings, unet: Sequence[Any], text_encoders: Sequence[Any]) -> Any:
+    """An optimizer over the LoRA weights, with one parameter group for each learning rate in use."""
+    groups: Groups = [
+        {"params": list(weights), "lr": rate}
+        for weights, rate in ((unet, trial.learning_rate), (text_encoders, trial.text_encoder_lr))
+        if weights
+    ]
+    return _OPTIMIZERS[trial.optimizer_type](groups, trial)
+
+
+def schedule(trial: settings.LoraSettings, plan: steps.StepPlan, optimizer: Any) -> Any:
+    """The learning-rate schedule, stepped once for each optimizer step."""
+    return get_scheduler(
+        trial.lr_scheduler,
+        optimizer,
+        num_warmup_steps=plan.warmup_steps,
+        num_training_steps=plan.total_steps,
+        num_cycles=trial.lr_scheduler_num_cycles,
+        power=trial.lr_scheduler_power,
+    )
+
+
+def _adamw(groups: Groups, trial: settings.LoraSettings) -> Any:
+    return torch.optim.AdamW(groups, weight_decay=trial.weight_decay)
+
+
+def _sgd(groups: Groups, trial: settings.LoraSettings) -> Any:
+    return torch.optim.SGD(groups, momentum=0.9, nesterov=True, weight_decay=trial.weight_decay)
+
+
+def _adafactor(groups: Groups, trial: settings.LoraSettings) -> Any:
+    from transformers.optimization import Adafactor  # noqa: PLC0415  (each optimizer costs only who uses it)
+
+    return Adafactor(groups, scale_parameter=False, relative_step=False, weight_decay=trial.weight_decay)
+
+
+def _bitsandbytes(name: str) -> Callable[[Groups, settings.LoraSettings], Any]:
+    def build(groups: Groups, trial: settings.LoraSettings) -> Any:
+        import bitsandbytes  # noqa: PLC0415
+
+        options: dict[str, Any] = {"weight_decay": trial.weight_decay}
+        if name.endswith("8bit"):
+            options["min_8bit_size"] = trial.min_8bit_size
+        return getattr(bitsandbytes.optim, name)(groups, **options)
+
+    return build
+
+
+def _prodigy(groups: Groups, trial: settings.LoraSettings) -> Any:
+    """Prodigy as its authors advise for diffusion: safeguarded warmup and bias correction."""
+    from prodigyopt import Prodigy  # noqa: PLC0415
+
+    return Prodigy(
+        groups,
+        weight_decay=trial.weight_decay,
+        d_coef=trial.d_coef,
+        d0=trial.d0,
+        safeguard_warmup=True,
+        use_bias_correction=True,
+    )
+
+
+_OPTIMIZERS: Mapping[str, Callable[[Groups, settings.LoraSettings], Any]] = {
+    "AdamW": _adamw,
+    "AdamW8bit": _bitsandbytes("AdamW8bit"),
+    "PagedAdamW8bit": _bitsandbytes("PagedAdamW8bit"),
+    "Lion": _bitsandbytes("Lion"),
+    "Lion8bit": _bitsandbytes("Lion8bit"),
+    "SGDNesterov": _sgd,
+    "AdaFactor": _adafactor,
+    "Prodigy": _prodigy,
+}
