@@ -1,0 +1,1 @@
+"""Everything that is remembered: Postgres, rule versions, leases, attempts, refusals, results and artifacts."""
