@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from constraints import document, validation
+from constraints import document
 from constraints.errors import DocumentError, Problem
 
 
@@ -155,8 +155,7 @@ def test_complaints_of_pydantic_get_places_and_remedies() -> None:
     parsed = document.parse('name: 3\nrate: "1e-4"\nsearch:\n  trails: 4\n  seed: "4"\n', "s.yaml")
     with pytest.raises(pydantic.ValidationError) as caught:
         Study.model_validate_json(json.dumps(parsed.data))
-    known = {(): ["name", "rate", "search"], ("search",): ["trials", "seed"]}
-    found = sorted(problem.render() for problem in validation.problems_of(parsed, caught.value, known))
+    found = sorted(problem.render() for problem in document.problems_of(parsed, caught.value, Study))
     assert found == [
         "s.yaml:1:7: must be text, not 3\n    name: 3\n          ^",
         "s.yaml:2:7: '1e-4' is text\n    rate: \"1e-4\"\n          ^\n    hint: write 1.0e-4 without quotes",
