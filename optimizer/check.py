@@ -1,0 +1,85 @@
+"""What can be known of a study before anything runs."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from constraints import prove
+from optimizer import rulebook, wiring
+from optimizer import study as studies
+from trainers import parameters
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyCheck:
+    """A study's outlook: its data, what the rules leave of its space, and parameters that change nothing."""
+
+    name: str
+    images: int
+    gpus: int
+    trials: int
+    proof: prove.Proof | None
+    notes: tuple[str, ...]
+
+    @property
+    def contradiction(self) -> tuple[str, ...]:
+        return () if self.proof is None else tuple(self.proof.contradiction)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "images": self.images,
+            "gpus": self.gpus,
+            "trials": self.trials,
+            "rules": None if self.proof is None else self.proof.as_json(),
+            "notes": list(self.notes),
+        }
+
+    def render(self) -> str:
+        lines = [f"{self.name}: {self.trials} trials, {self.images} images, {self.gpus} GPUs"]
+        if self.proof is not None:
+            lines.append(self.proof.render())
+        lines += [f"note: {note}" for note in self.notes]
+        return "\n".join(lines)
+
+
+def check(study: studies.Study) -> StudyCheck:
+    """Check a study: dataset, rules against space, parameters without effect.
+
+    Raises:
+        errors.BadInput: the dataset or a rule file is wrong.
+    """
+    situation = wiring.situation(study)
+    rules = rulebook.of_files(study)
+    return StudyCheck(
+        name=study.name,
+        images=situation.images or 0,
+        gpus=situation.gpu.count,
+        trials=study.search.trials,
+        proof=prove.prove(rules) if study.rules else None,
+        notes=tuple(_notes(study)),
+    )
+
+
+def _notes(study: studies.Study) -> Sequence[str]:
+    known = parameters.table(study.trainer)
+    notes = []
+    for name, domain in study.space.items():
+        parameter = known[name]
+        if parameter.when and domain.when is None and _may_be_idle(parameter.when, study):
+            notes.append(
+                f"{name} has an effect only when {parameter.when}; say `when: {parameter.when}` to spare the search "
+                "from values that change nothing"
+            )
+    if study.search.sampler in ("gp", "nsga2"):
+        notes.append(f"{study.search.sampler} learns nothing from unusable trials (they are PRUNED); tpe does")
+    if study.search.sampler == "cmaes":
+        notes.append("cmaes samples numbers only and knows no constraints; choices are drawn at random")
+    return notes
+
+
+def _may_be_idle(when: str, study: studies.Study) -> bool:
+    """Whether any parameter that the condition names is searched, so that it may be false for some trials."""
+    return any(name in when for name in study.space)
+
+

@@ -1,0 +1,38 @@
+"""Options and renderings that several commands share."""
+
+import json
+import math
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+#: a file that must be there; the command's own reader says what is wrong inside it
+FILE = click.Path(exists=True, dir_okay=False, path_type=pathlib.Path)
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+
+
+def print_json(data: Any) -> None:
+    """JSON on standard output; numbers that JSON does not have become null."""
+    click.echo(json.dumps(_finite(data), indent=1, default=str))
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
+    if isinstance(data, Mapping):
+        return {str(key): _finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    return data
+
+
+def shown(value: Any) -> str:
+    """A parameter or metric as a person reads it: four significant digits, text as it is."""
+    if isinstance(value, bool) or not isinstance(value, float):
+        return "-" if value is None else str(value)
+    return f"{value:.4g}"

@@ -1,0 +1,38 @@
+"""Reading a trainer's events while it works."""
+
+import time
+from collections.abc import Callable, Iterator
+
+from trainers import events, paths
+
+#: seconds between two looks at the event file; a step of the demo base takes 0.05 s
+POLL_SECONDS = 0.1
+
+
+def follow(
+    job: paths.JobPaths,
+    offset: int,
+    is_alive: Callable[[], bool],
+    between: Callable[[], None],
+) -> Iterator[events.Event]:
+    """Yield a job's events as they come, until its `job-finished` or the end of its process.
+
+    Args:
+        job: the job's folder.
+        offset: where in the event file this attempt begins; an earlier attempt's events stand before it.
+        is_alive: whether the trainer process still is.
+        between: called between two looks, for what must go on meanwhile (lease, display, a wish to stop).
+    """
+    while True:
+        alive = is_alive()
+        fresh, offset = events.read(job.events, offset)
+        for event in fresh:
+            yield event
+            if event.event == "job-finished":
+                return
+        if not alive:
+            # its last words were read after it was seen dead, so nothing is missed
+            return
+        between()
+        if not fresh:
+            time.sleep(POLL_SECONDS)

@@ -1,0 +1,176 @@
+"""Starting trainer processes through `accelerate launch`: a fresh one for each job, or one warm process for many.
+
+A trainer runs in a process group of its own, so Ctrl-C in the terminal reaches only the worker, which then asks the
+trainer to checkpoint.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from typing import Protocol
+
+from trainers import paths
+
+#: said in full, so that accelerate neither asks nor warns nor reads a user's own default configuration
+_ACCELERATE = (
+    "--num_processes=1",
+    "--num_machines=1",
+    "--mixed_precision=no",
+    "--dynamo_backend=no",
+)
+#: seconds a trainer has to write its checkpoint after SIGTERM before it is killed
+GRACE_SECONDS = 60.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Device:
+    """What a worker trains on: the CPU, or one GPU by its index."""
+
+    gpu: int | None
+    threads: int | None
+
+    @property
+    def name(self) -> str:
+        return "cpu" if self.gpu is None else f"cuda:{self.gpu}"
+
+    def environment(self) -> dict[str, str]:
+        """The environment of a trainer on this device."""
+        environment = dict(os.environ)
+        environment["CUDA_VISIBLE_DEVICES"] = "" if self.gpu is None else str(self.gpu)
+        environment["TOKENIZERS_PARALLELISM"] = "false"
+        if self.threads is not None:
+            environment["OMP_NUM_THREADS"] = str(self.threads)
+        elif self.gpu is None:
+            environment.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))
+        return environment
+
+    def accelerate(self) -> tuple[str, ...]:
+        return (*_ACCELERATE, "--cpu") if self.gpu is None else _ACCELERATE
+
+
+class Launcher(Protocol):
+    """Runs one job at a time in a trainer process."""
+
+    def start(self, job: pathlib.Path) -> None:
+        """Hand a job file over; its events appear in the job's folder."""
+
+    def is_alive(self) -> bool:
+        """Whether a process is there that works on the job."""
+
+    def interrupt(self) -> None:
+        """Ask the trainer to checkpoint and end; returns when it has, or was killed after `GRACE_SECONDS`."""
+
+    def close(self) -> None:
+        """End the process, if one is there."""
+
+
+@dataclasses.dataclass
+class ProcessLauncher:
+    """A fresh process for each job."""
+
+    device: Device
+    _process: subprocess.Popen[bytes] | None = None
+
+    def start(self, job: pathlib.Path) -> None:
+        console = paths.JobPaths(job.parent).console
+        self._process = spawn(self.device, ["-m", "trainers", str(job)], console, subprocess.DEVNULL)
+
+    def is_alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def interrupt(self) -> None:
+        if self._process is not None:
+            end(self._process)
+
+    def close(self) -> None:
+        self.interrupt()
+
+
+@dataclasses.dataclass
+class WarmLauncher:
+    """One process that serves many jobs: imports, base model and caches stay.
+
+    The process is replaced after `replace_after` jobs, and when it has died. It ends by itself when
+    its standard input closes, so it never outlives the worker, however that one ends.
+    """
+
+    device: Device
+    console: pathlib.Path
+    replace_after: int = 50
+    _process: subprocess.Popen[bytes] | None = None
+    _served: int = 0
+
+    def warm_up(self) -> None:
+        """Start the process before there is a job, so that its imports overlap with proposing."""
+        if not self.is_alive():
+            self.console.parent.mkdir(parents=True, exist_ok=True)
+            self._process = spawn(self.device, ["-m", "trainers", "--serve"], self.console, subprocess.PIPE)
+            self._served = 0
+
+    def start(self, job: pathlib.Path) -> None:
+        if self._served >= self.replace_after:
+            self.close()
+        self.warm_up()
+        assert self._process is not None and self._process.stdin is not None  # noqa: S101 - warm_up has set both
+        self._process.stdin.write(json.dumps({"job": str(job)}).encode() + b"\n")
+        self._process.stdin.flush()
+        self._served += 1
+
+    def is_alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def interrupt(self) -> None:
+        if self._process is not None:
+            end(self._process)
+
+    def close(self) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+        self.interrupt()
+        self._process = None
+
+
+def spawn(device: Device, program: list[str], console: pathlib.Path, stdin: int) -> subprocess.Popen[bytes]:
+    """Start `accelerate launch PROGRAM` in a process group of its own; what it prints is appended to `console`."""
+    command = [sys.executable, "-m", "accelerate.commands.launch", *device.accelerate(), *program]
+    with console.open("ab") as log:
+        return subprocess.Popen(
+            command,
+            stdin=stdin,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=device.environment(),
+            start_new_session=True,
+        )
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """SIGTERM to the whole group, then SIGKILL to what is left after the grace.
+
+    accelerate itself dies at once of SIGTERM while its child still writes a checkpoint, so the group is what is waited
+    for, not the process that was started.
+    """
+    if not _signal(process, signal.SIGTERM):
+        return
+    deadline = time.monotonic() + GRACE_SECONDS
+    while time.monotonic() < deadline:
+        process.poll()
+        if not _signal(process, 0):
+            return
+        time.sleep(0.05)
+    _signal(process, signal.SIGKILL)
+    process.wait()
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> bool:
+    """Send a signal to the process's group; False when nobody is left in it."""
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        return False
+    return True

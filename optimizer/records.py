@@ -1,0 +1,112 @@
+"""What a study holds, read back from Optuna's own rows into plain records."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import optuna
+
+from optimizer import propose
+
+State = optuna.trial.TrialState
+
+#: Optuna's states in a reader's words; PRUNED is told apart by what the row says
+_WORDS = {State.RUNNING: "running", State.COMPLETE: "usable", State.FAIL: "crashed", State.WAITING: "waiting"}
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialRecord:
+    """One trial. `state` is waiting, running, usable, unusable, refused or crashed."""
+
+    number: int
+    state: str
+    params: Mapping[str, Any]
+    #: measured objectives by name; an unusable trial keeps what was measured, None where nothing was
+    values: Mapping[str, float | None]
+    refused_by: tuple[str, ...]
+    #: seconds in all, None before the trial has ended
+    seconds: float | None
+    #: kind, step and message of what made the trial unusable
+    failure: Mapping[str, Any] | None
+    phases: Mapping[str, float]
+    metrics: Mapping[str, Any]
+    constraints: Mapping[str, float]
+    lora: str | None
+    steps: int | None
+    total_steps: int | None
+    rule_version: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The contract of `study show --json`."""
+        return {
+            "number": self.number,
+            "state": self.state,
+            "params": dict(self.params),
+            "values": dict(self.values),
+            "refused_by": list(self.refused_by),
+            "seconds": self.seconds,
+            "failure": None if self.failure is None else dict(self.failure),
+        }
+
+
+def read(trials: Sequence[optuna.trial.FrozenTrial], objectives: Sequence[str]) -> list[TrialRecord]:
+    """Trials as records, in the order of their numbers."""
+    return [_record(trial, objectives) for trial in trials]
+
+
+def _record(trial: optuna.trial.FrozenTrial, objectives: Sequence[str]) -> TrialRecord:
+    said = trial.user_attrs
+    metrics = said.get("metrics", {})
+    measured = dict(zip(objectives, trial.values or (), strict=False)) or {
+        name: metrics.get(name) for name in objectives
+    }
+    phases = said.get("seconds", {})
+    return TrialRecord(
+        number=trial.number,
+        state=_state(trial),
+        params=trial.params,
+        values=measured,
+        refused_by=tuple(said.get(propose.REFUSED_BY, ())),
+        seconds=round(sum(phases.values()), 2) if phases else None,
+        failure=said.get("failure") or _broken(trial),
+        phases=phases,
+        metrics=metrics,
+        constraints=trial.constraints,
+        lora=said.get("lora"),
+        steps=said.get("steps"),
+        total_steps=said.get("total_steps"),
+        rule_version=said.get(propose.RULE_VERSION, ""),
+    )
+
+
+def _state(trial: optuna.trial.FrozenTrial) -> str:
+    if trial.state is State.PRUNED:
+        return "refused" if propose.REFUSED_BY in trial.user_attrs else "unusable"
+    return _WORDS[trial.state]
+
+
+def _broken(trial: optuna.trial.FrozenTrial) -> dict[str, Any] | None:
+    """A trial that trained well but broke expect rules: the rules are what failed it."""
+    if trial.state is State.FAIL:
+        return {"kind": "machine", "step": None, "message": trial.user_attrs.get("message", "")}
+    if trial.state is not State.PRUNED or propose.REFUSED_BY in trial.user_attrs:
+        return None
+    broken = sorted(key for key, value in trial.constraints.items() if value > 0)
+    return {"kind": "expect", "step": None, "message": f"broke {', '.join(broken)}"} if broken else None
+
+
+def best(records: Sequence[TrialRecord], directions: Mapping[str, str]) -> TrialRecord | None:
+    """The best usable trial: the first objective decides, the next ones break ties.
+
+    A study with several objectives has a whole front of best trials; a person who asks for one gets the end of the
+    front that their first objective names.
+    """
+    usable = [record for record in records if record.state == "usable"]
+
+    def rank(record: TrialRecord) -> tuple[float, ...]:
+        return tuple(
+            (record.values[name] or 0.0) * (1.0 if direction == "maximize" else -1.0)
+            for name, direction in directions.items()
+        )
+
+    return max(usable, key=rank, default=None)

@@ -1,0 +1,111 @@
+"""The rules of a study as they stand in the database, followed while the study runs.
+
+A study file names rule files, shipped rule files or rule sets in the database. Files are pushed as versions when the
+study is started; from then on the newest version of each set counts, wherever it came from.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from constraints import domain as domains
+from constraints import errors as constraint_errors
+from constraints import ruleset as rulesets
+from optimizer import errors, facts, guards
+from optimizer import study as studies
+from storage import database as databases
+from storage import rule_versions
+
+
+@dataclasses.dataclass
+class Rulebook:
+    """The rule sets of one study: the newest version of each, compiled together over the study's space."""
+
+    study: studies.Study
+    sets: tuple[str, ...]
+    versions: tuple[rule_versions.RuleVersion, ...]
+    rules: rulesets.RuleSet
+
+    @property
+    def label(self) -> str:
+        return ", ".join(f"{version.set_name}@{version.number}" for version in self.versions)
+
+    def refresh(self, database: databases.Database) -> None:
+        """Take over newer versions, if there are any."""
+        newest = tuple(_newest(database, name) for name in self.sets)
+        if newest != self.versions:
+            self.rules = load(self.study, _sources(newest))
+            self.versions = newest
+
+    def version_of(self, refused_by: Sequence[str]) -> int | None:
+        """The database id of the version that holds the first of these rules."""
+        for version in self.versions:
+            if any(f"id: {rule}" in version.text for rule in refused_by[:1]):
+                return version.id
+        return None
+
+
+def load(study: studies.Study, sources: Sequence[rulesets.Source]) -> rulesets.RuleSet:
+    """Compile rule texts over a study's space.
+
+    Raises:
+        errors.BadInput: a rule file is wrong; the message lists every problem.
+    """
+    try:
+        return rulesets.load(
+            sources,
+            study.space,
+            fixed=study.fixed,
+            facts=facts.KNOWN,
+            signals=guards.SIGNALS,
+        )
+    except constraint_errors.ConstraintsError as error:
+        raise errors.BadInput(str(error)) from error
+
+
+def of_files(study: studies.Study) -> rulesets.RuleSet:
+    """The rules that a study file names, without a database; sets that only a database holds are an error."""
+    return load(study, [source_of(name) for name in study.rules])
+
+
+def source_of(name: str) -> rulesets.Source:
+    """A rule file's path, or the name of a shipped one."""
+    return pathlib.Path(name) if name.endswith((".yaml", ".yml")) else name
+
+
+def push(database: databases.Database, study: studies.Study, author: str) -> Rulebook:
+    """Store the rule files of a study as versions (a text that is already the newest stays it) and open them."""
+    names = []
+    for name in study.rules:
+        stored = None if name.endswith((".yaml", ".yml")) else rule_versions.newest(database, name)
+        if stored is not None:
+            names.append(stored.set_name)
+            continue
+        alone = load(study, [source_of(name)])
+        rule_versions.push(database, alone.name, alone.text, alone.sha256, author=author, note=f"study {study.name}")
+        names.append(alone.name)
+    return open_sets(database, study, tuple(names))
+
+
+def open_sets(database: databases.Database, study: studies.Study, names: tuple[str, ...]) -> Rulebook:
+    """Open rule sets by their names in the database."""
+    versions = tuple(_newest(database, name) for name in names)
+    return Rulebook(study, names, versions, load(study, _sources(versions)))
+
+
+def _newest(database: databases.Database, name: str) -> rule_versions.RuleVersion:
+    version = rule_versions.newest(database, name)
+    if version is None:
+        raise errors.BadInput(f"the database holds no rule set {name!r}; push one with `tuneguard rules push FILE`")
+    return version
+
+
+def _sources(versions: Sequence[rule_versions.RuleVersion]) -> list[rulesets.Source]:
+    return [rulesets.RuleText(text=version.text, name=f"{version.set_name}@{version.number}") for version in versions]
+
+
+def texts(rulebook: Rulebook) -> Mapping[str, str]:
+    """The rule texts in force, by `name@number`."""
+    return {f"{version.set_name}@{version.number}": version.text for version in rulebook.versions}
+
+

@@ -1,0 +1,135 @@
+"""From a trial's events to what Optuna is told: values, constraints and a state.
+
+The state decides whether the search works (docs/explanation/architecture.md, decision 2): usable trials are COMPLETE
+with values; unusable ones PRUNED with constraints, so that samplers learn how bad they were and no dashboard ever shows
+one as the best; what the machine did to a trial is not told at all.
+"""
+
+import dataclasses
+import enum
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from constraints import ruleset as rulesets
+from trainers import events, failures
+
+#: the constraint that every trial carries: at most 0 when its training came to an end
+TRAINED = "training"
+
+
+class Ending(enum.StrEnum):
+    """How an attempt at a trial ended."""
+
+    #: trained, scored, and every expect rule holds
+    USABLE = "usable"
+    #: its parameters made it fail, or an expect rule is broken
+    UNUSABLE = "unusable"
+    #: asked to stop; it goes on from its checkpoint
+    INTERRUPTED = "interrupted"
+    #: the process died or the machine failed; it may be tried again
+    CRASHED = "crashed"
+    #: the job cannot be run as it is written
+    REJECTED = "rejected"
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """Why a trial is unusable: the kind (trainers.failures), where, and in words."""
+
+    kind: str
+    step: int | None
+    message: str
+
+    def as_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Conclusion:
+    """What one attempt came to. `values` are in the order of the study's objectives, None unless usable."""
+
+    ending: Ending
+    values: tuple[float, ...] | None = None
+    constraints: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    images: Sequence[Mapping[str, Any]] = ()
+    failure: Failure | None = None
+    stopped_by: str | None = None
+    lora: str | None = None
+    lora_sha256: str | None = None
+    #: seconds by phase: launch, load, train, sample, score
+    seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    #: optimizer steps done and planned; an early end saved the rest
+    steps: int | None = None
+    total_steps: int | None = None
+    message: str = ""
+
+
+def conclude(
+    told: Sequence[events.Event], rules: rulesets.RuleSet, objectives: Mapping[str, str], params: Mapping[str, Any]
+) -> Conclusion:
+    """Judge an attempt by everything its trainer told (this trial's events and the job's own, in order)."""
+    by_name = {event.event: event.data for event in told}
+    finished = by_name.get("trial-finished")
+    exit_code = by_name.get("job-finished", {}).get("exit_code")
+    known = _known(told, by_name)
+    if finished is None or finished["outcome"] == "interrupted":
+        message = str(by_name.get("job-finished", {}).get("message", ""))
+        return dataclasses.replace(known, ending=_unfinished(finished, exit_code), message=message)
+    if finished["outcome"] == "finished" and known.metrics:
+        return _scored(known, rules, objectives, params)
+    if known.failure is not None and failures.KINDS[known.failure.kind].blame == "machine":
+        return dataclasses.replace(known, ending=Ending.CRASHED, message=known.failure.message)
+    return dataclasses.replace(known, ending=Ending.UNUSABLE, constraints={TRAINED: 1.0})
+
+
+def _unfinished(finished: Mapping[str, Any] | None, exit_code: int | None) -> Ending:
+    if finished is not None or exit_code == 75:
+        return Ending.INTERRUPTED
+    return Ending.REJECTED if exit_code == 2 else Ending.CRASHED
+
+
+def _known(told: Sequence[events.Event], by_name: Mapping[str, Mapping[str, Any]]) -> Conclusion:
+    scored, saved = by_name.get("scored", {}), by_name.get("saved", {})
+    failed, stopped = by_name.get("failed"), by_name.get("stopped")
+    failure = None
+    if failed is not None:
+        failure = Failure(str(failed["kind"]), failed.get("step"), str(failed["message"]))
+    if stopped is not None:
+        failure = Failure("stopped-by-rule", stopped.get("step"), f"the stop rule {stopped['rule']} ended the training")
+    steps = [int(event.data["step"]) for event in told if event.event in ("step", "failed") and event.data["step"]]
+    return Conclusion(
+        ending=Ending.USABLE,
+        metrics=scored.get("metrics", {}),
+        images=tuple(scored.get("images", ())),
+        failure=failure,
+        stopped_by=None if stopped is None else str(stopped["rule"]),
+        lora=saved.get("path"),
+        lora_sha256=saved.get("sha256"),
+        seconds=by_name.get("trial-finished", {}).get("seconds", {}),
+        steps=by_name.get("trained", {}).get("steps") or (max(steps) if steps else None),
+        total_steps=by_name.get("train-started", {}).get("total_steps"),
+    )
+
+
+def _scored(
+    known: Conclusion, rules: rulesets.RuleSet, objectives: Mapping[str, str], params: Mapping[str, Any]
+) -> Conclusion:
+    """A trial whose images were judged: usable when each objective is a number and each expect rule holds."""
+    numbers = {name: value for name, value in known.metrics.items() if isinstance(value, int | float)}
+    broken = rules.judge({**params, **numbers})
+    values = tuple(numbers.get(name) for name in objectives)
+    missing = [name for name, value in zip(objectives, values, strict=True) if value is None]
+    if missing:
+        failure = Failure("nonfinite-latents", None, f"the trainer reported no {', '.join(missing)}")
+        return dataclasses.replace(
+            known, ending=Ending.UNUSABLE, failure=known.failure or failure, constraints={**broken, TRAINED: 1.0}
+        )
+    constraints = {TRAINED: 0.0, **broken}
+    usable = all(value <= 0 for value in broken.values())
+    return dataclasses.replace(
+        known,
+        ending=Ending.USABLE if usable else Ending.UNUSABLE,
+        values=tuple(float(value) for value in values if value is not None) if usable else None,
+        constraints=constraints,
+    )

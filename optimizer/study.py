@@ -1,0 +1,310 @@
+"""The study file: one YAML document that says what is tried, read strictly into a frozen record.
+
+The reader reports every error of a file at once, each with file, line, column and remedy. A study that runs keeps its
+*resolved* form (absolute paths, prompts written out) in the database; it is the same format, read by the same reader.
+"""
+
+import json
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+import pydantic
+
+from constraints import document as documents
+from constraints import domain as domains
+from constraints import errors as constraint_errors
+from optimizer import errors
+from trainers import job as jobs
+from trainers import parameters
+
+Scalar = bool | int | float | str
+Direction = Literal["maximize", "minimize"]
+
+#: parts of the rule language and of file paths stay out of names, so that a name is safe everywhere it is shown
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+
+
+class Entry(pydantic.BaseModel):
+    """One entry of `space:`: exactly one of float, int or choices."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    float_: Annotated[tuple[float, float] | None, pydantic.Field(alias="float")] = None
+    int_: Annotated[tuple[int, int] | None, pydantic.Field(alias="int")] = None
+    choices: tuple[Scalar, ...] | None = None
+    step: float | int | None = None
+    log: bool = False
+    when: str | None = None
+
+
+class DatasetEntry(jobs.Dataset):
+    """A dataset with its options; in the file a plain path will do."""
+
+
+class Search(jobs.Record):
+    """How proposals are made."""
+
+    sampler: Literal["tpe", "gp", "random", "qmc", "nsga2", "cmaes"] = "tpe"
+    trials: Annotated[int, pydantic.Field(ge=1)] = 40
+    seed: int = 42
+    refusals: Literal["resample", "prune"] = "resample"
+    startup_trials: Annotated[int, pydantic.Field(ge=1)] = 10
+
+
+class EvaluationEntry(jobs.Record):
+    """`evaluation:` as written: prompts may stand in a text file, a line each."""
+
+    prompts: str | tuple[str, ...]
+    held_out: str | tuple[str, ...] = ()
+    seeds: Annotated[tuple[int, ...], pydantic.Field(min_length=1)] = (1, 2)
+    steps: Annotated[int, pydantic.Field(ge=1)] = 20
+    guidance_scale: Annotated[float, pydantic.Field(ge=0)] = 7.5
+    negative_prompt: str = ""
+    clip: jobs.ClipModel = jobs.ClipModel()
+
+
+class Launch(jobs.Record):
+    """How trainer processes are started: one warm process for many trials, or a fresh one for each."""
+
+    isolation: Literal["warm", "process"] = "warm"
+    replace_after: Annotated[int, pydantic.Field(ge=1)] = 50
+    attempts: Annotated[int, pydantic.Field(ge=1)] = 3
+
+
+class StudyFile(jobs.Record):
+    """A study file, as written."""
+
+    study_version: Literal[1]
+    name: Annotated[str, pydantic.Field(pattern=NAME)]
+    trainer: str = "diffusion-lora"
+    base: str
+    dataset: str | DatasetEntry
+    space: Annotated[Mapping[str, Entry], pydantic.Field(min_length=1)]
+    fixed: Mapping[str, Scalar] = {}
+    rules: tuple[str, ...] = ()
+    objectives: Annotated[Mapping[str, Direction], pydantic.Field(min_length=1)]
+    search: Search = Search()
+    evaluation: EvaluationEntry
+    thresholds: jobs.Thresholds = jobs.Thresholds()
+    launch: Launch = Launch()
+
+
+class Study(pydantic.BaseModel):
+    """A study, resolved: absolute paths, prompts written out, domains checked. `source` is the resolved document."""
+
+    model_config = pydantic.ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    name: str
+    trainer: str
+    base: str
+    dataset: jobs.Dataset
+    space: Mapping[str, domains.Domain]
+    fixed: Mapping[str, Scalar]
+    rules: tuple[str, ...]
+    objectives: Mapping[str, Direction]
+    search: Search
+    evaluation: jobs.Evaluation
+    thresholds: jobs.Thresholds
+    launch: Launch
+    source: str
+
+
+def read(path: pathlib.Path) -> Study:
+    """Read a study file.
+
+    Raises:
+        errors.BadInput: the file is missing or wrong; the message lists every problem found.
+    """
+    try:
+        return resolve(documents.read(path), path.parent)
+    except constraint_errors.DocumentError as error:
+        raise errors.BadInput(str(error)) from error
+
+
+def parse(text: str, name: str) -> Study:
+    """Read a resolved study document, as the database keeps it."""
+    try:
+        return resolve(documents.parse(text, name), pathlib.Path("/"))
+    except constraint_errors.DocumentError as error:
+        raise errors.BadInput(str(error)) from error
+
+
+def resolve(document: documents.Document, folder: pathlib.Path) -> Study:
+    """Turn a document into a study; relative paths count from `folder`.
+
+    Raises:
+        constraints.errors.DocumentError: with every problem found.
+    """
+    file = _validate(document)
+    problems: list[constraint_errors.Problem] = []
+    space = _space(document, file, problems)
+    _check_parameters(document, file, space, problems)
+    prompts = _prompts(document, file.evaluation.prompts, "prompts", folder, problems)
+    held_out = _prompts(document, file.evaluation.held_out, "held_out", folder, problems)
+    if problems:
+        raise constraint_errors.DocumentError(tuple(problems))
+    dataset = file.dataset if isinstance(file.dataset, jobs.Dataset) else jobs.Dataset(path=file.dataset)
+    dataset = jobs.Dataset(path=_absolute(dataset.path, folder), repeats=dataset.repeats, flip=dataset.flip)
+    base = file.base if file.base == "demo" or not _looks_like_path(file.base) else _absolute(file.base, folder)
+    rules = tuple(_absolute(rule, folder) if rule.endswith((".yaml", ".yml")) else rule for rule in file.rules)
+    evaluation = {**file.evaluation.model_dump(mode="json"), "prompts": prompts, "held_out": held_out}
+    resolved = {
+        **file.model_dump(mode="json", by_alias=True, exclude_defaults=True),
+        "study_version": 1,
+        "base": base,
+        "dataset": dataset.model_dump(mode="json"),
+        "rules": rules,
+        "evaluation": evaluation,
+    }
+    return Study(
+        name=file.name,
+        trainer=file.trainer,
+        base=base,
+        dataset=dataset,
+        space=space,
+        fixed=file.fixed,
+        rules=rules,
+        objectives=file.objectives,
+        search=file.search,
+        evaluation=jobs.Evaluation.model_validate_json(json.dumps(evaluation)),
+        thresholds=file.thresholds,
+        launch=file.launch,
+        source=json.dumps(resolved, indent=1),
+    )
+
+
+def _validate(document: documents.Document) -> StudyFile:
+    try:
+        return StudyFile.model_validate_json(json.dumps(document.data))
+    except pydantic.ValidationError as error:
+        raise constraint_errors.DocumentError(documents.problems_of(document, error, StudyFile)) from error
+
+
+def _space(
+    document: documents.Document, file: StudyFile, problems: list[constraint_errors.Problem]
+) -> dict[str, domains.Domain]:
+    """The domains, parents before the parameters that depend on them; what is wrong is added to `problems`."""
+    space = {}
+    for name, entry in file.space.items():
+        kinds = [kind for kind in ("float", "int", "choices") if getattr(entry, _FIELD[kind]) is not None]
+        if len(kinds) != 1:
+            found = " and ".join(kinds) or "none of them"
+            problems.append(
+                document.problem(("space", name), f"{name} needs exactly one of float, int, choices; it has {found}")
+            )
+            continue
+        try:
+            space[name] = _domain(name, kinds[0], entry)
+        except constraint_errors.ConstraintsError as error:
+            problems.append(document.problem(("space", name, kinds[0]), str(error)))
+    if problems:
+        return space
+    try:
+        return domains.in_order(space, tuple(file.fixed))
+    except constraint_errors.ConstraintsError as error:
+        problems.append(document.problem(("space",), str(error)))
+        return space
+
+
+_FIELD = {"float": "float_", "int": "int_", "choices": "choices"}
+
+
+def _domain(name: str, kind: str, entry: Entry) -> domains.Domain:
+    if kind == "choices":
+        _refuse_scale(name, entry)
+        return domains.Domain(name=name, kind="choice", choices=entry.choices or (), when=entry.when)
+    low, high = entry.int_ or entry.float_ or (0.0, 0.0)
+    return domains.Domain(
+        name=name,
+        kind="int" if kind == "int" else "float",
+        low=low,
+        high=high,
+        step=entry.step,
+        log=entry.log,
+        when=entry.when,
+    )
+
+
+def _refuse_scale(name: str, entry: Entry) -> None:
+    if entry.step is not None or entry.log:
+        raise constraint_errors.ConstraintsError(f"{name}: choices have neither step nor log; take them out")
+
+
+def _check_parameters(
+    document: documents.Document,
+    file: StudyFile,
+    space: Mapping[str, domains.Domain],
+    problems: list[constraint_errors.Problem],
+) -> None:
+    """The trainer knows every parameter, and accepts every value that could be proposed."""
+    unknown = parameters.unknown_trainer(file.trainer)
+    if unknown:
+        problems.append(document.problem(("trainer",), unknown))
+        return
+    for name in sorted(set(file.fixed) & set(file.space)):
+        problems.append(
+            document.problem(("fixed", name), f"{name} is both searched and fixed", "take it out of space or of fixed")
+        )
+    known = parameters.table(file.trainer)
+    for section, name, values in _values(file, space):
+        unknown = parameters.unknown_name(file.trainer, name)
+        if unknown:
+            problems.append(document.problem((section, name), unknown, key=True))
+            continue
+        wrong = filter(None, (known[name].problem(value) for value in values))
+        problems.extend(document.problem((section, name), text) for text in wrong)
+
+
+def _values(file: StudyFile, space: Mapping[str, domains.Domain]) -> Iterator[tuple[str, str, tuple[Scalar, ...]]]:
+    for name, value in file.fixed.items():
+        yield "fixed", name, (value,)
+    for name, domain in space.items():
+        yield "space", name, domain.choices or (domain.low, domain.high)
+
+
+def _prompts(
+    document: documents.Document,
+    value: str | tuple[str, ...],
+    key: str,
+    folder: pathlib.Path,
+    problems: list[constraint_errors.Problem],
+) -> list[str]:
+    if not isinstance(value, str):
+        return list(value)
+    path = pathlib.Path(_absolute(value, folder))
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(
+            document.problem(
+                ("evaluation", key), f"cannot read {value}: {error}", "name a text file with a prompt a line, or a list"
+            )
+        )
+        return []
+    prompts = [line for line in lines if line and not line.startswith("#")]
+    if not prompts:
+        problems.append(document.problem(("evaluation", key), f"{value} holds no prompt", "write a prompt a line"))
+    return prompts
+
+
+def _looks_like_path(base: str) -> bool:
+    return base.startswith((".", "/", "~")) or base.endswith(".safetensors")
+
+
+def _absolute(path: str, folder: pathlib.Path) -> str:
+    return str((folder / pathlib.Path(path).expanduser()).resolve())
+
+
+def complete(study: Study, sampled: Mapping[str, Any]) -> dict[str, Scalar]:
+    """All parameters of a trial: what is fixed and what was sampled."""
+    return {**study.fixed, **sampled}
+
+
+#: what must stay the same for the trials of one study to be compared with each other
+_IDENTITY = ("trainer", "base", "dataset", "space", "fixed", "objectives", "evaluation")
+
+
+def incompatible(old: Study, new: Study) -> list[str]:
+    """The sections in which two studies of one name differ so that their trials would not compare."""
+    return [name for name in _IDENTITY if getattr(old, name) != getattr(new, name)]

@@ -1,0 +1,173 @@
+"""The only place that constructs: settings to services, services to campaigns."""
+
+import dataclasses
+import getpass
+import logging
+import os
+import pathlib
+import socket
+import uuid
+
+import optuna
+
+from optimizer import campaign as campaigns
+from optimizer import errors, facts, launch, records, rulebook, sampler
+from optimizer import observer as observers
+from optimizer import settings as settings_module
+from optimizer import study as study_module
+from storage import artifacts, database, embedded, migrations, optuna_store
+from storage import studies as stored_studies
+from trainers import dataset, errors as trainer_errors
+
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Services:
+    """What every command that touches a database needs."""
+
+    settings: settings_module.Settings
+    database: database.Database
+    optuna_storage: optuna.storages.BaseStorage
+    artifact_store: optuna.artifacts.FileSystemArtifactStore
+
+
+def database_url(settings: settings_module.Settings) -> str:
+    """The external database, or the embedded one, started if it is not running."""
+    if settings.database_url is not None:
+        return settings.database_url
+    return embedded.start(settings.home, settings.database_port)
+
+
+def services(settings: settings_module.Settings) -> Services:
+    """Open the database, brought to the newest schema, and Optuna's storage on it."""
+    opened = database.Database(database_url(settings))
+    migrations.migrate(opened)
+    return Services(settings, opened, optuna_store.open_storage(opened), artifacts.store(settings.home))
+
+
+def create_study(services: Services, study: study_module.Study) -> stored_studies.StoredStudy:
+    """Store a study, or go on with the one of that name.
+
+    Raises:
+        errors.BadInput: a study of that name exists and is another one.
+    """
+    existing = stored_studies.get(services.database, study.name)
+    if existing is not None:
+        changed = study_module.incompatible(study_module.parse(existing.document, study.name), study)
+        if changed:
+            raise errors.BadInput(
+                f"the study {study.name!r} exists with another {', '.join(changed)}; its trials would not compare. "
+                f"Give the study file a new name, or remove the old study with "
+                f"`tuneguard study delete {study.name} --yes`"
+            )
+        return stored_studies.update(services.database, existing.id, document=study.source)
+    optuna.create_study(
+        study_name=study.name,
+        storage=services.optuna_storage,
+        directions=list(study.objectives.values()),
+        load_if_exists=True,
+    ).set_metric_names(list(study.objectives))
+    return stored_studies.create(services.database, name=study.name, document=study.source)
+
+
+def stored_study(services: Services, name: str) -> tuple[stored_studies.StoredStudy, study_module.Study]:
+    """A study by its name.
+
+    Raises:
+        errors.BadInput: there is none; the message names those there are.
+    """
+    stored = stored_studies.get(services.database, name)
+    if stored is None:
+        names = [study.name for study in stored_studies.list_all(services.database)]
+        known = f"studies: {', '.join(names)}" if names else "there is none yet; `tuneguard quickstart` makes one"
+        raise errors.BadInput(f"there is no study {name!r}; {known}")
+    return stored, study_module.parse(stored.document, name)
+
+
+def open_optuna(services: Services, study: study_module.Study) -> optuna.Study:
+    """Optuna's study, with the sampler that the study file names for points that a person enqueued in part."""
+    return optuna.load_study(study_name=study.name, storage=services.optuna_storage, sampler=make_sampler(study, 0))
+
+
+def make_sampler(study: study_module.Study, worker: int) -> optuna.samplers.BaseSampler:
+    """The study's sampler; each worker draws from a seed of its own."""
+    return sampler.make(
+        study.search.sampler,
+        seed=study.search.seed + worker,
+        objectives=len(study.objectives),
+        startup_trials=study.search.startup_trials,
+    )
+
+
+def open_campaign(
+    services: Services, study: study_module.Study, *, observer: observers.Observer, budget: int | None = None
+) -> campaigns.Campaign:
+    """Everything a worker needs to go on with a study.
+
+    Raises:
+        errors.BadInput: the dataset or a rule file is wrong.
+    """
+    stored = create_study(services, study)
+    opened = open_optuna(services, study)
+    trials = opened.get_trials(deepcopy=False)
+    worker = uuid.uuid4()
+    # a study that goes on must not repeat the draws it began with
+    seed_shift = len(trials)
+    return campaigns.Campaign(
+        study=study,
+        study_id=stored.id,
+        budget=study.search.trials if budget is None else budget,
+        optuna_study=opened,
+        optuna_storage=services.optuna_storage,
+        artifact_store=services.artifact_store,
+        database=services.database,
+        settings=services.settings,
+        situation=situation(study),
+        book=rulebook.push(services.database, study, author=author()),
+        sketch=sampler.Sketch(
+            make_sampler(study, seed_shift),
+            list(study.objectives.values()),
+            study.space,
+            seed=study.search.seed + seed_shift,
+        ),
+        observer=observer,
+        worker_id=f"{socket.gethostname()}-{os.getpid()}-{worker.hex[:8]}",
+    )
+
+
+def situation(study: study_module.Study) -> facts.Situation:
+    """What is known before a point is drawn; reads the dataset and asks for GPUs.
+
+    Raises:
+        errors.BadInput: the dataset is missing, or an image or caption is; each one is named.
+    """
+    try:
+        found = dataset.inspect(study.dataset)
+    except trainer_errors.TrainersError as error:
+        raise errors.BadInput(str(error)) from error
+    return facts.Situation(gpu=facts.gpus(), images=found.images, repeats=study.dataset.repeats)
+
+
+def launcher(settings: settings_module.Settings, study: study_module.Study, device: launch.Device) -> launch.Launcher:
+    """A launcher as the study asks for: one warm process, or a fresh one for each trial."""
+    if study.launch.isolation == "process":
+        return launch.ProcessLauncher(device)
+    console = settings.runs / study.name / f"worker-{os.getpid()}.log"
+    return launch.WarmLauncher(device, console, study.launch.replace_after)
+
+
+def trial_records(services: Services, study: study_module.Study) -> list[records.TrialRecord]:
+    """All trials of a study, as records."""
+    trials = open_optuna(services, study).get_trials(deepcopy=False)
+    return records.read(trials, list(study.objectives))
+
+
+def author() -> str:
+    """Who pushes a rule version: the login name, where there is one."""
+    return getpass.getuser()
+
+
+def checkout() -> pathlib.Path:
+    """The folder that Tuneguard runs from: its examples and demo models lie there."""
+    return pathlib.Path(__file__).resolve().parent.parent
