@@ -1,0 +1,75 @@
+"""Brings our tables up to this version, and tells where a database differs from it."""
+
+import pathlib
+from typing import Any
+
+import sqlalchemy
+from alembic import autogenerate, command, config, runtime, script
+
+from storage import database, errors, optuna_store, tables
+
+
+def _only_ours(name: str | None, kind: str, _parents: Any) -> bool:
+    return kind != "schema" or name == tables.SCHEMA
+
+
+OPTIONS: dict[str, Any] = {
+    "version_table_schema": tables.SCHEMA,
+    "include_schemas": True,
+    "include_name": _only_ours,
+    "compare_server_default": False,  # Postgres rewrites defaults, and so every one would seem to differ
+}
+
+
+def migrate(target: database.Database) -> None:
+    """Make our tables and Optuna's, or bring ours up to this version. Many may call it at once."""
+    with target.transaction() as connection:
+        connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": optuna_store.SCHEMA_LOCK})
+        connection.execute(sqlalchemy.text(f"CREATE SCHEMA IF NOT EXISTS {tables.SCHEMA}"))
+        settings = _config()
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, "head")
+    optuna_store.open_storage(target)
+
+
+def verify(target: database.Database) -> list[str]:
+    """How the tables, Optuna's too, differ from those of this version: a sentence each; none where all is well."""
+    return _verify_ours(target) + optuna_store.verify(target)
+
+
+def require_current(target: database.Database) -> None:
+    """Raises errors.SchemaMismatch with every difference, unless there is none."""
+    found = verify(target)
+    if found:
+        raise errors.SchemaMismatch(" ".join(found))
+
+
+def _verify_ours(target: database.Database) -> list[str]:
+    with target.transaction() as connection:
+        head = script.ScriptDirectory.from_config(_config()).get_current_head()
+        context = runtime.migration.MigrationContext.configure(connection, opts=OPTIONS)
+        current = context.get_current_revision()
+        if current is None:
+            return [f"{target.place} holds no tables of Tuneguard: run `tuneguard db migrate`."]
+        found = []
+        if current != head:
+            found.append(
+                f"The tables are those of version {current}, this program needs {head}: run `tuneguard db migrate`."
+            )
+        differences = autogenerate.compare_metadata(context, tables.metadata)
+        return found + [f"Differs from this version: {_sentence(difference)}." for difference in differences]
+
+
+def _config() -> config.Config:
+    settings = config.Config()
+    settings.set_main_option("script_location", str(pathlib.Path(__file__).parent / "migrations"))
+    settings.set_main_option("path_separator", "os")
+    return settings
+
+
+def _sentence(difference: Any) -> str:
+    if isinstance(difference, list):  # several changes of one column
+        return "; ".join(_sentence(inner) for inner in difference)
+    kind, *what = difference
+    names = [getattr(part, "name", None) or part for part in what if part is not None]
+    return f"{kind.replace('_', ' ')} {' '.join(str(name) for name in names if not isinstance(name, dict))}"

@@ -1,0 +1,51 @@
+"""Opens Optuna's own storage in our database: the truth for trials' parameters, values and states."""
+
+import optuna
+import sqlalchemy
+
+from storage import database, errors
+
+#: whoever makes or changes tables, ours or Optuna's, holds this advisory lock
+SCHEMA_LOCK = 0x74756E6567756172  # "tuneguar"
+
+#: Optuna checks connections before use on MySQL only; without it a trial of an hour ends in a dead connection
+_ENGINE = {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 2, "pool_recycle": 1800}
+
+
+def open_storage(source: database.Database) -> optuna.storages.BaseStorage:
+    """Optuna's storage, cached as `optuna.load_study` would have it; its tables are made where there are none.
+
+    Raises:
+        errors.ServiceUnreachable: the database cannot be used.
+        errors.SchemaMismatch: the tables were made by another, incompatible Optuna.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # a line for each trial is told by us
+    with source.transaction() as connection:
+        # Optuna makes its tables without a lock, and two first starts at once would trip over each other.
+        connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": SCHEMA_LOCK})
+        try:
+            plain = optuna.storages.RDBStorage(source.url, engine_kwargs=dict(_ENGINE))
+        except RuntimeError as error:
+            raise errors.SchemaMismatch(
+                f"{source.place}: Optuna's tables are not those of Optuna {optuna.__version__}: {error}"
+            ) from error
+    return optuna.storages.get_storage(plain)
+
+
+def verify(source: database.Database) -> list[str]:
+    """How Optuna's tables differ from those that the installed Optuna needs, a sentence each."""
+    with source.transaction() as connection:
+        if not sqlalchemy.inspect(connection).has_table("version_info"):
+            return [f"{source.place} holds no tables of Optuna: run `tuneguard db migrate`."]
+    with source.clear_errors():
+        plain = optuna.storages.RDBStorage(
+            source.url, engine_kwargs=dict(_ENGINE), skip_compatibility_check=True, skip_table_creation=True
+        )
+        current, head = plain.get_current_version(), plain.get_head_version()
+        plain.engine.dispose()
+    if current == head:
+        return []
+    return [
+        f"Optuna's tables have version {current}, Optuna {optuna.__version__} needs {head}: "
+        "run `optuna storage upgrade --storage URL`."
+    ]

@@ -1,0 +1,135 @@
+"""The tables of the schema `tuneguard_data`, which lies beside Optuna's tables in the same database.
+
+A trial is named by (study id, number): both are given once and never again. Optuna is the truth for a trial's
+parameters, values and state; nothing of that is repeated here. All times are the database's clock.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+#: not `tuneguard`: Postgres looks into a schema named like the role first, `tuneguard` is a likely role, and Optuna's
+#: own table `studies` would be mistaken for ours
+SCHEMA = "tuneguard_data"
+
+metadata = sa.MetaData(schema=SCHEMA)
+
+_NOW = sa.text("clock_timestamp()")
+_TIME = sa.DateTime(timezone=True)
+
+
+def _study_id() -> sa.Column[str]:
+    return sa.Column(
+        "study_id", sa.Uuid(as_uuid=False), sa.ForeignKey(f"{SCHEMA}.studies.id", ondelete="CASCADE"), nullable=False
+    )
+
+
+def _json(name: str) -> sa.Column[object]:
+    return sa.Column(name, pg.JSONB(none_as_null=True), nullable=False, server_default=sa.text("'{}'::jsonb"))
+
+
+#: one row a study; `name` is the Optuna study's name, `document` the resolved study file, `facts` what was measured
+#: once for all trials (data set, base model, versions)
+studies = sa.Table(
+    "studies",
+    metadata,
+    sa.Column("id", sa.Uuid(as_uuid=False), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("document", sa.Text, nullable=False),
+    _json("facts"),
+    sa.Column("created_at", _TIME, nullable=False, server_default=_NOW),
+)
+
+#: every text that a rule set ever had; a trigger keeps rows from being changed or deleted
+rule_versions = sa.Table(
+    "rule_versions",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("set_name", sa.Text, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("created_at", _TIME, nullable=False, server_default=_NOW),
+    sa.UniqueConstraint("set_name", "number", name="uq_rule_versions_set_name_number"),
+)
+
+#: every point that rules kept from being trained; `trial_number` where it has a row in Optuna all the same
+refusals = sa.Table(
+    "refusals",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _study_id(),
+    sa.Column("rule_version_id", sa.BigInteger, sa.ForeignKey(f"{SCHEMA}.rule_versions.id"), nullable=True),
+    sa.Column("trial_number", sa.Integer, nullable=True),
+    _json("params"),
+    sa.Column("refused_by", pg.ARRAY(sa.Text), nullable=False),
+    _json("violations"),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("refused_at", _TIME, nullable=False, server_default=_NOW),
+    sa.CheckConstraint("source IN ('sampled', 'enqueued', 'warm-start')", name="ck_refusals_source"),
+    sa.Index("ix_refusals_study_id_id", "study_id", "id"),
+)
+
+#: who may run and tell a trial; a released lease keeps its row, so that tokens only grow
+leases = sa.Table(
+    "leases",
+    metadata,
+    _study_id(),
+    sa.Column("trial_number", sa.Integer, nullable=False),
+    sa.Column("worker_id", sa.Text, nullable=True),
+    sa.Column("token", sa.BigInteger, nullable=False),
+    sa.Column("expires_at", _TIME, nullable=False),
+    sa.PrimaryKeyConstraint("study_id", "trial_number"),
+)
+
+#: every attempt at training a trial
+runs = sa.Table(
+    "runs",
+    metadata,
+    _study_id(),
+    sa.Column("trial_number", sa.Integer, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("worker_id", sa.Text, nullable=False),
+    sa.Column("gpu", sa.Text, nullable=False),
+    sa.Column("started_at", _TIME, nullable=False, server_default=_NOW),
+    sa.Column("finished_at", _TIME, nullable=True),
+    sa.Column("exit_code", sa.Integer, nullable=True),
+    sa.Column("outcome", sa.Text, nullable=True),
+    sa.Column("failure_kind", sa.Text, nullable=True),
+    sa.Column("step", sa.Integer, nullable=True),
+    _json("seconds"),
+    sa.Column("message", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.PrimaryKeyConstraint("study_id", "trial_number", "attempt"),
+)
+
+#: the processes that train; one that has gone away without a word stops beating
+workers = sa.Table(
+    "workers",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("gpu", sa.Text, nullable=False),
+    sa.Column("started_at", _TIME, nullable=False, server_default=_NOW),
+    sa.Column("heartbeat_at", _TIME, nullable=False, server_default=_NOW),
+    sa.Column("left_at", _TIME, nullable=True),
+)
+
+#: what a trial measured and how that was judged, by the rule version of the time
+results = sa.Table(
+    "results",
+    metadata,
+    _study_id(),
+    sa.Column("trial_number", sa.Integer, nullable=False),
+    sa.Column("token", sa.BigInteger, nullable=False),
+    sa.Column("rule_version_id", sa.BigInteger, sa.ForeignKey(f"{SCHEMA}.rule_versions.id"), nullable=True),
+    sa.Column("outcome", sa.Text, nullable=False),
+    _json("metrics"),
+    sa.Column("images", pg.JSONB, nullable=False, server_default=sa.text("'[]'::jsonb")),
+    sa.Column("failure", pg.JSONB(none_as_null=True), nullable=True),
+    sa.Column("lora_path", sa.Text, nullable=True),
+    sa.Column("lora_sha256", sa.String(64), nullable=True),
+    sa.Column("recorded_at", _TIME, nullable=False, server_default=_NOW),
+    sa.PrimaryKeyConstraint("study_id", "trial_number"),
+)
