@@ -147,13 +147,13 @@ def _pop(campaign: campaigns.Campaign) -> Claim | Refused | None:
     return Refused(params, verdict, trial.number)
 
 
-def _count(campaign: campaigns.Campaign, refused: Sequence[sampler.Draft], source: str = "sampled") -> None:
+def _count(campaign: campaigns.Campaign, refused: Sequence[sampler.Draft], source: refusals.Source = "sampled") -> None:
     if refused:
         refusals.record(
             campaign.database,
+            campaign.study_id,
             [
                 refusals.Refusal(
-                    study_id=campaign.study_id,
                     rule_version_id=campaign.version_of(draft.verdict.refused_by),
                     params=dict(draft.params),
                     refused_by=tuple(draft.verdict.refused_by),

@@ -6,9 +6,8 @@ study is started; from then on the newest version of each set counts, wherever i
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from constraints import domain as domains
 from constraints import errors as constraint_errors
 from constraints import ruleset as rulesets
 from optimizer import errors, facts, guards
@@ -32,7 +31,7 @@ class Rulebook:
 
     def refresh(self, database: databases.Database) -> None:
         """Take over newer versions, if there are any."""
-        newest = tuple(_newest(database, name) for name in self.sets)
+        newest = tuple(rule_versions.newest(database, name) for name in self.sets)
         if newest != self.versions:
             self.rules = load(self.study, _sources(newest))
             self.versions = newest
@@ -74,38 +73,22 @@ def source_of(name: str) -> rulesets.Source:
 
 
 def push(database: databases.Database, study: studies.Study, author: str) -> Rulebook:
-    """Store the rule files of a study as versions (a text that is already the newest stays it) and open them."""
+    """Store the rule files of a study as versions (a text that is already the newest stays it) and open them.
+
+    A name without `.yaml` is a rule set of the database where there is one, else a shipped rule file.
+    """
+    stored = {version.set_name for version in rule_versions.listed(database)}
     names = []
     for name in study.rules:
-        stored = None if name.endswith((".yaml", ".yml")) else rule_versions.newest(database, name)
-        if stored is not None:
-            names.append(stored.set_name)
+        if name in stored:
+            names.append(name)
             continue
         alone = load(study, [source_of(name)])
-        rule_versions.push(database, alone.name, alone.text, alone.sha256, author=author, note=f"study {study.name}")
+        rule_versions.push(database, alone.name, alone.text, author=author, note=f"study {study.name}")
         names.append(alone.name)
-    return open_sets(database, study, tuple(names))
-
-
-def open_sets(database: databases.Database, study: studies.Study, names: tuple[str, ...]) -> Rulebook:
-    """Open rule sets by their names in the database."""
-    versions = tuple(_newest(database, name) for name in names)
-    return Rulebook(study, names, versions, load(study, _sources(versions)))
-
-
-def _newest(database: databases.Database, name: str) -> rule_versions.RuleVersion:
-    version = rule_versions.newest(database, name)
-    if version is None:
-        raise errors.BadInput(f"the database holds no rule set {name!r}; push one with `tuneguard rules push FILE`")
-    return version
+    versions = tuple(rule_versions.newest(database, name) for name in names)
+    return Rulebook(study, tuple(names), versions, load(study, _sources(versions)))
 
 
 def _sources(versions: Sequence[rule_versions.RuleVersion]) -> list[rulesets.Source]:
     return [rulesets.RuleText(text=version.text, name=f"{version.set_name}@{version.number}") for version in versions]
-
-
-def texts(rulebook: Rulebook) -> Mapping[str, str]:
-    """The rule texts in force, by `name@number`."""
-    return {f"{version.set_name}@{version.number}": version.text for version in rulebook.versions}
-
-

@@ -15,7 +15,8 @@ from optimizer import errors, facts, launch, records, rulebook, sampler
 from optimizer import observer as observers
 from optimizer import settings as settings_module
 from optimizer import study as study_module
-from storage import artifacts, database, embedded, migrations, optuna_store
+from storage import artifacts, database, embedded, migration, optuna_store
+from storage import errors as storage_errors
 from storage import studies as stored_studies
 from trainers import dataset, errors as trainer_errors
 
@@ -42,46 +43,44 @@ def database_url(settings: settings_module.Settings) -> str:
 def services(settings: settings_module.Settings) -> Services:
     """Open the database, brought to the newest schema, and Optuna's storage on it."""
     opened = database.Database(database_url(settings))
-    migrations.migrate(opened)
+    migration.migrate(opened)
     return Services(settings, opened, optuna_store.open_storage(opened), artifacts.store(settings.home))
 
 
-def create_study(services: Services, study: study_module.Study) -> stored_studies.StoredStudy:
+def create_study(services: Services, study: study_module.Study) -> stored_studies.Study:
     """Store a study, or go on with the one of that name.
 
     Raises:
         errors.BadInput: a study of that name exists and is another one.
     """
-    existing = stored_studies.get(services.database, study.name)
-    if existing is not None:
-        changed = study_module.incompatible(study_module.parse(existing.document, study.name), study)
-        if changed:
-            raise errors.BadInput(
-                f"the study {study.name!r} exists with another {', '.join(changed)}; its trials would not compare. "
-                f"Give the study file a new name, or remove the old study with "
-                f"`tuneguard study delete {study.name} --yes`"
-            )
-        return stored_studies.update(services.database, existing.id, document=study.source)
-    optuna.create_study(
-        study_name=study.name,
-        storage=services.optuna_storage,
-        directions=list(study.objectives.values()),
-        load_if_exists=True,
-    ).set_metric_names(list(study.objectives))
-    return stored_studies.create(services.database, name=study.name, document=study.source)
+    try:
+        existing = stored_studies.get(services.database, study.name)
+    except storage_errors.NotFound:
+        optuna.create_study(
+            study_name=study.name,
+            storage=services.optuna_storage,
+            directions=list(study.objectives.values()),
+            load_if_exists=True,
+        ).set_metric_names(list(study.objectives))
+        return stored_studies.create(services.database, study.name, study.source, facts={})
+    changed = study_module.incompatible(study_module.parse(existing.document, study.name), study)
+    if changed:
+        raise errors.BadInput(
+            f"the study {study.name!r} exists with another {', '.join(changed)}; its trials would not compare. Give "
+            f"the study file a new name, or remove the old one with `tuneguard study delete {study.name}`"
+        )
+    if existing.document != study.source:
+        stored_studies.set_document(services.database, existing.id, study.source)
+    return existing
 
 
-def stored_study(services: Services, name: str) -> tuple[stored_studies.StoredStudy, study_module.Study]:
+def stored_study(services: Services, name: str) -> tuple[stored_studies.Study, study_module.Study]:
     """A study by its name.
 
     Raises:
-        errors.BadInput: there is none; the message names those there are.
+        storage.errors.NotFound: there is none; the message names those there are.
     """
     stored = stored_studies.get(services.database, name)
-    if stored is None:
-        names = [study.name for study in stored_studies.list_all(services.database)]
-        known = f"studies: {', '.join(names)}" if names else "there is none yet; `tuneguard quickstart` makes one"
-        raise errors.BadInput(f"there is no study {name!r}; {known}")
     return stored, study_module.parse(stored.document, name)
 
 

@@ -20,13 +20,13 @@ def up(port: int | None) -> None:
       tuneguard db up --port 5433
     """
     from optimizer import errors, settings
-    from storage import database, embedded, migrations
+    from storage import database, embedded, migration
 
     read = settings.read()
     if read.database_url is not None:
         raise errors.BadInput("TUNEGUARD_DATABASE_URL names an external database; start that one where it lives")
     opened = database.Database(embedded.start(read.home, port or read.database_port))
-    migrations.migrate(opened)
+    migration.migrate(opened)
     click.echo(f"running: {opened.url_without_password}")
 
 
@@ -57,10 +57,10 @@ def url(as_json: bool) -> None:
 def migrate() -> None:
     """Bring the schema up to date; safe to repeat."""
     from optimizer import settings, wiring
-    from storage import database, migrations
+    from storage import database, migration
 
     opened = database.Database(wiring.database_url(settings.read()))
-    migrations.migrate(opened)
+    migration.migrate(opened)
     click.echo("the schema is up to date")
 
 
@@ -69,9 +69,9 @@ def migrate() -> None:
 def verify(as_json: bool) -> None:
     """Compare the database with the schema this version expects; exit code 1 on a difference."""
     from optimizer import settings, wiring
-    from storage import database, migrations
+    from storage import database, migration
 
-    found = list(migrations.verify(database.Database(wiring.database_url(settings.read()))))
+    found = list(migration.verify(database.Database(wiring.database_url(settings.read()))))
     if as_json:
         options.print_json({"differences": found})
     else:

@@ -70,7 +70,7 @@ def list_studies(as_json: bool) -> None:
 
     services = wiring.services(settings.read())
     rows = []
-    for study in stored.list_all(services.database):
+    for study in stored.listed(services.database):
         _, spec = wiring.stored_study(services, study.name)
         found = wiring.trial_records(services, spec)
         counts: dict[str, int] = {}
@@ -103,7 +103,7 @@ def show(name: str, as_json: bool) -> None:
     services = wiring.services(settings.read())
     stored, study = wiring.stored_study(services, name)
     found = wiring.trial_records(services, study)
-    counts = refusals.counts_by_rule(services.database, stored.id)
+    counts = refusals.count_by_rule(services.database, stored.id)
     if as_json:
         options.print_json(
             {
