@@ -138,17 +138,17 @@ def _first_line(error: exc.DBAPIError) -> str:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(_storable(value), allow_nan=False)
+    return json.dumps(storable(value), allow_nan=False)
 
 
-def _storable(value: Any) -> Any:
-    """What jsonb can hold: NaN and infinities become null, text loses its NUL characters."""
+def storable(value: Any) -> Any:
+    """What text and jsonb columns can hold: NaN and infinities become null, text loses its NUL characters."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, str):
         return value.replace("\x00", "\N{REPLACEMENT CHARACTER}")
     if isinstance(value, Mapping):
-        return {_storable(str(key)): _storable(inner) for key, inner in value.items()}
+        return {storable(str(key)): storable(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_storable(inner) for inner in value]
+        return [storable(inner) for inner in value]
     return value

@@ -1,0 +1,75 @@
+"""What each trial measured and how that was judged. Parameters, values and states are Optuna's."""
+
+import dataclasses
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from storage import database, leases, tables
+
+_T = tables.results
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """`images`: one mapping a picture (prompt, seed, scores, artifact id, ...). `failure`: kind, step, message.
+
+    `rule_version_id` is that of the rules that judged it, None where the study has none.
+    """
+
+    trial_number: int
+    outcome: str
+    metrics: Mapping[str, float | None]
+    images: Sequence[Mapping[str, Any]] = ()
+    rule_version_id: int | None = None
+    failure: Mapping[str, Any] | None = None
+    lora_path: str | None = None
+    lora_sha256: str | None = None
+    recorded_at: datetime.datetime | None = None
+
+
+def record(source: database.Database, lease: leases.Lease, result: Result) -> None:
+    """Keep the result, in place of an earlier one of the same trial.
+
+    Raises:
+        errors.LeaseLost: the trial is another worker's by now; nothing is kept.
+    """
+    with source.transaction() as connection:
+        record_in(connection, lease, result)
+
+
+def record_in(connection: sa.Connection, lease: leases.Lease, result: Result) -> None:
+    """As `record`, in a transaction of the caller's, such as that of `leases.telling`."""
+    leases.require(connection, lease)
+    values = {
+        "token": lease.token,
+        "outcome": result.outcome,
+        "metrics": dict(result.metrics),
+        "images": [dict(image) for image in result.images],
+        "rule_version_id": result.rule_version_id,
+        "failure": None if result.failure is None else dict(result.failure),
+        "lora_path": result.lora_path,
+        "lora_sha256": result.lora_sha256,
+    }
+    added = postgresql.insert(_T).values(study_id=lease.study_id, trial_number=lease.trial_number, **values)
+    now = sa.func.clock_timestamp()
+    connection.execute(
+        added.on_conflict_do_update(
+            index_elements=[_T.c.study_id, _T.c.trial_number], set_={**values, "recorded_at": now}
+        )
+    )
+
+
+def listed(source: database.Database, study_id: str) -> list[Result]:
+    """All results of a study, by trial."""
+    query = sa.select(_T).where(_T.c.study_id == study_id).order_by(_T.c.trial_number)
+    with source.transaction() as connection:
+        return [_result(row) for row in connection.execute(query)]
+
+
+def _result(row: sa.Row[Any]) -> Result:
+    names = (field.name for field in dataclasses.fields(Result))
+    return Result(**{name: row._mapping[name] for name in names})

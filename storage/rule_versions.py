@@ -1,0 +1,90 @@
+"""Every text that a rule set ever had, numbered from 1; nothing is ever changed or deleted."""
+
+import dataclasses
+import datetime
+import hashlib
+from typing import Any
+
+import sqlalchemy as sa
+
+from storage import database, errors, tables
+
+_T = tables.rule_versions
+
+
+@dataclasses.dataclass(frozen=True)
+class RuleVersion:
+    """`number` counts the versions of one set, `id` is unique among all sets; `sha256` is that of the UTF-8 text."""
+
+    id: int
+    set_name: str
+    number: int
+    text: str
+    sha256: str
+    author: str
+    note: str
+    created_at: datetime.datetime
+
+
+def push(source: database.Database, set_name: str, text: str, author: str = "", note: str = "") -> RuleVersion:
+    """Append a version; the newest one is returned as it is where its text is the same. Safe among many writers."""
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    with source.transaction() as connection:
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": set_name})
+        newest = connection.execute(_newest(set_name)).one_or_none()
+        if newest is not None and newest.sha256 == sha256:
+            return _version(newest)
+        number = 1 if newest is None else newest.number + 1
+        values = {
+            "set_name": set_name,
+            "number": number,
+            "text": text,
+            "sha256": sha256,
+            "author": author,
+            "note": note,
+        }
+        return _version(connection.execute(sa.insert(_T).values(values).returning(_T)).one())
+
+
+def newest(source: database.Database, set_name: str) -> RuleVersion:
+    """Raises errors.NotFound where the set has no version."""
+    with source.transaction() as connection:
+        return _found(connection.execute(_newest(set_name)).one_or_none(), f"no rule set {set_name!r}", source)
+
+
+def get(source: database.Database, set_name: str, number: int) -> RuleVersion:
+    """Raises errors.NotFound where there is no such version."""
+    query = sa.select(_T).where(_T.c.set_name == set_name, _T.c.number == number)
+    with source.transaction() as connection:
+        row = connection.execute(query).one_or_none()
+    return _found(row, f"no version {number} of the rule set {set_name!r}", source)
+
+
+def by_id(source: database.Database, version_id: int) -> RuleVersion:
+    """Raises errors.NotFound where there is no such version."""
+    with source.transaction() as connection:
+        row = connection.execute(sa.select(_T).where(_T.c.id == version_id)).one_or_none()
+    return _found(row, f"no rule version with id {version_id}", source)
+
+
+def listed(source: database.Database, set_name: str | None = None) -> list[RuleVersion]:
+    """All versions, of one set or of all, oldest first."""
+    query = sa.select(_T).order_by(_T.c.id)
+    if set_name is not None:
+        query = query.where(_T.c.set_name == set_name)
+    with source.transaction() as connection:
+        return [_version(row) for row in connection.execute(query)]
+
+
+def _newest(set_name: str) -> sa.Select[Any]:
+    return sa.select(_T).where(_T.c.set_name == set_name).order_by(_T.c.number.desc()).limit(1)
+
+
+def _found(row: sa.Row[Any] | None, what: str, source: database.Database) -> RuleVersion:
+    if row is None:
+        raise errors.NotFound(f"There is {what} at {source.place}. `tuneguard rules list` shows what there is.")
+    return _version(row)
+
+
+def _version(row: sa.Row[Any]) -> RuleVersion:
+    return RuleVersion(**row._mapping)

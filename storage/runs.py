@@ -1,0 +1,94 @@
+"""The attempts at training a trial: by whom, on what, for how long, and how each ended."""
+
+import dataclasses
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from storage import database, leases, tables
+
+_T = tables.runs
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One attempt, counted from 1. `seconds`: phase (launch, load, train, sample, score) -> seconds.
+
+    All from `finished_at` on is None, empty or '' while it runs, and stays so where its worker vanished.
+    """
+
+    trial_number: int
+    attempt: int
+    worker_id: str
+    gpu: str
+    started_at: datetime.datetime
+    finished_at: datetime.datetime | None
+    exit_code: int | None
+    outcome: str | None
+    failure_kind: str | None
+    step: int | None
+    seconds: Mapping[str, float]
+    message: str
+
+
+def start(source: database.Database, lease: leases.Lease, gpu: str = "cpu") -> int:
+    """Begin an attempt; returns its number.
+
+    Raises:
+        errors.LeaseLost: the trial is another worker's by now.
+    """
+    mine = (_T.c.study_id == lease.study_id) & (_T.c.trial_number == lease.trial_number)
+    attempt = sa.select(sa.func.coalesce(sa.func.max(_T.c.attempt), 0) + 1).where(mine).scalar_subquery()
+    added = sa.insert(_T).values(
+        study_id=lease.study_id, trial_number=lease.trial_number, worker_id=lease.worker_id, gpu=gpu, attempt=attempt
+    )
+    with source.transaction() as connection:
+        leases.require(connection, lease)
+        return connection.execute(added.returning(_T.c.attempt)).scalar_one()
+
+
+def finish(
+    source: database.Database,
+    study_id: str,
+    trial_number: int,
+    attempt: int,
+    *,
+    outcome: str,
+    exit_code: int | None = None,
+    failure_kind: str | None = None,
+    step: int | None = None,
+    seconds: Mapping[str, float] | None = None,
+    message: str = "",
+) -> None:
+    """Say how an attempt ended. No lease is needed: it concerns this attempt alone, whoever has the trial now."""
+    mine = (_T.c.study_id == study_id) & (_T.c.trial_number == trial_number) & (_T.c.attempt == attempt)
+    ended = (
+        sa.update(_T)
+        .where(mine)
+        .values(
+            finished_at=sa.func.clock_timestamp(),
+            outcome=outcome,
+            exit_code=exit_code,
+            failure_kind=failure_kind,
+            step=step,
+            seconds=dict(seconds or {}),
+            message=database.storable(message),
+        )
+    )
+    with source.transaction() as connection:
+        connection.execute(ended)
+
+
+def listed(source: database.Database, study_id: str) -> list[Run]:
+    """All attempts of a study, by trial and attempt."""
+    query = sa.select(_T).where(_T.c.study_id == study_id).order_by(_T.c.trial_number, _T.c.attempt)
+    with source.transaction() as connection:
+        return [_run(row) for row in connection.execute(query)]
+
+
+def _run(row: sa.Row[Any]) -> Run:
+    values = dict(row._mapping)
+    del values["study_id"]
+    return Run(**values)
