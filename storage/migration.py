@@ -29,7 +29,7 @@ def migrate(target: database.Database) -> None:
         settings = _config()
         settings.attributes["connection"] = connection
         command.upgrade(settings, "head")
-    optuna_store.open_storage(target)
+    optuna_store.create_tables(target)
 
 
 def verify(target: database.Database) -> list[str]:

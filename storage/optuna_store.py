@@ -20,16 +20,12 @@ def open_storage(source: database.Database) -> optuna.storages.BaseStorage:
         errors.SchemaMismatch: the tables were made by another, incompatible Optuna.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # a line for each trial is told by us
-    with source.transaction() as connection:
-        # Optuna makes its tables without a lock, and two first starts at once would trip over each other.
-        connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": SCHEMA_LOCK})
-        try:
-            plain = optuna.storages.RDBStorage(source.url, engine_kwargs=dict(_ENGINE))
-        except RuntimeError as error:
-            raise errors.SchemaMismatch(
-                f"{source.place}: Optuna's tables are not those of Optuna {optuna.__version__}: {error}"
-            ) from error
-    return optuna.storages.get_storage(plain)
+    return optuna.storages.get_storage(_opened(source))
+
+
+def create_tables(source: database.Database) -> None:
+    """Make Optuna's tables where there are none; raises as `open_storage`."""
+    _opened(source).engine.dispose()
 
 
 def verify(source: database.Database) -> list[str]:
@@ -49,3 +45,15 @@ def verify(source: database.Database) -> list[str]:
         f"Optuna's tables have version {current}, Optuna {optuna.__version__} needs {head}: "
         "run `optuna storage upgrade --storage URL`."
     ]
+
+
+def _opened(source: database.Database) -> optuna.storages.RDBStorage:
+    with source.transaction() as connection:
+        # Optuna makes its tables without a lock, and two first starts at once would trip over each other.
+        connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": SCHEMA_LOCK})
+        try:
+            return optuna.storages.RDBStorage(source.url, engine_kwargs=dict(_ENGINE))
+        except RuntimeError as error:
+            raise errors.SchemaMismatch(
+                f"{source.place}: Optuna's tables are not those of Optuna {optuna.__version__}: {error}"
+            ) from error

@@ -55,10 +55,9 @@ def record_in(connection: sa.Connection, lease: leases.Lease, result: Result) ->
         "lora_sha256": result.lora_sha256,
     }
     added = postgresql.insert(_T).values(study_id=lease.study_id, trial_number=lease.trial_number, **values)
-    now = sa.func.clock_timestamp()
     connection.execute(
         added.on_conflict_do_update(
-            index_elements=[_T.c.study_id, _T.c.trial_number], set_={**values, "recorded_at": now}
+            index_elements=[_T.c.study_id, _T.c.trial_number], set_={**values, "recorded_at": sa.func.clock_timestamp()}
         )
     )
 

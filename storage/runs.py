@@ -46,7 +46,8 @@ def start(source: database.Database, lease: leases.Lease, gpu: str = "cpu") -> i
     )
     with source.transaction() as connection:
         leases.require(connection, lease)
-        return connection.execute(added.returning(_T.c.attempt)).scalar_one()
+        number: int = connection.execute(added.returning(_T.c.attempt)).scalar_one()
+        return number
 
 
 def finish(

@@ -62,7 +62,7 @@ def add_facts(source: database.Database, study_id: str, facts: Mapping[str, Any]
 
 
 def set_document(source: database.Database, study_id: str, document: str) -> None:
-    """Replace the resolved study file, where what changed leaves the trials comparable; that is the caller's to know."""
+    """Replace the resolved study file; whether the trials stay comparable is the caller's to know."""
     with source.transaction() as connection:
         connection.execute(sa.update(_T).where(_T.c.id == study_id).values(document=document))
 
