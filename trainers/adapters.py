@@ -65,3 +65,11 @@ def update_norm(model: Any) -> float:
         square = ((up.T @ up) * (down @ down.T)).sum().clamp(min=0)
         total += float(square) * layer.scaling[NAME] ** 2
     return float(total**0.5)
+
+
+def set_gradient_checkpointing(model: Any, *, on: bool) -> None:
+    """Switch it by the name that diffusers' or transformers' models give it."""
+    if hasattr(model, "enable_gradient_checkpointing"):
+        (model.enable_gradient_checkpointing if on else model.disable_gradient_checkpointing)()
+    else:
+        (model.gradient_checkpointing_enable if on else model.gradient_checkpointing_disable)()

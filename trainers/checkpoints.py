@@ -1,15 +1,57 @@
 """Everything a trial needs to go on where it was: LoRA, optimizer, schedule, loss scale and running signals."""
 
+import dataclasses
 import io
 import pathlib
 import zipfile
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from trainers import atomic, errors
+from trainers import atomic, errors, health
 
 State = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialState:
+    """The changing parts of a training. `fingerprint` names everything they depend on; `scaler` only fp16 has."""
+
+    fingerprint: str
+    weights: Sequence[torch.nn.Parameter]
+    optimizer: Any
+    schedule: Any
+    scaler: Any
+    health: health.Health
+
+    def save(self, folder: pathlib.Path, step: int) -> None:
+        """Write a checkpoint as of `step`; see `save`."""
+        state = {
+            "fingerprint": self.fingerprint,
+            "step": step,
+            "weights": [weight.detach() for weight in self.weights],
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "scaler": None if self.scaler is None else self.scaler.state_dict(),
+            "health": self.health.state(),
+        }
+        save(folder, state)
+
+    @torch.no_grad()
+    def restore(self, folder: pathlib.Path, device: torch.device) -> int:
+        """Go back to the checkpoint in `folder`, if there is one; returns the steps already done. See `load`."""
+        state = load(folder, self.fingerprint, device)
+        if state is None:
+            return 0
+        for weight, saved in zip(self.weights, state["weights"], strict=True):
+            weight.copy_(saved)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        if self.scaler is not None:
+            self.scaler.load_state_dict(state["scaler"])
+        self.health.restore(state["health"])
+        return int(state["step"])
 
 
 def save(folder: pathlib.Path, state: State) -> None:

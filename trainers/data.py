@@ -1,9 +1,9 @@
 """From pictures on disk to batches: latents and captions computed once, and the order an epoch shows them in."""
 
 import dataclasses
-import itertools
+import math
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy
 import torch
@@ -51,14 +51,8 @@ class Examples:
             batches += [(shelf_number, chunk) for chunk in torch.split(rows, batch_size)]
         return [batches[position] for position in torch.randperm(len(batches), generator=generator).tolist()]
 
-    def batches(self, batch_size: int, seed: int, start: int, per_epoch: int) -> Iterator[tuple[int, torch.Tensor]]:
-        """All batches from number `start` on (counted over epochs), without end."""
-        for epoch in itertools.count(start // per_epoch):
-            yield from self.epoch(batch_size, seed, epoch)[start % per_epoch if epoch == start // per_epoch else 0 :]
-
-    @property
-    def samples_per_epoch(self) -> int:
-        return sum(len(shelf.order) for shelf in self.shelves)
+    def batches_per_epoch(self, batch_size: int) -> int:
+        return sum(math.ceil(len(shelf.order) / batch_size) for shelf in self.shelves)
 
 
 def prepare(

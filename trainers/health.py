@@ -25,7 +25,7 @@ class Finding:
     kind: str
     step: int
     message: str
-    evidence: dict[str, float]
+    evidence: dict[str, Any]
 
 
 class Health:

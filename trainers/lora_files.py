@@ -34,7 +34,7 @@ def tensors(base: models.Base, precision: str) -> dict[str, torch.Tensor]:
 
 
 def module_key(prefix: str, name: str) -> str:
-    """kohya's name of a layer: `lora_te` + `encoder.layers.0.mlp.fc1` is `lora_te_text_model_encoder_layers_0_mlp_fc1`."""
+    """kohya's name of a layer: `lora_te`, `layers.0.mlp.fc1` -> `lora_te_text_model_layers_0_mlp_fc1`."""
     if prefix != UNET_PREFIX and not name.startswith("text_model."):
         name = f"text_model.{name}"
     return f"{prefix}_{name.replace('.', '_')}"

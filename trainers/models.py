@@ -5,7 +5,9 @@ import json
 import pathlib
 from typing import Any, Literal
 
+import diffusers
 import torch
+import transformers
 from diffusers import DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
 
 from trainers import digests, errors
@@ -14,6 +16,11 @@ Family = Literal["sd15", "sdxl"]
 
 #: where the models lie that come with the project: Tuneguard runs from its checkout
 DEMO = pathlib.Path(__file__).resolve().parent.parent / "examples" / "demo"
+
+#: the libraries' progress bars and remarks on configurations say nothing that events and errors do not say
+for library in (diffusers.utils.logging, transformers.utils.logging):
+    library.set_verbosity_error()
+    library.disable_progress_bar()
 
 _FAMILIES: dict[str, Family] = {"StableDiffusionPipeline": "sd15", "StableDiffusionXLPipeline": "sdxl"}
 _PIPELINES = {"sd15": StableDiffusionPipeline, "sdxl": StableDiffusionXLPipeline}

@@ -1,0 +1,135 @@
+"""The trainer process: `python -m trainers JOB.json`, or `--serve` for many jobs in one warm process.
+
+Started through `accelerate launch`. It is told everything by job files and tells everything in their event files;
+what it prints is for people.
+"""
+
+import argparse
+import errno
+import json
+import os
+import pathlib
+import sys
+import time
+import traceback
+from typing import Any
+
+from trainers import errors, events, interruption, job, paths
+
+_STARTED = time.monotonic()
+
+#: what a full or failing disk answers with
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line, run one job or serve many; returns a `job.ExitCode`."""
+    parser = argparse.ArgumentParser(prog="python -m trainers", description=__doc__)
+    parser.add_argument("job", nargs="?", type=pathlib.Path, help="job file to run")
+    parser.add_argument("--serve", action="store_true", help='read {"job": PATH} lines from standard input')
+    given = parser.parse_args(arguments)
+    if given.serve == (given.job is not None):
+        parser.error("give a job file or --serve")
+    asked = interruption.Interruption()
+    asked.install()
+    try:
+        if given.serve:
+            return serve(asked)
+        return Process(asked).work(given.job)
+    except interruption.Interrupted:
+        return job.ExitCode.INTERRUPTED
+
+
+def serve(asked: interruption.Interruption) -> int:
+    """Run the jobs named on standard input, one JSON line each, until it closes."""
+    process = Process(asked)
+    process.warm_up()
+    for line in _lines(asked):
+        try:
+            path = pathlib.Path(json.loads(line)["job"])
+        except (ValueError, KeyError, TypeError):
+            print(f'trainers: expected a line {{"job": PATH}}, got {line!r}', file=sys.stderr, flush=True)
+            return job.ExitCode.BAD_INPUT
+        if process.work(path) == job.ExitCode.INTERRUPTED:
+            return job.ExitCode.INTERRUPTED
+    return job.ExitCode.DONE
+
+
+class Process:
+    """What lives as long as the process: imports, base model, judge."""
+
+    def __init__(self, asked: interruption.Interruption) -> None:
+        self._asked = asked
+        self._kept: Any = None
+
+    def warm_up(self) -> float:
+        """Import what training needs; returns seconds since the process started, 0 if it was warm already."""
+        if self._kept is not None:
+            return 0.0
+        from trainers import kept  # noqa: PLC0415  (seconds of imports, after arguments were checked)
+        from trainers.recipes import diffusion_lora  # noqa: F401, PLC0415
+
+        self._kept = kept.Kept()
+        return time.monotonic() - _STARTED
+
+    def work(self, path: pathlib.Path) -> job.ExitCode:
+        """Run one job; its event file ends with `job-finished`, whatever happens."""
+        reporter = events.Reporter(paths.JobPaths(path.parent).events)
+        try:
+            code, message = self._run(path, reporter)
+            if message:
+                print(f"trainers: {message}", file=sys.stderr, flush=True)
+            reporter.tell("job-finished", exit_code=int(code), message=message)
+        except OSError as error:  # the disk that took the events away takes these last words too
+            print(f"trainers: {_disk_message(error)}", file=sys.stderr, flush=True)
+            return job.ExitCode.MACHINE
+        finally:
+            reporter.close()
+        return code
+
+    def _run(self, path: pathlib.Path, reporter: events.Reporter) -> tuple[job.ExitCode, str]:
+        try:
+            train_job = job.read(path)
+            warm = self._kept is not None
+            launch = self.warm_up()
+            from trainers.recipes import diffusion_lora  # noqa: PLC0415
+
+            reporter.tell("job-started", pid=os.getpid(), device=diffusion_lora.device_name(), warm=warm)
+            diffusion_lora.run(diffusion_lora.Order(train_job, reporter, self._asked, self._kept), launch)
+        except interruption.Interrupted:
+            return job.ExitCode.INTERRUPTED, ""
+        except errors.TrainersError as error:
+            return job.ExitCode.BAD_INPUT, str(error)
+        except OSError as error:
+            if error.errno not in _DISK:
+                traceback.print_exc()
+                return job.ExitCode.BUG, f"{type(error).__name__}: {error}"
+            message = _disk_message(error)
+            reporter.tell("failed", kind="machine", step=None, message=message, evidence={}, fatal=True)
+            return job.ExitCode.MACHINE, message
+        except Exception as error:
+            traceback.print_exc()
+            return job.ExitCode.BUG, f"{type(error).__name__}: {error}"
+        return job.ExitCode.DONE, ""
+
+
+def _lines(asked: interruption.Interruption) -> Any:
+    """Lines of standard input; while one is waited for, a signal interrupts at once."""
+    while True:
+        asked.check()
+        asked.idle = True
+        line = sys.stdin.readline()
+        asked.idle = False
+        if not line:
+            return
+        if line.strip():
+            yield line
+
+
+def _disk_message(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror}; free space on the disk or move the data folder, then run the trial again"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""What a warm process keeps between jobs: base model and judge, as long as the jobs ask for the same ones."""
+
+import dataclasses
+import pathlib
+
+import torch
+
+from trainers import job, models
+from trainers.scoring import clip
+
+
+@dataclasses.dataclass
+class Kept:
+    """Loaded models with what they were asked for by."""
+
+    _base: models.Base | None = None
+    _base_key: tuple[str, str] | None = None
+    _judge: clip.Judge | None = None
+    _judge_key: job.ClipModel | None = None
+
+    def base(self, source: str, precision: str, device: torch.device, cache: pathlib.Path) -> models.Base:
+        """The base model, loaded if the last job had another; see `models.load`."""
+        wanted = (source, precision)
+        if self._base is None or self._base_key != wanted:
+            self._base = None  # two bases need not fit into the device's memory
+            self._base = models.load(source, precision, device, cache)
+            self._base_key = wanted
+        return self._base
+
+    def judge(self, wanted: job.ClipModel, device: torch.device, cache: pathlib.Path) -> clip.Judge:
+        """The judge, loaded if the last job had another; see `clip.load`."""
+        if self._judge is None or self._judge_key != wanted:
+            self._judge = clip.load(wanted, device, cache)
+            self._judge_key = wanted
+        return self._judge
