@@ -72,4 +72,4 @@ def set_gradient_checkpointing(model: Any, *, on: bool) -> None:
     if hasattr(model, "enable_gradient_checkpointing"):
         (model.enable_gradient_checkpointing if on else model.disable_gradient_checkpointing)()
     else:
-        (model.gradient_checkpointing_enable if on else model.gradient_checkpointing_disable)()
+        (model.activation_checkpointing_enable if on else model.activation_checkpointing_disable)()

@@ -147,7 +147,7 @@ def _run_trial(order: Order, spec: job.TrialSpec, seconds: dict[str, float]) -> 
             drawn = sampling.draw(trial.base, evaluation, thresholds, asked.check)
             files = sampling.save(drawn, trial.paths)
     finally:
-        _clean(trial.base)
+        _clean(trial.base, checkpointed=trial.settings.gradient_checkpointing)
     trial.tell("sampled", images=[str(file) for file in files], seconds=seconds["sample"])
     with _clock(seconds, "score"):
         cosines = scores.score(trial.judge, drawn, trial.references)
@@ -481,12 +481,12 @@ def _save(trial: Trial, started: float) -> None:
         model.eval()
 
 
-def _clean(base: models.Base) -> None:
+def _clean(base: models.Base, *, checkpointed: bool) -> None:
     """Leave the base as it was loaded."""
     for model in (base.unet, *base.text_encoders):
         adapters.detach(model)
         model.eval()
-        if model.is_gradient_checkpointing:
+        if checkpointed:
             adapters.set_gradient_checkpointing(model, on=False)
 
 
