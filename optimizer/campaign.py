@@ -11,7 +11,7 @@ from constraints import domain as domains
 from constraints import ruleset as rulesets
 from constraints import verdict as verdicts
 from optimizer import facts, observer, rulebook, sampler, settings, space, study
-from storage import database, leases
+from storage import artifacts, database, leases
 
 
 @dataclasses.dataclass
@@ -27,7 +27,7 @@ class Campaign:
     budget: int
     optuna_study: optuna.Study
     optuna_storage: optuna.storages.BaseStorage
-    artifact_store: optuna.artifacts.FileSystemArtifactStore
+    artifact_store: artifacts.ArtifactStore
     database: database.Database
     settings: settings.Settings
     situation: facts.Situation
@@ -60,7 +60,7 @@ class Campaign:
 
     def is_active(self, domain: domains.Domain, values: Mapping[str, Any]) -> bool:
         """Whether a conditional parameter is set, given the values of those before it."""
-        return self.rules.is_active(domain.name, study.complete(self.study, values))
+        return rulesets.is_active(domain, study.complete(self.study, values), self.study.space)
 
     def trials(self, states: tuple[optuna.trial.TrialState, ...] | None = None) -> list[optuna.trial.FrozenTrial]:
         return self.optuna_study.get_trials(deepcopy=False, states=states)
@@ -90,9 +90,7 @@ class Campaign:
 
     def lease(self, trial: int) -> leases.Lease | None:
         """The right to run and tell a trial, unless somebody holds it."""
-        return leases.acquire(
-            self.database, self.study_id, trial, self.worker_id, seconds=self.settings.lease_seconds
-        )
+        return leases.acquire(self.database, self.study_id, trial, self.worker_id, seconds=self.settings.lease_seconds)
 
     def renew(self, lease: leases.Lease) -> bool:
         """Keep a trial; False when another worker has it by now."""

@@ -81,5 +81,3 @@ def _notes(study: studies.Study) -> Sequence[str]:
 def _may_be_idle(when: str, study: studies.Study) -> bool:
     """Whether any parameter that the condition names is searched, so that it may be false for some trials."""
     return any(name in when for name in study.space)
-
-

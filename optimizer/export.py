@@ -47,7 +47,7 @@ _DIFFUSERS = {
 
 
 def sd_scripts(study: studies.Study, record: records.TrialRecord) -> str:
-    """TOML for `train_network.py --config_file`. sd-scripts takes unknown keys silently, so only known ones are written.
+    """TOML for `train_network.py --config_file`; only options that it knows, since it takes unknown ones silently.
 
     Numbers keep their kind: a warmup of 100.0 would be read as a hundred times the whole run.
     """
@@ -94,7 +94,7 @@ def diffusers(study: studies.Study, record: records.TrialRecord) -> str:
     params = studies.complete(study, record.params)
     lines = [
         f"# trial {record.number} of the study {study.name}",
-        f"# the script sets alpha = rank; this trial trained with alpha {alpha(params):g}, rank {params['network_dim']}",
+        f"# the script sets alpha = rank; this trial has alpha {alpha(params):g}, rank {params['network_dim']}",
         f"--pretrained_model_name_or_path={study.base}",
         f"--train_data_dir={study.dataset.path}",
     ]
@@ -141,7 +141,7 @@ def alpha(params: Mapping[str, Any]) -> float:
 
 
 def _learning_rates(params: Mapping[str, Any]) -> dict[str, Any]:
-    """sd-scripts trains the text encoder at the full learning rate unless it is told otherwise, so it is always told."""
+    """sd-scripts trains the text encoder at the full learning rate unless it is told, so it always is."""
     rate = float(params.get("learning_rate", 1.0))
     if "text_encoder_lr" in params:
         text = float(params["text_encoder_lr"])

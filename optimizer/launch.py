@@ -116,7 +116,8 @@ class WarmLauncher:
         if self._served >= self.replace_after:
             self.close()
         self.warm_up()
-        assert self._process is not None and self._process.stdin is not None  # noqa: S101 - warm_up has set both
+        assert self._process is not None
+        assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"job": str(job)}).encode() + b"\n")
         self._process.stdin.flush()
         self._served += 1

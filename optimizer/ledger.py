@@ -70,7 +70,11 @@ def _fit(whole: Sequence[Spent]) -> tuple[float, float, str]:
     per_step, fixed = np.polyfit(steps, seconds, 1)
     per_step, fixed = max(0.0, float(per_step)), max(0.0, float(fixed))
     error = float(np.abs(fixed + per_step * steps - seconds).mean())
-    return fixed, per_step, (
-        f"{fixed:.1f} s + {per_step * 1000:.0f} ms a step, fitted to {len(whole)} finished trials "
-        f"(mean error {error:.1f} s)"
+    return (
+        fixed,
+        per_step,
+        (
+            f"{fixed:.1f} s + {per_step * 1000:.0f} ms a step, fitted to {len(whole)} finished trials "
+            f"(mean error {error:.1f} s)"
+        ),
     )

@@ -29,9 +29,7 @@ class JsonLines(logging.Formatter):
 def set_up(*, verbose: bool, stream: TextIO = sys.stderr) -> None:
     """Attach one handler to our packages' loggers; called once, by the command line."""
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(
-        logging.Formatter("%(levelname)s %(name)s: %(message)s") if stream.isatty() else JsonLines()
-    )
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s") if stream.isatty() else JsonLines())
     for package in ("optimizer", "constraints", "storage", "trainers"):
         logger = logging.getLogger(package)
         logger.addHandler(handler)

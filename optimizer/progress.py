@@ -131,7 +131,9 @@ class Progress:
     def _table(self) -> rich.table.Table:
         table = rich.table.Table(
             title=self._status(),
-            caption=f"refused {self._draws} draws: {_counts(self._refused)}" if self._refused else "nothing refused yet",
+            caption=f"refused {self._draws} draws: {_counts(self._refused)}"
+            if self._refused
+            else "nothing refused yet",
             title_justify="left",
             caption_justify="left",
         )

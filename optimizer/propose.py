@@ -14,16 +14,13 @@ import optuna
 
 from constraints import verdict as verdicts
 from optimizer import campaign as campaigns
-from optimizer import sampler, space
+from optimizer import records, sampler, space
 from optimizer import study as studies
 from storage import leases, refusals
 
 logger = logging.getLogger(__name__)
 
 State = optuna.trial.TrialState
-#: user attributes of an Optuna trial that say what the rules said; `study show` and the report read them back
-REFUSED_BY = "refused_by"
-RULE_VERSION = "rule_version"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +61,7 @@ def spent(campaign: campaigns.Campaign) -> int:
     counted = campaign.trials()
     if campaign.study.search.refusals == "prune":
         return len(counted)
-    return sum(1 for trial in counted if REFUSED_BY not in trial.user_attrs)
+    return sum(1 for trial in counted if records.REFUSED_BY not in trial.user_attrs)
 
 
 def take_up(campaign: campaigns.Campaign) -> Claim | None:
@@ -118,9 +115,9 @@ def prune(campaign: campaigns.Campaign, draft: sampler.Draft) -> Refused:
 
 def attributes(verdict: verdicts.Verdict, campaign: campaigns.Campaign) -> dict[str, Any]:
     """What a trial row says about its judgement."""
-    said: dict[str, Any] = {RULE_VERSION: campaign.rule_version}
+    said: dict[str, Any] = {records.RULE_VERSION: campaign.rule_version}
     if verdict.refused_by:
-        said[REFUSED_BY] = list(verdict.refused_by)
+        said[records.REFUSED_BY] = list(verdict.refused_by)
     return said
 
 
@@ -134,8 +131,8 @@ def _pop(campaign: campaigns.Campaign) -> Claim | Refused | None:
         lease = campaign.lease(trial.number)
     verdict = campaign.judge(params)
     if not verdict.refused_by:
-        assert lease is not None  # noqa: S101 - the trial is younger than any other worker's look
-        trial.set_user_attr(RULE_VERSION, campaign.rule_version)
+        assert lease is not None
+        trial.set_user_attr(records.RULE_VERSION, campaign.rule_version)
         return Claim(trial.number, studies.complete(campaign.study, params), lease, taken_up=False)
     for key, value in attributes(verdict, campaign).items():
         trial.set_user_attr(key, value)

@@ -6,9 +6,13 @@ from typing import Any
 
 import optuna
 
-from optimizer import propose
+from storage import results, runs
 
 State = optuna.trial.TrialState
+
+#: user attributes of an Optuna trial that say what the rules said
+REFUSED_BY = "refused_by"
+RULE_VERSION = "rule_version"
 
 #: Optuna's states in a reader's words; PRUNED is told apart by what the row says
 _WORDS = {State.RUNNING: "running", State.COMPLETE: "usable", State.FAIL: "crashed", State.WAITING: "waiting"}
@@ -30,10 +34,11 @@ class TrialRecord:
     failure: Mapping[str, Any] | None
     phases: Mapping[str, float]
     metrics: Mapping[str, Any]
+    images: Sequence[Mapping[str, Any]]
     constraints: Mapping[str, float]
     lora: str | None
+    #: optimizer steps that were done
     steps: int | None
-    total_steps: int | None
     rule_version: str
 
     def as_json(self) -> dict[str, Any]:
@@ -49,39 +54,48 @@ class TrialRecord:
         }
 
 
-def read(trials: Sequence[optuna.trial.FrozenTrial], objectives: Sequence[str]) -> list[TrialRecord]:
-    """Trials as records, in the order of their numbers."""
-    return [_record(trial, objectives) for trial in trials]
+def read(
+    trials: Sequence[optuna.trial.FrozenTrial],
+    objectives: Sequence[str],
+    measured: Sequence[results.Result] = (),
+    attempts: Sequence[runs.Run] = (),
+) -> list[TrialRecord]:
+    """Trials as records, in the order of their numbers: Optuna's rows beside what our tables keep of them."""
+    result_of = {result.trial_number: result for result in measured}
+    run_of = {run.trial_number: run for run in attempts}  # the last attempt is the one that counts
+    return [_record(trial, objectives, result_of.get(trial.number), run_of.get(trial.number)) for trial in trials]
 
 
-def _record(trial: optuna.trial.FrozenTrial, objectives: Sequence[str]) -> TrialRecord:
-    said = trial.user_attrs
-    metrics = said.get("metrics", {})
-    measured = dict(zip(objectives, trial.values or (), strict=False)) or {
-        name: metrics.get(name) for name in objectives
-    }
-    phases = said.get("seconds", {})
+def _record(
+    trial: optuna.trial.FrozenTrial,
+    objectives: Sequence[str],
+    result: results.Result | None,
+    run: runs.Run | None,
+) -> TrialRecord:
+    metrics = {} if result is None else result.metrics
+    values: dict[str, float | None] = dict(zip(objectives, trial.values or (), strict=False))
+    phases = {} if run is None else run.seconds
     return TrialRecord(
         number=trial.number,
         state=_state(trial),
         params=trial.params,
-        values=measured,
-        refused_by=tuple(said.get(propose.REFUSED_BY, ())),
+        values=values or {name: metrics.get(name) for name in objectives},
+        refused_by=tuple(trial.user_attrs.get(REFUSED_BY, ())),
         seconds=round(sum(phases.values()), 2) if phases else None,
-        failure=said.get("failure") or _broken(trial),
+        failure=(None if result is None else result.failure) or _broken(trial),
         phases=phases,
         metrics=metrics,
+        images=() if result is None else result.images,
         constraints=trial.constraints,
-        lora=said.get("lora"),
-        steps=said.get("steps"),
-        total_steps=said.get("total_steps"),
-        rule_version=said.get(propose.RULE_VERSION, ""),
+        lora=None if result is None else result.lora_path,
+        steps=None if run is None else run.step,
+        rule_version=str(trial.user_attrs.get(RULE_VERSION, "")),
     )
 
 
 def _state(trial: optuna.trial.FrozenTrial) -> str:
     if trial.state is State.PRUNED:
-        return "refused" if propose.REFUSED_BY in trial.user_attrs else "unusable"
+        return "refused" if REFUSED_BY in trial.user_attrs else "unusable"
     return _WORDS[trial.state]
 
 
@@ -89,7 +103,7 @@ def _broken(trial: optuna.trial.FrozenTrial) -> dict[str, Any] | None:
     """A trial that trained well but broke expect rules: the rules are what failed it."""
     if trial.state is State.FAIL:
         return {"kind": "machine", "step": None, "message": trial.user_attrs.get("message", "")}
-    if trial.state is not State.PRUNED or propose.REFUSED_BY in trial.user_attrs:
+    if trial.state is not State.PRUNED or REFUSED_BY in trial.user_attrs:
         return None
     broken = sorted(key for key, value in trial.constraints.items() if value > 0)
     return {"kind": "expect", "step": None, "message": f"broke {', '.join(broken)}"} if broken else None

@@ -7,13 +7,18 @@ study is started; from then on the newest version of each set counts, wherever i
 import dataclasses
 import pathlib
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from constraints import errors as constraint_errors
+from constraints import loading
 from constraints import ruleset as rulesets
-from optimizer import errors, facts, guards
+from optimizer import errors, facts
 from optimizer import study as studies
 from storage import database as databases
 from storage import rule_versions
+
+#: a rule file's path, the name of a shipped one, or a text from the database
+Source: TypeAlias = pathlib.Path | str | loading.RuleText
 
 
 @dataclasses.dataclass
@@ -38,13 +43,13 @@ class Rulebook:
 
     def version_of(self, refused_by: Sequence[str]) -> int | None:
         """The database id of the version that holds the first of these rules."""
-        for version in self.versions:
-            if any(f"id: {rule}" in version.text for rule in refused_by[:1]):
+        for version, file in zip(self.versions, self.rules.files, strict=True):
+            if {rule.id for rule in file.rules} & set(refused_by[:1]):
                 return version.id
         return None
 
 
-def load(study: studies.Study, sources: Sequence[rulesets.Source]) -> rulesets.RuleSet:
+def load(study: studies.Study, sources: Sequence[Source]) -> rulesets.RuleSet:
     """Compile rule texts over a study's space.
 
     Raises:
@@ -56,7 +61,6 @@ def load(study: studies.Study, sources: Sequence[rulesets.Source]) -> rulesets.R
             study.space,
             fixed=study.fixed,
             facts=facts.KNOWN,
-            signals=guards.SIGNALS,
         )
     except constraint_errors.ConstraintsError as error:
         raise errors.BadInput(str(error)) from error
@@ -67,7 +71,7 @@ def of_files(study: studies.Study) -> rulesets.RuleSet:
     return load(study, [source_of(name) for name in study.rules])
 
 
-def source_of(name: str) -> rulesets.Source:
+def source_of(name: str) -> Source:
     """A rule file's path, or the name of a shipped one."""
     return pathlib.Path(name) if name.endswith((".yaml", ".yml")) else name
 
@@ -90,5 +94,5 @@ def push(database: databases.Database, study: studies.Study, author: str) -> Rul
     return Rulebook(study, tuple(names), versions, load(study, _sources(versions)))
 
 
-def _sources(versions: Sequence[rule_versions.RuleVersion]) -> list[rulesets.Source]:
-    return [rulesets.RuleText(text=version.text, name=f"{version.set_name}@{version.number}") for version in versions]
+def _sources(versions: Sequence[rule_versions.RuleVersion]) -> list[Source]:
+    return [loading.RuleText(text=version.text, name=f"{version.set_name}@{version.number}") for version in versions]

@@ -23,7 +23,7 @@ from scipy.stats import qmc
 from constraints import domain as domains
 from constraints import ruleset as rulesets
 from constraints import verdict as verdicts
-from optimizer import errors, facts, space
+from optimizer import errors, facts, space, study
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ RESERVOIR_BLOCK = 2**14
 
 @dataclasses.dataclass(frozen=True)
 class Draft:
-    """A drawn point and what the rules say of it. `params` are the sampled ones, `attributes` the sampler's own notes."""
+    """A drawn point and its verdict. `params` are the sampled ones, `attributes` the sampler's own notes."""
 
     params: Mapping[str, Any]
     verdict: verdicts.Verdict
@@ -78,7 +78,7 @@ class Sketch:
     def __init__(
         self,
         sampler: optuna.samplers.BaseSampler,
-        directions: Sequence[str],
+        directions: Sequence[study.Direction],
         parameters: Mapping[str, domains.Domain],
         seed: int,
     ) -> None:
@@ -91,7 +91,7 @@ class Sketch:
         self._reservoir_drawn = 0
 
     def learn(self, trials: Sequence[optuna.trial.FrozenTrial]) -> None:
-        """Take over what the real study holds: finished trials once, running ones so that nobody proposes them twice."""
+        """Take over what the real study holds: finished trials once, running ones as stand-ins."""
         for trial in trials:
             if trial.number in self._known or trial.state == optuna.trial.TrialState.WAITING:
                 continue

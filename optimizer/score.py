@@ -63,6 +63,7 @@ class Conclusion:
     steps: int | None = None
     total_steps: int | None = None
     message: str = ""
+    exit_code: int | None = None
 
 
 def conclude(
@@ -71,11 +72,10 @@ def conclude(
     """Judge an attempt by everything its trainer told (this trial's events and the job's own, in order)."""
     by_name = {event.event: event.data for event in told}
     finished = by_name.get("trial-finished")
-    exit_code = by_name.get("job-finished", {}).get("exit_code")
     known = _known(told, by_name)
     if finished is None or finished["outcome"] == "interrupted":
         message = str(by_name.get("job-finished", {}).get("message", ""))
-        return dataclasses.replace(known, ending=_unfinished(finished, exit_code), message=message)
+        return dataclasses.replace(known, ending=_unfinished(finished, known.exit_code), message=message)
     if finished["outcome"] == "finished" and known.metrics:
         return _scored(known, rules, objectives, params)
     if known.failure is not None and failures.KINDS[known.failure.kind].blame == "machine":
@@ -109,6 +109,7 @@ def _known(told: Sequence[events.Event], by_name: Mapping[str, Mapping[str, Any]
         seconds=by_name.get("trial-finished", {}).get("seconds", {}),
         steps=by_name.get("trained", {}).get("steps") or (max(steps) if steps else None),
         total_steps=by_name.get("train-started", {}).get("total_steps"),
+        exit_code=by_name.get("job-finished", {}).get("exit_code"),
     )
 
 

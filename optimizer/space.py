@@ -24,7 +24,7 @@ def distribution(domain: domains.Domain) -> Distribution:
         return optuna.distributions.IntDistribution(
             int(domain.low), int(domain.high), log=domain.log, step=int(domain.step or 1)
         )
-    high = domain.value_at(domain.points() - 1) if domain.step else domain.high
+    high = float(domain.value_at(int(domain.points()) - 1)) if domain.step else domain.high
     return optuna.distributions.FloatDistribution(domain.low, high, log=domain.log, step=domain.step)
 
 
@@ -53,7 +53,7 @@ def _suggest(trial: optuna.Trial, name: str, domain: domains.Domain) -> Any:
         return trial.suggest_categorical(name, form.choices)
     if isinstance(form, optuna.distributions.IntDistribution):
         return trial.suggest_int(name, form.low, form.high, log=form.log, step=form.step)
-    assert isinstance(form, optuna.distributions.FloatDistribution)  # noqa: S101 - distribution() makes no other kind
+    assert isinstance(form, optuna.distributions.FloatDistribution)
     return trial.suggest_float(name, form.low, form.high, log=form.log, step=form.step)
 
 

@@ -308,3 +308,28 @@ _IDENTITY = ("trainer", "base", "dataset", "space", "fixed", "objectives", "eval
 def incompatible(old: Study, new: Study) -> list[str]:
     """The sections in which two studies of one name differ so that their trials would not compare."""
     return [name for name in _IDENTITY if getattr(old, name) != getattr(new, name)]
+
+
+def check_point(study: Study, point: Mapping[str, Any]) -> None:
+    """Check a point that a person named; it may leave parameters out.
+
+    Raises:
+        errors.BadInput: a parameter is not searched, or its value lies outside of its domain.
+    """
+    problems = []
+    for name, value in point.items():
+        if name not in study.space:
+            hint = documents.did_you_mean(name, study.space)
+            problems.append(f"{name}: this study does not search it; {hint}")
+        elif not study.space[name].contains(value):
+            problems.append(f"{name}: {value!r} is outside of {describe(study.space[name])}")
+    if problems:
+        raise errors.BadInput("\n".join(problems))
+
+
+def describe(domain: domains.Domain) -> str:
+    """A domain for people: its choices, or its range and step."""
+    if domain.kind == "choice":
+        return ", ".join(map(str, domain.choices))
+    step = f" by {domain.step:g}" if domain.step else ""
+    return f"{domain.low:g} to {domain.high:g}{step}"

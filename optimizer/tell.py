@@ -1,18 +1,21 @@
 """Telling Optuna how a trial ended, once, by the one who holds its lease."""
 
-import json
 import logging
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 import optuna
 
 from optimizer import campaign as campaigns
 from optimizer import propose, score
-from storage import artifacts, leases, runs
+from storage import artifacts, errors, leases, results, runs
 
 logger = logging.getLogger(__name__)
 
 State = optuna.trial.TrialState
+#: what is final, and how Optuna is told (docs/explanation/architecture.md, decision 2)
+_STATES = {score.Ending.USABLE: State.COMPLETE, score.Ending.UNUSABLE: State.PRUNED}
 
 
 def settle(campaign: campaigns.Campaign, claim: propose.Claim, conclusion: score.Conclusion) -> None:
@@ -20,26 +23,29 @@ def settle(campaign: campaigns.Campaign, claim: propose.Claim, conclusion: score
 
     A worker whose lease was taken over tells nothing: its successor does.
     """
-    final = {
-        score.Ending.USABLE: State.COMPLETE,
-        score.Ending.UNUSABLE: State.PRUNED,
-    }.get(conclusion.ending)
+    state = _STATES.get(conclusion.ending)
     if conclusion.ending is score.Ending.CRASHED and _attempts_are_used_up(campaign, claim):
-        final = State.FAIL
-    with campaign.lock():
-        if final is not None and leases.is_held(campaign.database, claim.lease):
-            _tell(campaign, claim, conclusion, final)
+        state = State.FAIL
+    if state is None:
         campaign.release(claim.lease)
+        return
+    try:
+        with leases.telling(campaign.database, claim.lease) as connection:
+            images = _attach(campaign, claim, conclusion)
+            results.record_in(connection, claim.lease, _result(campaign, claim, conclusion, images))
+            _tell(campaign, claim, conclusion, state)
+    except errors.LeaseLost as error:
+        logger.warning("trial %d is not told: %s", claim.number, error, extra={"trial": claim.number})
 
 
 def _attempts_are_used_up(campaign: campaigns.Campaign, claim: propose.Claim) -> bool:
-    crashes = runs.count(campaign.database, campaign.study_id, claim.number, ending=score.Ending.CRASHED.value)
-    return crashes >= campaign.study.launch.attempts
+    attempts = runs.listed(campaign.database, campaign.study_id)
+    crashed = [run for run in attempts if run.trial_number == claim.number and run.outcome == score.Ending.CRASHED]
+    return len(crashed) >= campaign.study.launch.attempts
 
 
 def _tell(campaign: campaigns.Campaign, claim: propose.Claim, conclusion: score.Conclusion, state: State) -> None:
     trial = campaign.trial(claim.number)
-    _attach(campaign, trial, claim, conclusion)
     for name, value in _attributes(conclusion).items():
         trial.set_user_attr(name, value)
     for key, constraint in conclusion.constraints.items():
@@ -49,33 +55,47 @@ def _tell(campaign: campaigns.Campaign, claim: propose.Claim, conclusion: score.
 
 
 def _attributes(conclusion: score.Conclusion) -> dict[str, object]:
-    """What the trial's row says beside parameters and values; the dashboard shows it, `study show` reads it back."""
+    """What a person browsing the dashboard wants to see beside parameters and values; flat, so that it can be sorted.
+
+    An unusable trial has no values in Optuna, so what was measured of it stands here alone.
+    """
     said: dict[str, object] = {
-        "seconds": dict(conclusion.seconds),
-        "steps": conclusion.steps,
-        "total_steps": conclusion.total_steps,
+        name: value for name, value in conclusion.metrics.items() if isinstance(value, bool | int | float | str)
     }
-    if conclusion.metrics:
-        said["metrics"] = dict(conclusion.metrics)
+    said["seconds"] = round(sum(conclusion.seconds.values()), 2)
     if conclusion.failure is not None:
-        said["failure"] = conclusion.failure.as_json()
-    if conclusion.lora is not None:
-        said["lora"] = conclusion.lora
-        said["lora_sha256"] = conclusion.lora_sha256
+        said["failure"] = conclusion.failure.kind
     if conclusion.message:
         said["message"] = conclusion.message[-2000:]
     return said
 
 
 def _attach(
-    campaign: campaigns.Campaign, trial: optuna.Trial, claim: propose.Claim, conclusion: score.Conclusion
-) -> None:
-    """Upload the images before the trial is told; afterwards Optuna refuses."""
-    folder = campaign.settings.run_directory(campaign.study.name, claim.number)
-    if conclusion.images:
-        described = folder / "images.json"
-        described.write_text(json.dumps(list(conclusion.images), indent=1), encoding="utf-8")
+    campaign: campaigns.Campaign, claim: propose.Claim, conclusion: score.Conclusion
+) -> list[Mapping[str, Any]]:
+    """Upload the images before the trial is told (afterwards Optuna refuses); returns them with their artifact ids."""
+    trial = campaign.trial(claim.number)
+    attached: list[Mapping[str, Any]] = []
     for image in conclusion.images:
         path = pathlib.Path(str(image["path"]))
-        if path.exists():
-            artifacts.attach(campaign.artifact_store, trial, path)
+        artifact = artifacts.upload(campaign.artifact_store, campaign.optuna_storage, trial, path)
+        attached.append({**image, "artifact": artifact})
+    return attached
+
+
+def _result(
+    campaign: campaigns.Campaign,
+    claim: propose.Claim,
+    conclusion: score.Conclusion,
+    images: list[Mapping[str, Any]],
+) -> results.Result:
+    return results.Result(
+        trial_number=claim.number,
+        outcome=conclusion.ending.value,
+        metrics=conclusion.metrics,
+        images=images,
+        rule_version_id=campaign.book.versions[0].id if campaign.book.versions else None,
+        failure=None if conclusion.failure is None else conclusion.failure.as_json(),
+        lora_path=conclusion.lora,
+        lora_sha256=conclusion.lora_sha256,
+    )

@@ -6,7 +6,6 @@ import logging
 import os
 import pathlib
 import socket
-import uuid
 
 import optuna
 
@@ -15,10 +14,11 @@ from optimizer import errors, facts, launch, records, rulebook, sampler
 from optimizer import observer as observers
 from optimizer import settings as settings_module
 from optimizer import study as study_module
-from storage import artifacts, database, embedded, migration, optuna_store
+from storage import artifacts, database, embedded, migration, optuna_store, results, runs, workers
 from storage import errors as storage_errors
 from storage import studies as stored_studies
-from trainers import dataset, errors as trainer_errors
+from trainers import dataset
+from trainers import errors as trainer_errors
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class Services:
     settings: settings_module.Settings
     database: database.Database
     optuna_storage: optuna.storages.BaseStorage
-    artifact_store: optuna.artifacts.FileSystemArtifactStore
+    artifact_store: artifacts.ArtifactStore
 
 
 def database_url(settings: settings_module.Settings) -> str:
@@ -44,7 +44,7 @@ def services(settings: settings_module.Settings) -> Services:
     """Open the database, brought to the newest schema, and Optuna's storage on it."""
     opened = database.Database(database_url(settings))
     migration.migrate(opened)
-    return Services(settings, opened, optuna_store.open_storage(opened), artifacts.store(settings.home))
+    return Services(settings, opened, optuna_store.open_storage(opened), artifacts.open_store(settings.home))
 
 
 def create_study(services: Services, study: study_module.Study) -> stored_studies.Study:
@@ -100,7 +100,7 @@ def make_sampler(study: study_module.Study, worker: int) -> optuna.samplers.Base
 
 
 def open_campaign(
-    services: Services, study: study_module.Study, *, observer: observers.Observer, budget: int | None = None
+    services: Services, study: study_module.Study, device: launch.Device, observer: observers.Observer
 ) -> campaigns.Campaign:
     """Everything a worker needs to go on with a study.
 
@@ -110,13 +110,12 @@ def open_campaign(
     stored = create_study(services, study)
     opened = open_optuna(services, study)
     trials = opened.get_trials(deepcopy=False)
-    worker = uuid.uuid4()
     # a study that goes on must not repeat the draws it began with
     seed_shift = len(trials)
     return campaigns.Campaign(
         study=study,
         study_id=stored.id,
-        budget=study.search.trials if budget is None else budget,
+        budget=study.search.trials,
         optuna_study=opened,
         optuna_storage=services.optuna_storage,
         artifact_store=services.artifact_store,
@@ -131,7 +130,7 @@ def open_campaign(
             seed=study.search.seed + seed_shift,
         ),
         observer=observer,
-        worker_id=f"{socket.gethostname()}-{os.getpid()}-{worker.hex[:8]}",
+        worker_id=workers.register(services.database, socket.gethostname(), os.getpid(), device.name),
     )
 
 
@@ -158,8 +157,13 @@ def launcher(settings: settings_module.Settings, study: study_module.Study, devi
 
 def trial_records(services: Services, study: study_module.Study) -> list[records.TrialRecord]:
     """All trials of a study, as records."""
-    trials = open_optuna(services, study).get_trials(deepcopy=False)
-    return records.read(trials, list(study.objectives))
+    stored = stored_studies.get(services.database, study.name)
+    return records.read(
+        open_optuna(services, study).get_trials(deepcopy=False),
+        list(study.objectives),
+        results.listed(services.database, stored.id),
+        runs.listed(services.database, stored.id),
+    )
 
 
 def author() -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from optimizer import campaign as campaigns
 from optimizer import errors, follow, guards, launch, propose, score, tell
-from storage import runs
+from storage import runs, workers
 from trainers import events, job, paths
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def attempt(
     offset = folder.events.stat().st_size if folder.events.exists() else 0
     write_job(campaign, claim, folder)
     began = time.time()
-    number = runs.start(campaign.database, claim.lease, device=device.name)
+    number = runs.start(campaign.database, claim.lease, gpu=device.name)
     launcher.start(folder.job)
     watch = Watch(campaign, launcher, claim, should_stop)
     told: list[events.Event] = []
@@ -90,12 +90,14 @@ def attempt(
         conclusion = dataclasses.replace(conclusion, message=conclusion.message or _last_words(folder.console))
     runs.finish(
         campaign.database,
-        claim.lease,
+        campaign.study_id,
+        claim.number,
         number,
-        ending=conclusion.ending.value,
-        failure=None if conclusion.failure is None else conclusion.failure.as_json(),
-        seconds=dict(conclusion.seconds),
-        steps=conclusion.steps,
+        outcome=conclusion.ending.value,
+        exit_code=conclusion.exit_code,
+        failure_kind=None if conclusion.failure is None else conclusion.failure.kind,
+        step=conclusion.steps,
+        seconds=conclusion.seconds,
         message=conclusion.message,
     )
     return conclusion
@@ -124,6 +126,7 @@ class Watch:
         if time.monotonic() - self._renewed < self.campaign.settings.lease_seconds / 3:
             return True
         self._renewed = time.monotonic()
+        workers.heartbeat(self.campaign.database, self.campaign.worker_id)
         return self.campaign.renew(self.claim.lease)
 
 

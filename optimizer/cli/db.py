@@ -11,7 +11,7 @@ def command() -> None:
 
 
 @command.command("up")
-@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on (default: the one it had, or a free one).")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port (default: the one it had, or a free one).")
 def up(port: int | None) -> None:
     """Start the embedded Postgres in the data folder, if it is not running, and bring its schema up to date.
 

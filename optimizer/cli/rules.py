@@ -1,10 +1,6 @@
 """`tuneguard rules ...`: check, test, explain, push, replay, suggest."""
 
-import pathlib
-
 import click
-
-from optimizer.cli import options
 
 
 @click.group("rules")

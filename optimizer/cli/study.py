@@ -211,11 +211,12 @@ def enqueue(name: str, params: str) -> None:
       tuneguard study enqueue quickstart --params '{"learning_rate": 0.004}'
     """
     from optimizer import settings, wiring
+    from optimizer import study as studies
 
     services = wiring.services(settings.read())
     _, study = wiring.stored_study(services, name)
     point = read_params(params)
-    wiring.check_point(study, point)
+    studies.check_point(study, point)
     wiring.open_optuna(services, study).enqueue_trial(point)
     click.echo("enqueued; the next worker takes it first")
 
@@ -293,9 +294,11 @@ def read_params(text: str) -> dict[str, Any]:
     try:
         point = json.loads(text)
     except json.JSONDecodeError as error:
-        raise errors.BadInput(f"--params: column {error.colno}: {error.msg}; write JSON such as {{\"dim\": 4}}") from error
+        raise errors.BadInput(
+            f'--params: column {error.colno}: {error.msg}; write JSON such as {{"dim": 4}}'
+        ) from error
     if not isinstance(point, dict):
-        raise errors.BadInput(f"--params: must be a JSON object such as {{\"network_dim\": 64}}, not {text}")
+        raise errors.BadInput(f'--params: must be a JSON object such as {{"network_dim": 64}}, not {text}')
     return point
 
 

@@ -80,11 +80,15 @@ BAD = [
     pytest.param("resolution: 512", "resolution: big", ["12:15", "'big'"], id="text for a number"),
     pytest.param("maximize", "maximise", ["13:26", "maximise"], id="unknown direction"),
     pytest.param("[a cat, a dog]", "none.txt", ["15:12", "none.txt"], id="missing prompts"),
-    pytest.param('when: lr_scheduler == "c', 'when: lr_schedule == "c', ["lr_schedule", "lr_scheduler"], id="condition"),
+    pytest.param(
+        'when: lr_scheduler == "c', 'when: lr_schedule == "c', ["lr_schedule", "lr_scheduler"], id="condition"
+    ),
     pytest.param("log: true", "log: true, choices: [1]", ["6:", "float and choices"], id="two kinds"),
     pytest.param("base: demo", "base: demo\ntrainer: diffusion", ["4:10", "diffusion-lora"], id="unknown trainer"),
     pytest.param("name: my-character", "name: ../x", ["2:7"], id="a name that is a path"),
-    pytest.param("  resolution: 512", "  network_dim: 64", ["12:16", "both searched and fixed"], id="fixed and searched"),
+    pytest.param(
+        "  resolution: 512", "  network_dim: 64", ["12:16", "both searched and fixed"], id="fixed and searched"
+    ),
 ]
 
 
