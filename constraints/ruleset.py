@@ -1,0 +1,222 @@
+"""Rule files in a study: loaded with every error at once, then ready to judge points, running trials and results."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from constraints import loading, verdict
+from constraints.conditions import Conditions
+from constraints.domain import Domain, Value
+from constraints.errors import DocumentError, PointError
+from constraints.explain import undecided_reason
+from constraints.judge import Judge, Rule
+from constraints.loading import RuleText, Source
+from constraints.rulefile import RuleFile
+from constraints.scope import Scope
+
+__all__ = ["RuleSet", "RuleText", "Source", "load"]
+
+HARD = ("refuse", "require")
+
+
+@dataclass(frozen=True, eq=False)
+class RuleSet:
+    """Rules that can judge. Build one with `load`; it never changes.
+
+    Attributes:
+        name: names of the files, joined with ' + '.
+        text: the files' text, as it was written.
+        rules: every rule in the order of the files.
+        space: the study's searched parameters.
+        fixed: its other parameters, which are constants.
+        facts: facts that hold for every point of the study.
+        absent: parameters that a rule file declares and the study does not have; rules that need them never apply.
+    """
+
+    name: str
+    text: str
+    rules: tuple[Rule, ...]
+    files: tuple[RuleFile, ...]
+    space: Mapping[str, Domain]
+    fixed: Mapping[str, Value]
+    facts: Mapping[str, Value]
+    absent: tuple[str, ...]
+    scope: Scope = field(repr=False)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of `text`, the identity of this version."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    def check(self, columns: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -> verdict.Verdicts:
+        """Judges a table of points before they are tried.
+
+        Args:
+            columns: parameter to values of shape (points,): numbers (also truths) or text. A conditional parameter
+                that is not set is NaN (numbers) or None (text). Other missing values leave their rules undecided.
+            facts: fact to one value for all points, or to values of shape (points,).
+
+        Raises:
+            PointError: columns differ in length, or hold values of the wrong kind.
+        """
+        values = {**self.facts, **(facts or {}), **columns}
+        points = _length(columns)
+        hard, soft = self._hard.check(values, points), self._soft.check(values, points)
+        discouraged = soft.broken | soft.undecided
+        weights = np.array([rule.weight for rule in self._soft.rules])[:, None]
+        return verdict.Verdicts(
+            rule_ids=tuple(rule.id for rule in self._hard.rules),
+            refused=hard.broken | hard.undecided,
+            violation=hard.violation,
+            undecided=hard.undecided,
+            soft_ids=tuple(rule.id for rule in self._soft.rules),
+            discouraged=discouraged,
+            weight=np.where(discouraged, weights, 1.0).prod(axis=0) if self._soft.rules else np.ones(points),
+        )
+
+    def check_point(self, params: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -> verdict.Verdict:
+        """Judges one point. A conditional parameter that is not set is left out, or None.
+
+        Raises:
+            PointError: a value is of the wrong kind.
+        """
+        values = {**self.facts, **(facts or {}), **params}
+        refused, undecided = self._hard.judge_point(values)
+        soft, unclear = self._soft.judge_point(values)
+        if not (refused or undecided or soft or unclear):
+            return verdict.ACCEPTED
+        reasons = {self._hard.rules[at].id: undecided_reason(self._hard.rules[at], values) for at in undecided}
+        violations = {
+            self._hard.rules[at].id: 1.0 if at in undecided else self._hard.violation(at, values)
+            for at in sorted([*refused, *undecided])
+        }
+        discouraging = [self._soft.rules[at] for at in sorted([*soft, *unclear])]
+        return verdict.Verdict(
+            verdict="refused" if violations else "discouraged",
+            refused_by=tuple(violations),
+            weight=math.prod(rule.weight for rule in discouraging),
+            violations=violations,
+            undecided=reasons,
+            discouraged_by=tuple(rule.id for rule in discouraging),
+        )
+
+    def watch(self, signals: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -> tuple[str, ...]:
+        """Ids of the `stop` rules that a running trial breaks.
+
+        Args:
+            signals: live signals, and the trial's parameters beside them. One that is absent or None has not been
+                reported yet, and rules that depend on it do not apply; NaN cannot be decided, and stops.
+        """
+        broken, undecided = self._stop.judge_point({**self.facts, **(facts or {}), **signals})
+        return tuple(self._stop.rules[at].id for at in sorted([*broken, *undecided]))
+
+    def judge(self, metrics: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -> dict[str, float]:
+        """For each `expect` rule a constraint value in Optuna's convention: at most 0 where the result is usable.
+
+        Args:
+            metrics: reported metrics, and the trial's parameters beside them. A metric that is missing or NaN cannot
+                be decided, and counts as broken.
+        """
+        values = {**self.facts, **(facts or {}), **metrics}
+        broken, undecided = self._expect.judge_point(values)
+        results = {}
+        for at, rule in enumerate(self._expect.rules):
+            if at in undecided:
+                results[rule.id] = 1.0
+            elif at in broken:
+                results[rule.id] = self._expect.violation(at, values)
+            else:
+                margin = self._expect.margin(at, values)
+                results[rule.id] = 0.0 if math.isnan(margin) else min(0.0, max(margin, -1e6))
+        return results
+
+    def is_active(self, name: str, values: Mapping[str, Any]) -> bool:
+        """Whether a parameter of the space is set, given the values of those that its condition names."""
+        return self._conditions.is_active(name, values)
+
+    @cached_property
+    def _conditions(self) -> Conditions:
+        return Conditions(self.space, self.fixed)
+
+    @cached_property
+    def _hard(self) -> Judge:
+        return self._judge_of(*HARD)
+
+    @cached_property
+    def _soft(self) -> Judge:
+        return self._judge_of("discourage")
+
+    @cached_property
+    def _stop(self) -> Judge:
+        return self._judge_of("stop")
+
+    @cached_property
+    def _expect(self) -> Judge:
+        return self._judge_of("expect")
+
+    def _judge_of(self, *kinds: str) -> Judge:
+        return Judge([rule for rule in self.rules if rule.kind in kinds])
+
+
+def load(
+    sources: Sequence[Source],
+    space: Mapping[str, Domain],
+    fixed: Mapping[str, Value] | None = None,
+    facts: Mapping[str, Value] | Collection[str] = (),
+    metrics: Collection[str] | None = None,
+    signals: Collection[str] = (),
+    derived: Mapping[str, str] | None = None,
+) -> RuleSet:
+    """Loads rule files for a study.
+
+    Args:
+        sources: paths, names of shipped rule files ('lora-essentials'), or texts.
+        space: the study's searched parameters.
+        fixed: the study's other parameters, which are constants.
+        facts: facts that hold for every point, by name; or only further names that are known.
+        metrics: metrics that the study reports, which `expect` rules may use; None when any name will do.
+        signals: live signals that `stop` rules may use beside those of `vocabulary`.
+        derived: values that follow from the parameters, by name, as expressions; files may use and replace them.
+
+    Raises:
+        DocumentError: with every problem of every file.
+    """
+    files, problems = loading.files_of(sources)
+    world = loading.World(space, fixed or {}, facts, metrics, signals, derived or {})
+    rules: list[Rule] = []
+    absent: list[str] = []
+    for file in files:
+        scope, found = loading.scope_of(file, world)
+        problems += found
+        rules += loading.rules_of(file, scope, problems)
+        absent += [name for name in file.parameters if scope.symbols[name].role == "absent" and name not in absent]
+    problems += loading.repeated_ids(files)
+    if problems:
+        raise DocumentError(tuple(problems))
+    constants = dict(facts) if isinstance(facts, Mapping) else {}
+    return RuleSet(
+        name=" + ".join(file.name for file in files),
+        text="\n".join(file.document.text for file in files),
+        rules=tuple(rules),
+        files=tuple(files),
+        space=space,
+        fixed=fixed or {},
+        facts=constants,
+        absent=tuple(absent),
+        scope=loading.study_scope(world),
+    )
+
+
+def _length(columns: Mapping[str, Any]) -> int:
+    lengths = {len(column) for column in columns.values() if isinstance(column, np.ndarray) and column.ndim}
+    lengths |= {len(column) for column in columns.values() if isinstance(column, list | tuple)}
+    if len(lengths) > 1:
+        raise PointError(f"columns differ in length: {', '.join(map(str, sorted(lengths)))}")
+    return lengths.pop() if lengths else 1
