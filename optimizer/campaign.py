@@ -7,6 +7,7 @@ from typing import Any
 
 import optuna
 
+from constraints import conditions
 from constraints import domain as domains
 from constraints import ruleset as rulesets
 from constraints import verdict as verdicts
@@ -32,6 +33,7 @@ class Campaign:
     settings: settings.Settings
     situation: facts.Situation
     book: rulebook.Rulebook
+    conditions: conditions.Conditions
     sketch: sampler.Sketch
     observer: observer.Observer
     worker_id: str
@@ -60,7 +62,7 @@ class Campaign:
 
     def is_active(self, domain: domains.Domain, values: Mapping[str, Any]) -> bool:
         """Whether a conditional parameter is set, given the values of those before it."""
-        return rulesets.is_active(domain, study.complete(self.study, values), self.study.space)
+        return self.conditions.is_active(domain.name, study.complete(self.study, values))
 
     def trials(self, states: tuple[optuna.trial.TrialState, ...] | None = None) -> list[optuna.trial.FrozenTrial]:
         return self.optuna_study.get_trials(deepcopy=False, states=states)

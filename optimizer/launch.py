@@ -22,6 +22,7 @@ _ACCELERATE = (
     "--num_machines=1",
     "--mixed_precision=no",
     "--dynamo_backend=no",
+    "--num_cpu_threads_per_process=1",
 )
 #: seconds a trainer has to write its checkpoint after SIGTERM before it is killed
 GRACE_SECONDS = 60.0

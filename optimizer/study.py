@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
+from constraints import conditions
 from constraints import document as documents
 from constraints import domain as domains
 from constraints import errors as constraint_errors
@@ -201,10 +202,15 @@ def _space(
     if problems:
         return space
     try:
-        return domains.in_order(space, tuple(file.fixed))
+        ordered = domains.in_order(space, tuple(file.fixed))
     except constraint_errors.ConstraintsError as error:
         problems.append(document.problem(("space",), str(error)))
         return space
+    for name, wrong in conditions.problems(ordered, file.fixed).items():
+        problems += [
+            document.problem_inside(("space", name, "when"), error.start, error.message, error.hint) for error in wrong
+        ]
+    return ordered
 
 
 _FIELD = {"float": "float_", "int": "int_", "choices": "choices"}

@@ -9,6 +9,7 @@ import socket
 
 import optuna
 
+from constraints import conditions
 from optimizer import campaign as campaigns
 from optimizer import errors, facts, launch, records, rulebook, sampler
 from optimizer import observer as observers
@@ -123,6 +124,7 @@ def open_campaign(
         settings=services.settings,
         situation=situation(study),
         book=rulebook.push(services.database, study, author=author()),
+        conditions=conditions.Conditions(study.space, study.fixed),
         sketch=sampler.Sketch(
             make_sampler(study, seed_shift),
             list(study.objectives.values()),
