@@ -168,9 +168,9 @@ def monster_caption(monster: Monster, scene: Scene, rng: random.Random) -> str:
     return scene.describe(subject, "with " + " and ".join(told) if told else "")
 
 
-def full_monster_caption(monster: Monster, scene: Scene, *, belly: bool = True) -> str:
-    """A caption that tells body, colours, eyes, top and hat; the belly may be left out to stay short."""
-    told = [f"{monster.belly} belly"] if belly else []
+def full_monster_caption(monster: Monster, scene: Scene) -> str:
+    """A caption that tells body, colours, eyes, top and hat; the belly only where the caption stays short."""
+    told = [] if scene.place or monster.hat else [f"{monster.belly} belly"]
     told += [_COUNTS[monster.eyes], *([monster.top] if monster.top else []), *(["a hat"] if monster.hat else [])]
     return scene.describe(f"{monster.color} {monster.body} monster", "with " + " and ".join(told))
 

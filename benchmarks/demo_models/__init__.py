@@ -1,0 +1,1 @@
+"""Make the demo models from nothing, and measure them."""
