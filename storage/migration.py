@@ -4,7 +4,7 @@ import pathlib
 from typing import Any
 
 import sqlalchemy
-from alembic import autogenerate, command, config, runtime, script
+from alembic import autogenerate, command, config, runtime, script, util
 
 from storage import database, errors, optuna_store, tables
 
@@ -22,13 +22,23 @@ OPTIONS: dict[str, Any] = {
 
 
 def migrate(target: database.Database) -> None:
-    """Make our tables and Optuna's, or bring ours up to this version. Many may call it at once."""
+    """Make our tables and Optuna's, or bring ours up to this version. Many may call it at once.
+
+    Raises:
+        errors.SchemaMismatch: the tables are those of a version that this program does not know.
+    """
     with target.transaction() as connection:
         connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": optuna_store.SCHEMA_LOCK})
         connection.execute(sqlalchemy.text(f"CREATE SCHEMA IF NOT EXISTS {tables.SCHEMA}"))
         settings = _config()
         settings.attributes["connection"] = connection
-        command.upgrade(settings, "head")
+        try:
+            command.upgrade(settings, "head")
+        except util.CommandError as error:
+            raise errors.SchemaMismatch(
+                f"{target.place}: the tables have version {_current(connection)}, which this program does not know; "
+                "they were made by a newer Tuneguard. Update this one, or use another database."
+            ) from error
     optuna_store.create_tables(target)
 
 
@@ -47,8 +57,7 @@ def require_current(target: database.Database) -> None:
 def _verify_ours(target: database.Database) -> list[str]:
     with target.transaction() as connection:
         head = script.ScriptDirectory.from_config(_config()).get_current_head()
-        context = runtime.migration.MigrationContext.configure(connection, opts=OPTIONS)
-        current = context.get_current_revision()
+        current = _current(connection)
         if current is None:
             return [f"{target.place} holds no tables of Tuneguard: run `tuneguard db migrate`."]
         found = []
@@ -56,8 +65,16 @@ def _verify_ours(target: database.Database) -> list[str]:
             found.append(
                 f"The tables are those of version {current}, this program needs {head}: run `tuneguard db migrate`."
             )
-        differences = autogenerate.compare_metadata(context, tables.metadata)
+        differences = autogenerate.compare_metadata(_context(connection), tables.metadata)
         return found + [f"Differs from this version: {_sentence(difference)}." for difference in differences]
+
+
+def _context(connection: sqlalchemy.Connection) -> runtime.migration.MigrationContext:
+    return runtime.migration.MigrationContext.configure(connection, opts=OPTIONS)
+
+
+def _current(connection: sqlalchemy.Connection) -> str | None:
+    return _context(connection).get_current_revision()
 
 
 def _config() -> config.Config:
