@@ -2,7 +2,6 @@ import concurrent.futures
 import multiprocessing
 import threading
 import time
-from collections.abc import Callable
 
 import hypothesis
 import pytest
@@ -236,6 +235,6 @@ class Model(RuleBasedStateMachine):
 
 
 def test_any_order_of_calls_agrees_with_the_model(database: db.Database, study: str) -> None:
-    machine: Callable[[], Model] = type("Bound", (Model,), {"database": database, "study": study})
+    machine: type[Model] = type("Bound", (Model,), {"database": database, "study": study})
     settings = hypothesis.settings(max_examples=30, stateful_step_count=20, deadline=None)
     run_state_machine_as_test(machine, settings=settings)

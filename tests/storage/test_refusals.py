@@ -38,7 +38,8 @@ def test_any_mapping_may_hold_the_values_and_what_is_not_finite_becomes_null(dat
     frozen = refusals.Refusal(types.MappingProxyType({"lr": float("nan")}), ("a",), {"a": float("inf")}, "sampled")
     refusals.record(database, study, [frozen])
     kept = refusals.recent(database, study)[0].refusal
-    assert (kept.params, kept.violations) == ({"lr": None}, {"a": None})
+    assert dict(kept.params) == {"lr": None}
+    assert list(kept.violations.values()) == [None]
 
 
 def test_thousands_are_recorded_in_one_statement(database: db.Database, study: str) -> None:

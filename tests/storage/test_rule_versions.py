@@ -9,7 +9,10 @@ from storage import errors, rule_versions
 
 
 def test_versions_of_a_set_are_numbered_from_one(database: db.Database) -> None:
-    numbers = [rule_versions.push(database, name, text).number for name, text in ["aA", "bA", "aB", "aC"]]
+    numbers = [
+        rule_versions.push(database, name, text).number
+        for name, text in [("a", "A"), ("b", "A"), ("a", "B"), ("a", "C")]
+    ]
     assert numbers == [1, 1, 2, 3]
     assert rule_versions.newest(database, "a").text == "C"
     assert rule_versions.get(database, "a", 2).text == "B"

@@ -1,0 +1,50 @@
+import pytest
+
+from storage import database as db
+from storage import errors, leases, runs, studies
+
+LONG = 3600.0
+
+
+@pytest.fixture
+def study(database: db.Database) -> str:
+    return studies.create(database, "kitten", "", {}).id
+
+
+def test_attempts_are_counted_from_one_and_keep_how_they_ended(database: db.Database, study: str) -> None:
+    first = leases.acquire(database, study, 3, "ada", LONG)
+    assert first is not None
+    assert runs.start(database, first, gpu="cuda:0") == 1
+    runs.finish(
+        database,
+        study,
+        3,
+        1,
+        outcome="crashed",
+        exit_code=74,
+        failure_kind="machine",
+        step=12,
+        seconds={"train": 2.5},
+        message="lost\x00device",
+    )
+    leases.release(database, first)
+    second = leases.acquire(database, study, 3, "bob", LONG)
+    assert second is not None
+    assert runs.start(database, second) == 2
+
+    crashed, running = runs.listed(database, study)
+    assert (crashed.attempt, crashed.worker_id, crashed.gpu, crashed.outcome) == (1, "ada", "cuda:0", "crashed")
+    assert (crashed.exit_code, crashed.failure_kind, crashed.step) == (74, "machine", 12)
+    assert (crashed.seconds, crashed.message) == ({"train": 2.5}, "lost\ufffddevice")
+    assert crashed.finished_at is not None
+    assert crashed.finished_at >= crashed.started_at
+    assert (running.attempt, running.worker_id, running.finished_at, running.outcome) == (2, "bob", None, None)
+
+
+def test_only_the_holder_of_a_trial_begins_an_attempt(database: db.Database, study: str) -> None:
+    lease = leases.acquire(database, study, 0, "ada", LONG)
+    assert lease is not None
+    leases.release(database, lease)
+    with pytest.raises(errors.LeaseLost):
+        runs.start(database, lease)
+    assert runs.listed(database, study) == []
