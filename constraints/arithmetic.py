@@ -84,7 +84,7 @@ def _whole(work: Callable[[float], int]) -> Callable[[float], float]:
 
 
 NUMBERS: Mapping[str, Any] = {
-    "absolute": abs,
+    "abs": abs,
     "ceil": _whole(math.ceil),
     "divide": lambda left, right: left / right if right else NAN,
     "exp": _number_exp,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from constraints import compile as compiler
 from constraints import expression
+from constraints.compile import Role
 from constraints.expression import (
     And,
     Comparison,
@@ -81,7 +81,7 @@ def _is_number(node: Node, scope: Scope) -> bool:
     return isinstance(node, Negative | expression.Arithmetic | expression.Call)
 
 
-def _evaluate(node: Node, scope: Scope, role: compiler.Role, values: Mapping[str, Any]) -> Any:
+def _evaluate(node: Node, scope: Scope, role: Role, values: Mapping[str, Any]) -> Any:
     """One role of a node at one point, through the same compiler that judges."""
     judge = Judge([Rule("", "refuse", "", 1.0, node, scope, "", 0)])
     return judge.run(role, 0, values)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from constraints import compile as compiler
 from constraints import expression
-from constraints.compile import Role
+from constraints.compile import Compiler, PointProgram, Program, Role
 from constraints.errors import PointError
 from constraints.expression import Node
 from constraints.intervals import Bounds
@@ -61,11 +60,12 @@ class Slot:
 
 @dataclass(frozen=True)
 class Judgement:
-    """Masks of shape (rules, points): broken for sure, and without an answer because a value is missing."""
+    """Masks of shape (rules, points): broken for sure, and without an answer because a value cannot be computed."""
 
     broken: Bools
     undecided: Bools
-    violation: Floats
+    #: (rules, points) violation, worked out when it is asked for
+    violation: Callable[[], Floats]
 
 
 class Judge:
@@ -79,8 +79,8 @@ class Judge:
         self.slots = tuple(Slot(s.name, s.kind, s.optional, s.optional and s.role == "parameter") for s in used)
         self._inputs = {slot.name: index for index, slot in enumerate(self.slots)}
         self._nodes = [(rule.broken, rule.scope) for rule in rules]
-        self._programs: dict[tuple[Role, bool, tuple[int, ...]], compiler.Program] = {}
-        self._all_given = [True] * len(self.slots)
+        self._column_programs: dict[tuple[Role, tuple[int, ...]], Program] = {}
+        self._number_programs: dict[tuple[Role, tuple[int, ...]], Program] = {}
 
     # -- columns ---------------------------------------------------------------------------------------------------
 
@@ -102,27 +102,28 @@ class Judge:
                 if open_.any():
                     unset = self._table("unset", doubtful, columns, given, points)
                     undecided[list(doubtful)] = open_ & ~unset
-            return Judgement(broken, undecided, self._violations(broken, undecided, columns, given))
+        return Judgement(broken, undecided, partial(self._violation, broken, undecided, columns, given))
 
     def _table(self, role: Role, rules: Sequence[int], columns: list[Any], given: list[Any], points: int) -> Bools:
         """A role of the chosen rules as an array of shape (rules, points)."""
-        results = self._program(role, True, tuple(rules))(columns, given)
+        results = self._column_program(role, tuple(rules))(columns, given)
         table = np.empty((len(rules), points), dtype=bool)
         for row, result in zip(table, results, strict=True):
             row[:] = result
         return table
 
-    def _violations(self, broken: Bools, undecided: Bools, columns: list[Any], given: list[Any]) -> Floats:
+    def _violation(self, broken: Bools, undecided: Bools, columns: list[Any], given: list[Any]) -> Floats:
         """Margins, worked out only where a rule is broken."""
         violation = np.where(undecided, UNDECIDED_VIOLATION, 0.0)
         for index, row in enumerate(broken):
             chosen = np.flatnonzero(row)
             if not chosen.size:
                 continue
-            needed = self._needed(index)
+            needed = self._needed[index]
             some = [_take(column, chosen) if at in needed else None for at, column in enumerate(columns)]
             some_given = [_take(mask, chosen) if at in needed else None for at, mask in enumerate(given)]
-            (margin,) = self._program("margin", True, (index,))(some, some_given)
+            with np.errstate(all="ignore"):
+                (margin,) = self._column_program("margin", (index,))(some, some_given)
             violation[index, chosen] = _bounded(np.asarray(margin, dtype=float))
         return violation
 
@@ -144,33 +145,33 @@ class Judge:
     # -- one point -------------------------------------------------------------------------------------------------
 
     def judge_point(self, values: Mapping[str, Any]) -> tuple[list[int], list[int]]:
-        """Positions of the rules that one point breaks, and of those that cannot be decided on it."""
-        bound = self._bind_moderate_point(values)
-        if bound is not None:
-            broken = self._first_program(bound, self._all_given)
-            if not self._partial:
-                return ([index for index, result in enumerate(broken) if result] if any(broken) else []), []
-            doubtful: Sequence[int] = self._partial
-            given: Sequence[Any] = self._all_given
-        else:
-            bound, given = self._bind_point(values)
-            broken = self._first_program(bound, given)
-            doubtful = range(len(self.rules))
-        return [index for index, result in enumerate(broken) if result], self._undecided(broken, doubtful, bound, given)
+        """Positions of the rules that one point breaks, and of those that cannot be decided on it.
 
-    def _undecided(
-        self, broken: Sequence[Any], doubtful: Sequence[int], bound: Sequence[Any], given: Sequence[Any]
-    ) -> list[int]:
-        fails = self._program("fails", False, tuple(doubtful))(bound, given)
-        unclear = [rule for rule, failing in zip(doubtful, fails, strict=True) if not (failing or broken[rule])]
-        if not unclear:
-            return []
-        unset = self._program("unset", False, tuple(unclear))(bound, given)
-        return [rule for rule, missing in zip(unclear, unset, strict=True) if not missing]
+        Raises:
+            PointError: a value is of the wrong kind.
+        """
+        broken = self._point_program(values)
+        if broken is not None and not self._partial:
+            return self._positions(broken), []
+        doubtful = range(len(self.rules)) if broken is None else self._partial
+        bound, given = self._bind_point(values)
+        broken = self._number_program("holds", tuple(range(len(self.rules))))(bound, given)
+        fails = self._number_program("fails", tuple(doubtful))(bound, given)
+        unclear = tuple(rule for rule, failing in zip(doubtful, fails, strict=True) if not (failing or broken[rule]))
+        unset = self._number_program("unset", unclear)(bound, given) if unclear else ()
+        undecided = [rule for rule, missing in zip(unclear, unset, strict=True) if not missing]
+        return self._positions(broken), undecided
+
+    def quick(self, values: Mapping[str, Any]) -> tuple[bool, ...] | None:
+        """Which rules a point breaks; None where that takes `judge_point`: a value is missing or of another kind."""
+        return None if self._partial else self._point_program(values)
+
+    def _positions(self, broken: Sequence[Any]) -> list[int]:
+        return [index for index, result in enumerate(broken) if result]
 
     def run(self, role: Role, rule: int, values: Mapping[str, Any]) -> Any:
         """One role of one rule at one point: whether it holds, fails or lacks something set, its margin, its value."""
-        return self._program(role, False, (rule,))(*self._bind_point(values))[0]
+        return self._number_program(role, (rule,))(*self._bind_point(values))[0]
 
     def margin(self, rule: int, values: Mapping[str, Any]) -> float:
         """Signed margin of 'the rule is broken' at one point; NaN where it has no truth."""
@@ -178,20 +179,11 @@ class Judge:
 
     def violation(self, rule: int, values: Mapping[str, Any]) -> float:
         """The violation at a point that breaks the rule."""
-        return float(_bounded(np.asarray(self.margin(rule, values))))
-
-    def _bind_moderate_point(self, values: Mapping[str, Any]) -> list[Any] | None:
-        """The inputs if every value is there, of its kind and moderate; else None, and the careful path decides."""
-        bound = []
-        for name, wanted in self._wanted:
-            value = values.get(name)
-            kind = type(value)
-            if kind is not wanted and (wanted is not float or kind is not int):
-                return None
-            if wanted is float and not -_LARGE < value < _LARGE:  # type: ignore[operator]
-                return None
-            bound.append(float(value) if kind is int else value)  # type: ignore[arg-type]
-        return bound
+        quick = self._margin_programs[rule](values)
+        margin = float(quick[0]) if quick is not None else self.margin(rule, values)
+        if margin != margin:  # noqa: PLR0124 - NaN: no part of the rule has a distance
+            return UNDECIDED_VIOLATION
+        return min(max(margin, LEAST_VIOLATION), MOST_VIOLATION)
 
     def _bind_point(self, values: Mapping[str, Any]) -> tuple[list[Any], list[bool]]:
         bound: list[Any] = []
@@ -208,30 +200,45 @@ class Judge:
 
     # -- programs --------------------------------------------------------------------------------------------------
 
-    def _program(self, role: Role, columns: bool, rules: tuple[int, ...]) -> compiler.Program:
-        key = (role, columns, rules)
-        if key not in self._programs:
-            nodes = [self._nodes[rule] for rule in rules]
-            self._programs[key] = compiler.program(nodes, role, self._inputs, columns=columns)
-        return self._programs[key]
+    def _column_program(self, role: Role, rules: tuple[int, ...]) -> Program:
+        if (role, rules) not in self._column_programs:
+            compiler, outputs = self._compiler(role, rules)
+            self._column_programs[role, rules] = compiler.column_program(outputs)
+        return self._column_programs[role, rules]
+
+    def _number_program(self, role: Role, rules: tuple[int, ...]) -> Program:
+        if (role, rules) not in self._number_programs:
+            compiler, outputs = self._compiler(role, rules)
+            self._number_programs[role, rules] = compiler.number_program(outputs)
+        return self._number_programs[role, rules]
 
     @cached_property
-    def _first_program(self) -> compiler.Program:
-        return self._program("holds", False, tuple(range(len(self.rules))))
+    def _point_program(self) -> PointProgram:
+        compiler, outputs = self._compiler("holds", tuple(range(len(self.rules))))
+        return compiler.point_program(outputs, [slot.kind for slot in self.slots])
 
     @cached_property
-    def _wanted(self) -> list[tuple[str, type]]:
-        types = {"number": float, "text": str, "truth": bool, "unknown": object}
-        return [(slot.name, types[slot.kind]) for slot in self.slots]
+    def _margin_programs(self) -> list[PointProgram]:
+        programs = []
+        for rule in range(len(self.rules)):
+            compiler, outputs = self._compiler("margin", (rule,))
+            programs.append(compiler.point_program(outputs, [slot.kind for slot in self.slots]))
+        return programs
+
+    def _compiler(self, role: Role, rules: tuple[int, ...]) -> tuple[Compiler, list[str]]:
+        compiler = Compiler(self._inputs)
+        return compiler, [compiler.variable(*self._nodes[rule], role) for rule in rules]
 
     @cached_property
     def _partial(self) -> tuple[int, ...]:
         """Rules that can lack an answer although every value is there: they divide, take roots, name what is absent."""
         return tuple(index for index, (node, scope) in enumerate(self._nodes) if not _is_total(node, scope))
 
-    def _needed(self, rule: int) -> frozenset[int]:
-        node, scope = self._nodes[rule]
-        return frozenset(self._inputs[name] for name in scope.inputs(node) if name in self._inputs)
+    @cached_property
+    def _needed(self) -> list[frozenset[int]]:
+        """For each rule the positions of the inputs that it depends on."""
+        needed = [scope.inputs(node) for node, scope in self._nodes]
+        return [frozenset(self._inputs[name] for name in names if name in self._inputs) for names in needed]
 
 
 def _is_total(node: Node, scope: Scope) -> bool:
@@ -289,14 +296,14 @@ def _text_column(value: Any) -> tuple[Any, Any]:
 def _number(slot: Slot, value: Any) -> float:
     if value is None:
         return math.nan
-    if isinstance(value, bool) if slot.kind == "number" else False:
-        raise PointError(f"'{slot.name}' must be a number, not {value!r}")
     if slot.kind == "unknown" and isinstance(value, str):
         return value  # type: ignore[return-value]
+    if not isinstance(value, int | float | np.number | np.bool_) or isinstance(value, np.complexfloating):
+        raise PointError(f"'{slot.name}' must be {_A_KIND[slot.kind]}, not {value!r}")
     try:
         return float(value)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise PointError(f"'{slot.name}' must be {_A_KIND[slot.kind]}, not {value!r}") from error
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 _A_KIND = {"number": "a number", "truth": "true or false", "unknown": "a plain value"}

@@ -16,7 +16,7 @@ from constraints.conditions import Conditions
 from constraints.domain import Domain, Value
 from constraints.errors import DocumentError, PointError
 from constraints.explain import undecided_reason
-from constraints.judge import Judge, Rule
+from constraints.judge import UNDECIDED_VIOLATION, Judge, Rule
 from constraints.loading import RuleText, Source
 from constraints.rulefile import RuleFile
 from constraints.scope import Scope
@@ -67,18 +67,19 @@ class RuleSet:
             PointError: columns differ in length, or hold values of the wrong kind.
         """
         values = {**self.facts, **(facts or {}), **columns}
-        points = _length(columns)
-        hard, soft = self._hard.check(values, points), self._soft.check(values, points)
-        discouraged = soft.broken | soft.undecided
-        weights = np.array([rule.weight for rule in self._soft.rules])[:, None]
+        judgement = self._before.check(values, points := _length(columns))
+        fired = judgement.broken | judgement.undecided
+        hard, soft = self._hard_count, self._before.rules[self._hard_count :]
+        discouraged = fired[hard:]
+        weights = np.array([rule.weight for rule in soft])[:, None]
         return verdict.Verdicts(
-            rule_ids=tuple(rule.id for rule in self._hard.rules),
-            refused=hard.broken | hard.undecided,
-            violation=hard.violation,
-            undecided=hard.undecided,
-            soft_ids=tuple(rule.id for rule in self._soft.rules),
+            rule_ids=tuple(rule.id for rule in self._before.rules[:hard]),
+            refused=fired[:hard],
+            undecided=judgement.undecided[:hard],
+            soft_ids=tuple(rule.id for rule in soft),
             discouraged=discouraged,
-            weight=np.where(discouraged, weights, 1.0).prod(axis=0) if self._soft.rules else np.ones(points),
+            weight=np.where(discouraged, weights, 1.0).prod(axis=0) if soft else np.ones(points),
+            _violation=lambda: judgement.violation()[:hard],
         )
 
     def check_point(self, params: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -> verdict.Verdict:
@@ -87,25 +88,48 @@ class RuleSet:
         Raises:
             PointError: a value is of the wrong kind.
         """
-        values = {**self.facts, **(facts or {}), **params}
-        refused, undecided = self._hard.judge_point(values)
-        soft, unclear = self._soft.judge_point(values)
-        if not (refused or undecided or soft or unclear):
-            return verdict.ACCEPTED
-        reasons = {self._hard.rules[at].id: undecided_reason(self._hard.rules[at], values) for at in undecided}
-        violations = {
-            self._hard.rules[at].id: 1.0 if at in undecided else self._hard.violation(at, values)
-            for at in sorted([*refused, *undecided])
-        }
-        discouraging = [self._soft.rules[at] for at in sorted([*soft, *unclear])]
-        return verdict.Verdict(
-            verdict="refused" if violations else "discouraged",
-            refused_by=tuple(violations),
-            weight=math.prod(rule.weight for rule in discouraging),
-            violations=violations,
-            undecided=reasons,
-            discouraged_by=tuple(rule.id for rule in discouraging),
+        values = {**self.facts, **(facts or {}), **params} if facts or self.facts else params
+        before = self._before
+        broken = before.quick(values)
+        if broken is None:
+            return self._careful_verdict(values)
+        if broken not in self._outcomes:
+            self._outcomes[broken] = self._outcome([at for at, result in enumerate(broken) if result])
+        outcome, hard = self._outcomes[broken]
+        if not hard:
+            return outcome
+        violations = {id_: before.violation(at, values) for id_, at in hard}
+        return verdict.Verdict("refused", outcome.refused_by, outcome.weight, violations, {}, outcome.discouraged_by)
+
+    def _careful_verdict(self, values: Mapping[str, Any]) -> verdict.Verdict:
+        broken, undecided = self._before.judge_point(values)
+        outcome, hard = self._outcome(sorted([*broken, *undecided]))
+        rules = self._before.rules
+        return outcome._replace(
+            violations={
+                id_: UNDECIDED_VIOLATION if at in undecided else self._before.violation(at, values) for id_, at in hard
+            },
+            undecided={rules[at].id: undecided_reason(rules[at], values) for at in undecided},
         )
+
+    def _outcome(self, fired: list[int]) -> tuple[verdict.Verdict, list[tuple[str, int]]]:
+        """What follows from the positions of the rules that fire alone, and the hard ones among them."""
+        rules = self._before.rules
+        hard = [(rules[at].id, at) for at in fired if at < self._hard_count]
+        soft = [rules[at] for at in fired if at >= self._hard_count]
+        return verdict.Verdict(
+            verdict="refused" if hard else "discouraged" if soft else "accepted",
+            refused_by=tuple(id_ for id_, _ in hard),
+            weight=math.prod((rule.weight for rule in soft), start=1.0),
+            violations={},
+            undecided={},
+            discouraged_by=tuple(rule.id for rule in soft),
+        ), hard
+
+    @cached_property
+    def _outcomes(self) -> dict[tuple[bool, ...], tuple[verdict.Verdict, list[tuple[str, int]]]]:
+        """Outcomes by the rules that fire, so that judging a point builds only what its numbers change."""
+        return {}
 
     def watch(self, signals: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -> tuple[str, ...]:
         """Ids of the `stop` rules that a running trial breaks.
@@ -129,7 +153,7 @@ class RuleSet:
         results = {}
         for at, rule in enumerate(self._expect.rules):
             if at in undecided:
-                results[rule.id] = 1.0
+                results[rule.id] = UNDECIDED_VIOLATION
             elif at in broken:
                 results[rule.id] = self._expect.violation(at, values)
             else:
@@ -146,23 +170,22 @@ class RuleSet:
         return Conditions(self.space, self.fixed)
 
     @cached_property
-    def _hard(self) -> Judge:
-        return self._judge_of(*HARD)
+    def _before(self) -> Judge:
+        """Hard rules, then soft ones."""
+        soft = [rule for rule in self.rules if rule.kind == "discourage"]
+        return Judge([*(rule for rule in self.rules if rule.kind in HARD), *soft])
 
     @cached_property
-    def _soft(self) -> Judge:
-        return self._judge_of("discourage")
+    def _hard_count(self) -> int:
+        return sum(rule.kind in HARD for rule in self.rules)
 
     @cached_property
     def _stop(self) -> Judge:
-        return self._judge_of("stop")
+        return Judge([rule for rule in self.rules if rule.kind == "stop"])
 
     @cached_property
     def _expect(self) -> Judge:
-        return self._judge_of("expect")
-
-    def _judge_of(self, *kinds: str) -> Judge:
-        return Judge([rule for rule in self.rules if rule.kind in kinds])
+        return Judge([rule for rule in self.rules if rule.kind == "expect"])
 
 
 def load(

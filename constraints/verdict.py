@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Verdicts:
     """Verdicts over a table of points.
 
     Attributes:
         rule_ids: hard rules (refuse, require), in the order of their files.
         refused: (rules, points) whether a rule refuses a point, also because it could not be decided.
-        violation: (rules, points) how far a point is outside; above 0 exactly where refused.
         undecided: (rules, points) refused because a value could not be computed.
         soft_ids: soft rules (discourage).
         discouraged: (soft rules, points) whether a soft rule applies.
@@ -26,22 +26,26 @@ class Verdicts:
 
     rule_ids: tuple[str, ...]
     refused: npt.NDArray[np.bool_]
-    violation: npt.NDArray[np.float64]
     undecided: npt.NDArray[np.bool_]
     soft_ids: tuple[str, ...]
     discouraged: npt.NDArray[np.bool_]
     weight: npt.NDArray[np.float64]
+    _violation: Callable[[], npt.NDArray[np.float64]] = field(repr=False)
 
-    @property
+    @cached_property
+    def violation(self) -> npt.NDArray[np.float64]:
+        """(rules, points) how far a point is outside a rule; above 0 exactly where the rule refuses it."""
+        return self._violation()
+
+    @cached_property
     def accepted(self) -> npt.NDArray[np.bool_]:
         """(points,) whether no hard rule refuses a point."""
         accepted: npt.NDArray[np.bool_] = np.logical_not(np.any(self.refused, axis=0))
         return accepted
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """The verdict on one point.
+class Verdict(NamedTuple):
+    """The verdict on one point (a named tuple, since searches make very many).
 
     Attributes:
         verdict: `refused` by at least one hard rule, else `discouraged` by a soft one, else `accepted`.
@@ -67,6 +71,3 @@ class Verdict:
             "weight": self.weight,
             "violations": dict(self.violations),
         }
-
-
-ACCEPTED = Verdict("accepted", (), 1.0, {}, {})
