@@ -57,6 +57,9 @@ class Device:
 class Launcher(Protocol):
     """Runs one job at a time in a trainer process."""
 
+    def warm_up(self) -> None:
+        """Do what can be done before there is a job."""
+
     def start(self, job: pathlib.Path) -> None:
         """Hand a job file over; its events appear in the job's folder."""
 
@@ -76,6 +79,9 @@ class ProcessLauncher:
 
     device: Device
     _process: subprocess.Popen[bytes] | None = None
+
+    def warm_up(self) -> None:
+        """Nothing: a fresh process is started with its job."""
 
     def start(self, job: pathlib.Path) -> None:
         console = paths.JobPaths(job.parent).console

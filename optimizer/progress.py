@@ -12,7 +12,8 @@ import rich.table
 import rich.text
 
 from constraints import verdict as verdicts
-from optimizer import score
+from optimizer import records, score
+from optimizer import study as studies
 from trainers import events
 
 #: rows of the table that stay on the screen; older ones have scrolled into the report
@@ -39,24 +40,25 @@ class Progress:
     """An observer that draws. Use as a context manager.
 
     Args:
+        study: what is tried; its first objective decides what is best.
         budget: trials that the study may spend.
-        done: trials spent before this run.
-        parameters: names of the searched parameters, for the columns.
-        objectives: objective -> direction; the first decides what is best.
+        earlier: the trials of earlier runs.
+        quiet: show nothing.
     """
 
     def __init__(
-        self, budget: int, done: int, parameters: Sequence[str], objectives: Mapping[str, str], *, quiet: bool = False
+        self, study: studies.Study, budget: int, earlier: Sequence[records.TrialRecord], *, quiet: bool = False
     ) -> None:
         self._budget = budget
-        self._done = done
-        self._parameters = parameters
-        self._objectives = objectives
+        self._done = sum(1 for record in earlier if record.state in ("usable", "unusable", "crashed"))
+        self._parameters = tuple(study.space)
+        self._objectives = study.objectives
         self._quiet = quiet
         self._rows: list[Row] = []
         self._refused: Counter[str] = Counter()
         self._draws = 0
-        self._best: tuple[float, int] | None = None
+        best = records.best(earlier, study.objectives)
+        self._best = None if best is None else (best.values[next(iter(study.objectives))] or 0.0, best.number)
         self._console = rich.console.Console(file=sys.stderr)
         self._live: rich.live.Live | None = None
 

@@ -39,6 +39,7 @@ class TrialRecord:
     lora: str | None
     #: optimizer steps that were done
     steps: int | None
+    attempts: int
     rule_version: str
 
     def as_json(self) -> dict[str, Any]:
@@ -62,19 +63,21 @@ def read(
 ) -> list[TrialRecord]:
     """Trials as records, in the order of their numbers: Optuna's rows beside what our tables keep of them."""
     result_of = {result.trial_number: result for result in measured}
-    run_of = {run.trial_number: run for run in attempts}  # the last attempt is the one that counts
-    return [_record(trial, objectives, result_of.get(trial.number), run_of.get(trial.number)) for trial in trials]
+    runs_of: dict[int, list[runs.Run]] = {}
+    for run in attempts:
+        runs_of.setdefault(run.trial_number, []).append(run)
+    return [_record(trial, objectives, result_of.get(trial.number), runs_of.get(trial.number, [])) for trial in trials]
 
 
 def _record(
     trial: optuna.trial.FrozenTrial,
     objectives: Sequence[str],
     result: results.Result | None,
-    run: runs.Run | None,
+    attempts: Sequence[runs.Run],
 ) -> TrialRecord:
     metrics = {} if result is None else result.metrics
     values: dict[str, float | None] = dict(zip(objectives, trial.values or (), strict=False))
-    phases = {} if run is None else run.seconds
+    phases = _phases(attempts)
     return TrialRecord(
         number=trial.number,
         state=_state(trial),
@@ -88,9 +91,19 @@ def _record(
         images=() if result is None else result.images,
         constraints=trial.constraints,
         lora=None if result is None else result.lora_path,
-        steps=None if run is None else run.step,
+        steps=max((run.step for run in attempts if run.step is not None), default=None),
+        attempts=len(attempts),
         rule_version=str(trial.user_attrs.get(RULE_VERSION, "")),
     )
+
+
+def _phases(attempts: Sequence[runs.Run]) -> dict[str, float]:
+    """Seconds by phase over all attempts: what an interrupted one did before its checkpoint counts, too."""
+    total: dict[str, float] = {}
+    for run in attempts:
+        for phase, seconds in run.seconds.items():
+            total[phase] = total.get(phase, 0.0) + seconds
+    return total
 
 
 def _state(trial: optuna.trial.FrozenTrial) -> str:

@@ -1,2 +1,5 @@
 """placeholder"""
-def write(services,study,path): pass
+
+
+def write(services, study, path):
+    pass

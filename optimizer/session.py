@@ -6,8 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from optimizer import campaign as campaigns
-from optimizer import launch, observer, progress, propose, records, wiring, worker
+from optimizer import launch, observer, progress, propose, wiring, worker
 from optimizer import study as studies
 from storage import workers
 
@@ -42,31 +41,19 @@ def run(
         errors.NothingFeasible: the rules leave no point.
     """
     campaign = wiring.open_campaign(services, study, device, observer.Silent())
-    done = propose.spent(campaign)
     if add_trials is not None:
-        campaign.budget = done + add_trials
+        campaign.budget = propose.spent(campaign) + add_trials
     launcher = wiring.launcher(services.settings, study, device)
-    with (
-        stop_signals() as stop,
-        progress.Progress(
-            campaign.budget, _finished(campaign), list(study.space), study.objectives, quiet=quiet
-        ) as shown,
-    ):
+    shown = progress.Progress(study, campaign.budget, wiring.trial_records(services, study), quiet=quiet)
+    with stop_signals() as stop, shown:
         campaign.observer = shown
         try:
-            if isinstance(launcher, launch.WarmLauncher) and done < campaign.budget:
-                launcher.warm_up()
+            launcher.warm_up()
             tally = worker.work(campaign, launcher, device, stop.is_set)
         finally:
             launcher.close()
             workers.leave(services.database, campaign.worker_id)
     return Ending(tally, stop.is_set())
-
-
-def _finished(campaign: campaigns.Campaign) -> int:
-    return sum(
-        1 for trial in campaign.trials() if trial.state.is_finished() and records.REFUSED_BY not in trial.user_attrs
-    )
 
 
 @contextmanager

@@ -307,14 +307,14 @@ def _print_trials(found: "list[records.TrialRecord]", study: "studies.Study") ->
     import rich.table
 
     table = rich.table.Table(title=study.name, title_justify="left")
-    for heading in ("trial", "state", *study.space, *study.objectives, "seconds", "why"):
+    for heading in ("trial", "state", "parameters", *study.objectives, "seconds", "why"):
         table.add_column(heading)
     for record in found:
         why = ", ".join(record.refused_by) or (record.failure or {}).get("kind", "")
         table.add_row(
             str(record.number),
             record.state,
-            *(options.shown(record.params.get(name)) for name in study.space),
+            ", ".join(f"{name} {options.shown(value)}" for name, value in record.params.items()),
             *(options.shown(record.values.get(name)) for name in study.objectives),
             options.shown(record.seconds),
             str(why),

@@ -1,0 +1,202 @@
+"""A study from its file to its best LoRA: real Postgres, real Optuna, real accelerate launch, real training."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import time
+from collections.abc import Callable
+
+import optuna
+import pytest
+from safetensors import safe_open
+
+from tests.flow import place as places
+
+pytestmark = pytest.mark.slow
+
+
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen"
+        time.sleep(0.05)
+
+
+def told(place: places.Place, study: str, trial: int, event: str) -> bool:
+    path = place.home / "runs" / study / f"trial-{trial:04d}" / "events.jsonl"
+    return path.exists() and f'"event": "{event}"' in path.read_text(encoding="utf-8")
+
+
+def test_a_study_trains_under_its_rules_and_everything_about_it_can_be_read(place: places.Place) -> None:
+    done = place.run("study", "run", place.study("whole", trials=3))
+    assert done.returncode == 0, done.stderr
+    assert "trial 0 starts" in done.stderr
+    shown = place.json("study", "show", "whole")
+    assert shown["directions"] == {"clip_score": "maximize", "failure_rate": "minimize"}
+    assert [trial["state"] for trial in shown["trials"]] == ["usable"] * 3
+    for trial in shown["trials"]:
+        assert trial["params"]["learning_rate"] <= 0.004
+        assert -1 <= trial["values"]["clip_score"] <= 1
+        assert trial["values"]["failure_rate"] == 0
+        assert trial["seconds"] > 0
+        is_restarting = trial["params"]["lr_scheduler"] == "cosine_with_restarts"
+        assert ("lr_scheduler_num_cycles" in trial["params"]) == is_restarting
+    assert set(shown["refusals"]) <= {"high-rate"}
+
+    best = place.json("study", "best", "whole")
+    scores = [trial["values"]["clip_score"] for trial in shown["trials"]]
+    assert best["values"]["clip_score"] == max(scores)
+    with safe_open(best["lora"], framework="np") as lora:
+        metadata = lora.metadata()
+    assert metadata["ss_network_dim"] == str(best["params"]["network_dim"])
+    assert float(metadata["ss_network_alpha"]) == best["params"]["network_dim"] * 0.5
+
+    report = place.home / "runs" / "whole" / "report.html"
+    assert "high-rate" in report.read_text(encoding="utf-8")
+
+
+def test_the_study_is_plain_optuna_with_images_as_artifacts(place: places.Place) -> None:
+    done = place.run("study", "run", place.study("plain", trials=1))
+    assert done.returncode == 0, done.stderr
+    url = place.run("db", "url").stdout.strip()
+    opened = optuna.load_study(study_name="plain", storage=url)
+    (trial,) = opened.trials
+    assert trial.state == optuna.trial.TrialState.COMPLETE
+    assert opened.metric_names == ["clip_score", "failure_rate"]
+    assert all(value <= 0 for value in trial.constraints.values())
+    metas = optuna.artifacts.get_all_artifact_meta(trial, storage=opened._storage)
+    assert len(metas) == 4
+    assert all((place.home / "artifacts" / meta.artifact_id).stat().st_size > 0 for meta in metas)
+
+
+def test_a_second_run_of_a_finished_study_trains_nothing_and_more_trials_can_be_added(place: places.Place) -> None:
+    study = place.study("twice", trials=1)
+    assert place.run("study", "run", study).returncode == 0
+    assert place.run("study", "run", study).returncode == 0
+    assert len(place.json("study", "show", "twice")["trials"]) == 1
+    assert place.run("study", "run", study, "--trials", "1").returncode == 0
+    assert len(place.json("study", "show", "twice")["trials"]) == 2
+
+
+def test_refused_draws_are_pruned_rows_when_the_study_asks_for_it(place: places.Place) -> None:
+    rules = places.RULES.replace("0.004", "0.0016")
+    done = place.run("study", "run", place.study("pruned", trials=5, refusals="prune", rules=rules))
+    assert done.returncode == 0, done.stderr
+    trials = place.json("study", "show", "pruned")["trials"]
+    assert len(trials) == 5
+    refused = [trial for trial in trials if trial["state"] == "refused"]
+    assert refused
+    for trial in refused:
+        assert trial["refused_by"] == ["high-rate"]
+        assert trial["params"]["learning_rate"] > 0.0016
+        assert not (place.home / "runs" / "pruned" / f"trial-{trial['number']:04d}").exists()
+    url = place.run("db", "url").stdout.strip()
+    opened = optuna.load_study(study_name="pruned", storage=url)
+    row = opened.trials[refused[0]["number"]]
+    assert row.state == optuna.trial.TrialState.PRUNED
+    assert row.constraints["high-rate"] > 0
+
+
+def test_an_enqueued_point_is_judged_before_anything_trains(place: places.Place) -> None:
+    study = place.study("asked", trials=1)
+    assert place.run("study", "run", study).returncode == 0
+    for rate in (0.01, 0.002):
+        point = json.dumps({"learning_rate": rate, "network_dim": 4, "lr_scheduler": "cosine"})
+        assert place.run("study", "enqueue", "asked", "--params", point).returncode == 0
+    assert place.run("study", "run", study, "--trials", "2").returncode == 0
+    trials = place.json("study", "show", "asked")["trials"]
+    assert [trial["state"] for trial in trials[1:3]] == ["refused", "usable"]
+    assert trials[1]["refused_by"] == ["high-rate"]
+    assert trials[2]["params"]["learning_rate"] == 0.002
+
+
+def test_ctrl_c_leaves_a_trial_that_the_next_run_finishes_from_its_checkpoint(place: places.Place) -> None:
+    study = place.study("stopped", trials=1, epochs=60)
+    process = place.start("study", "run", study)
+    wait_for(lambda: told(place, "stopped", 0, "train-started"), "the training")
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    assert "the same command goes on" in said
+    (trial,) = place.json("study", "show", "stopped")["trials"]
+    assert trial["state"] == "running"
+    assert trial["values"] == {"clip_score": None, "failure_rate": None}
+
+    assert place.run("study", "run", study).returncode == 0
+    (trial,) = place.json("study", "show", "stopped")["trials"]
+    assert trial["state"] == "usable"
+    assert told(place, "stopped", 0, "resumed")
+
+
+def test_a_worker_killed_outright_loses_no_trial(place: places.Place) -> None:
+    study = place.study("killed", trials=1, epochs=60)
+    process = place.start("study", "run", study, TUNEGUARD_LEASE_SECONDS="1")
+    wait_for(lambda: told(place, "killed", 0, "train-started"), "the training")
+    process.kill()
+    process.communicate()
+    time.sleep(1.5)  # the lease runs out by the database's clock
+    assert place.run("study", "run", study).returncode == 0
+    trials = place.json("study", "show", "killed")["trials"]
+    assert [trial["state"] for trial in trials] == ["usable"]
+
+
+def test_a_crashed_trainer_is_tried_again_and_the_study_goes_on(place: places.Place) -> None:
+    study = place.study("crashed", trials=1, epochs=60)
+    process = place.start("study", "run", study)
+    events = place.home / "runs" / "crashed" / "trial-0000" / "events.jsonl"
+    wait_for(lambda: told(place, "crashed", 0, "train-started"), "the training")
+    pid = next(json.loads(line)["pid"] for line in events.read_text(encoding="utf-8").splitlines() if "pid" in line)
+    os.kill(pid, signal.SIGKILL)
+    _, said = process.communicate(timeout=200)
+    assert process.returncode == 0, said
+    (trial,) = place.json("study", "show", "crashed")["trials"]
+    assert trial["state"] == "usable"
+
+
+def test_a_stop_rule_ends_a_trial_early_and_it_is_never_the_best(place: places.Place) -> None:
+    rules = places.RULES + (
+        "  - id: long-enough\n    stop: step >= 20\n    because: Twenty steps are all this test can wait for.\n"
+    )
+    done = place.run("study", "run", place.study("early", trials=1, epochs=60, rules=rules))
+    assert done.returncode == 0, done.stderr
+    (trial,) = place.json("study", "show", "early")["trials"]
+    assert trial["state"] == "unusable"
+    assert trial["failure"]["kind"] == "stopped-by-rule"
+    assert "long-enough" in trial["failure"]["message"]
+    best = place.run("study", "best", "early")
+    assert best.returncode == 2
+    assert "no usable trial" in best.stderr
+
+
+@pytest.fixture
+def dataset(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A copy of the quickstart's images that a test may spoil."""
+    return pathlib.Path(shutil.copytree(places.CHECKOUT / "examples" / "quickstart" / "dataset", tmp_path / "dataset"))
+
+
+def test_a_dataset_with_faults_is_one_error_that_names_each_file(place: places.Place, dataset: pathlib.Path) -> None:
+    (dataset / "zorbit-03.png").write_bytes(b"no image")
+    (dataset / "zorbit-05.txt").unlink()
+    done = place.run("study", "run", place.study("spoiled", dataset=dataset))
+    assert done.returncode == 2
+    assert "zorbit-03.png" in done.stderr
+    assert "zorbit-05" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "spoiled" not in {study["name"] for study in place.json("study", "list")}
+
+
+def test_a_missing_dataset_folder_is_named(place: places.Place) -> None:
+    done = place.run("study", "run", place.study("nowhere", dataset=pathlib.Path("/nonexistent/images")))
+    assert done.returncode == 2
+    assert "/nonexistent/images" in done.stderr
+
+
+def test_a_study_of_the_same_name_that_would_not_compare_is_refused(place: places.Place) -> None:
+    study = place.study("changed", trials=1)
+    assert place.run("study", "run", study).returncode == 0
+    study.write_text(study.read_text(encoding="utf-8").replace("2.0e-2", "3.0e-2"), encoding="utf-8")
+    done = place.run("study", "run", study)
+    assert done.returncode == 2
+    assert "another space" in done.stderr
