@@ -82,6 +82,7 @@ def scheduler() -> diffusers.DDIMScheduler:
         beta_end=0.012,
         beta_schedule="scaled_linear",
         clip_sample=False,
+        steps_offset=1,
         set_alpha_to_one=True,
         prediction_type="v_prediction",
         rescale_betas_zero_snr=True,

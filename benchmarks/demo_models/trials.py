@@ -39,7 +39,7 @@ class Trainer:
     base: str = "demo"
     judge: str = "demo"
     seeds: tuple[int, ...] = SEEDS
-    thresholds: job.Thresholds = job.Thresholds()
+    thresholds: job.Thresholds = dataclasses.field(default_factory=job.Thresholds)
 
     def __enter__(self) -> Self:
         self.work.mkdir(parents=True, exist_ok=True)
