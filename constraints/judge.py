@@ -30,6 +30,7 @@ MOST_VIOLATION = 1e6
 UNDECIDED_VIOLATION = 1.0
 #: larger values take the careful path, since their products may overflow
 _LARGE = 1e30
+_ROLES: tuple[Role, ...] = ("holds", "fails", "unset")
 _NOTHING = np.array(None, dtype=object)
 
 
@@ -103,6 +104,12 @@ class Judge:
                     unset = self._table("unset", doubtful, columns, given, points)
                     undecided[list(doubtful)] = open_ & ~unset
         return Judgement(broken, undecided, partial(self._violation, broken, undecided, columns, given))
+
+    def outcomes(self, rule: int, values: Mapping[str, Any], points: int) -> Bools:
+        """Masks of shape (3, points): where a rule is broken for sure, where it is kept for sure, where it is unset."""
+        with np.errstate(all="ignore"):
+            columns, given, _ = self._bind_columns(values, points)
+            return np.concatenate([self._table(role, (rule,), columns, given, points) for role in _ROLES])
 
     def _table(self, role: Role, rules: Sequence[int], columns: list[Any], given: list[Any], points: int) -> Bools:
         """A role of the chosen rules as an array of shape (rules, points)."""

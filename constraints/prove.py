@@ -1,0 +1,140 @@
+"""What can be proved about rules in a space, with z3: that rules never or always fire, add nothing, or clash.
+
+A sample comes first: a point that shows a rule firing settles that it can, in the very arithmetic that judges. z3 is
+asked only for what no sampled point shows. Every answer is exact or 'not decided'.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from constraints.domain import Domain, Value
+from constraints.judge import Rule
+
+if TYPE_CHECKING:
+    import z3
+
+    from constraints.scope import Scope
+
+
+class Prover:
+    """Questions about the rules of one space, within one time limit.
+
+    `refused[rule.id]` is None for a rule that z3 cannot express; such a rule takes part in no proof that would need it.
+
+    Args:
+        rules: hard rules first asked about, and any others.
+        seconds: time for all questions together; afterwards every answer is None, 'not decided'.
+    """
+
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        space: Mapping[str, Domain],
+        scope: Scope,
+        known: Mapping[str, Value],
+        seconds: float,
+    ) -> None:
+        import z3  # noqa: PLC0415 - takes 50 ms and only proofs need it
+
+        from constraints.encode import Encoder, NotEncodableError  # noqa: PLC0415
+
+        self._z3 = z3
+        self._deadline = time.monotonic() + seconds
+        self.reasons: dict[str, str] = {}
+        self.refused: dict[str, z3.BoolRef | None] = {}
+        try:
+            self._encoder = Encoder(space, scope, known)
+        except NotEncodableError as error:
+            self.refused = dict.fromkeys((rule.id for rule in rules), None)
+            self.reasons = dict.fromkeys(self.refused, str(error))
+            self._solver = None
+            return
+        for rule in rules:
+            try:
+                self.refused[rule.id] = self._encoder.broken(rule)
+            except NotEncodableError as error:
+                self.refused[rule.id] = None
+                self.reasons[rule.id] = str(error)
+        self._solver = z3.Solver(ctx=self._encoder.context)
+        self._solver.add(self._encoder.space_formula)
+
+    def can_fire(self, rule: str) -> bool | None:
+        """Whether some point of the space breaks a rule."""
+        formula = self.refused[rule]
+        return None if formula is None else self._satisfiable([formula])
+
+    def can_rest(self, rule: str) -> bool | None:
+        """Whether some point of the space keeps a rule."""
+        formula = self.refused[rule]
+        return None if formula is None else self._satisfiable([self._not(formula)])
+
+    def fires_alone(self, rule: str, others: Sequence[str]) -> bool | None:
+        """Whether some point breaks a rule and none of the others. Others that are not expressed leave it open."""
+        formula = self.refused[rule]
+        kept = [self.refused[other] for other in others]
+        if formula is None:
+            return None
+        found = self._satisfiable([formula, *(self._not(each) for each in kept if each is not None)])
+        return None if found and None in kept else found
+
+    def covered_by(self, rule: str, others: Sequence[str]) -> tuple[str, ...]:
+        """A small set of others that refuse whatever a redundant rule refuses."""
+        formula = self.refused[rule]
+        return self._clash(others, [] if formula is None else [formula])
+
+    def feasible(self, rules: Sequence[str]) -> bool | None:
+        """Whether some point keeps all the rules that are expressed."""
+        return self._satisfiable(self._kept(rules))
+
+    def contradiction(self, rules: Sequence[str]) -> tuple[str, ...]:
+        """A smallest set (none of its members can be left out) of rules that no point keeps; empty if none is found."""
+        return self._clash(rules, [])
+
+    def reachable(self, rules: Sequence[str], parameter: str, index: int) -> bool | None:
+        """Whether some point that keeps the rules has the value at `index` of a parameter's domain."""
+        if self._solver is None:
+            return None
+        return self._satisfiable([*self._kept(rules), self._encoder.is_value(parameter, index)])
+
+    def reaches_below(self, rules: Sequence[str], parameter: str, limit: float) -> bool | None:
+        """Whether some point that keeps the rules has a number below `limit`."""
+        number = None if self._solver is None else self._encoder.number(parameter)
+        return None if number is None else self._satisfiable([*self._kept(rules), number < repr(limit)])
+
+    def reaches_above(self, rules: Sequence[str], parameter: str, limit: float) -> bool | None:
+        """Whether some point that keeps the rules has a number above `limit`."""
+        number = None if self._solver is None else self._encoder.number(parameter)
+        return None if number is None else self._satisfiable([*self._kept(rules), number > repr(limit)])
+
+    def _kept(self, rules: Sequence[str]) -> list[z3.BoolRef]:
+        return [self._not(formula) for rule in rules if (formula := self.refused[rule]) is not None]
+
+    def _not(self, formula: z3.BoolRef) -> z3.BoolRef:
+        return self._z3.Not(formula)
+
+    def _clash(self, rules: Sequence[str], assumed: list[z3.BoolRef]) -> tuple[str, ...]:
+        """Rules that cannot all be kept under an assumption; one by one, each that can be left out is left out."""
+        chosen = [rule for rule in rules if self.refused[rule] is not None]
+        if self._satisfiable([*assumed, *self._kept(chosen)]) is not False:
+            return ()
+        for rule in list(chosen):
+            fewer = [other for other in chosen if other != rule]
+            if self._satisfiable([*assumed, *self._kept(fewer)]) is False:
+                chosen = fewer
+        return tuple(chosen)
+
+    def _satisfiable(self, formulas: list[z3.BoolRef]) -> bool | None:
+        if self._solver is None:
+            return None
+        left = int(1000 * (self._deadline - time.monotonic()))
+        if left <= 0:
+            return None
+        self._solver.set("timeout", left)
+        self._solver.push()
+        self._solver.add(*formulas)
+        answer = self._solver.check()
+        self._solver.pop()
+        return True if answer == self._z3.sat else False if answer == self._z3.unsat else None
