@@ -12,7 +12,7 @@ from constraints import domain as domains
 from constraints import ruleset as rulesets
 from constraints import verdict as verdicts
 from optimizer import facts, observer, rulebook, sampler, settings, space, study
-from storage import artifacts, database, leases
+from storage import artifacts, database, leases, studies
 
 
 @dataclasses.dataclass
@@ -66,6 +66,10 @@ class Campaign:
 
     def trials(self, states: tuple[optuna.trial.TrialState, ...] | None = None) -> list[optuna.trial.FrozenTrial]:
         return self.optuna_study.get_trials(deepcopy=False, states=states)
+
+    def remember_baseline(self, scores: Mapping[str, Any]) -> None:
+        """Keep the untrained base's scores and images; every trainer process tells them, and they are the same."""
+        studies.add_facts(self.database, self.study_id, {"baseline": dict(scores)})
 
     def offer(self, draft: sampler.Draft) -> None:
         """Write an accepted point as a waiting trial: one row, one transaction."""

@@ -49,7 +49,7 @@ def check(study: studies.Study) -> StudyCheck:
     Raises:
         errors.BadInput: the dataset or a rule file is wrong.
     """
-    situation = wiring.situation(study)
+    situation = wiring.situation(study, wiring.inspect_dataset(study))
     rules = rulebook.of_files(study)
     return StudyCheck(
         name=study.name,

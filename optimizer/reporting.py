@@ -1,5 +1,111 @@
-"""placeholder"""
+"""From everything that is remembered of a study to its report.html."""
+
+import datetime
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optimizer import facts, ledger, records, rulebook, wiring
+from optimizer import study as studies
+from optimizer.report import html
+from optimizer.report import records as report_records
+from storage import refusals, rule_versions
+from storage import studies as stored_studies
+
+#: refused points that are looked at one by one for the ledger; beyond, their mean is charged
+_LOOKED_AT = 10_000
 
 
-def write(services, study, path):
-    pass
+def write(services: wiring.Services, study: studies.Study, path: pathlib.Path) -> None:
+    """Write a study's report.
+
+    Raises:
+        errors.BadInput: it cannot be written there.
+    """
+    html.write(gather(services, study), path)
+
+
+def gather(services: wiring.Services, study: studies.Study) -> report_records.ReportData:
+    """Everything that the report shows."""
+    stored = stored_studies.get(services.database, study.name)
+    trials = wiring.trial_records(services, study)
+    frozen = wiring.open_optuna(services, study).get_trials(deepcopy=False)
+    best = records.best(trials, study.objectives)
+    versions = [rule_versions.newest(services.database, name) for name in stored.facts.get("rule_sets", ())]
+    return report_records.ReportData(
+        name=study.name,
+        made_at=datetime.datetime.now(datetime.UTC),
+        objectives=study.objectives,
+        trials=trials,
+        distributions={trial.number: trial.distributions for trial in frozen},
+        pictures={record.number: _pictures(record.images) for record in trials},
+        best=None if best is None else best.number,
+        baseline=_baseline(stored.facts),
+        refused_points=refusals.total(services.database, stored.id),
+        refusing_rules=_refusing_rules(services, study, stored.id, versions),
+        ledger=balance(services, study, trials),
+        rule_texts=[report_records.RuleText(f"{v.set_name}@{v.number}", v.text) for v in versions],
+        study_document=study.source,
+        environment=stored.facts.get("environment", {}),
+    )
+
+
+def balance(services: wiring.Services, study: studies.Study, trials: Sequence[records.TrialRecord]) -> ledger.Ledger:
+    """What was spent and what refusals and early stops have saved."""
+    stored = stored_studies.get(services.database, study.name)
+    situation = facts.Situation(
+        gpu=facts.Gpu(0, None), images=stored.facts.get("images"), repeats=study.dataset.repeats
+    )
+
+    def steps(params: Mapping[str, Any]) -> int | None:
+        known = situation.facts(studies.complete(study, params)).get("total_steps")
+        return None if known is None else int(known)
+
+    trained = [
+        ledger.Spent(steps=record.steps, planned=steps(record.params) or record.steps, seconds=record.seconds)
+        for record in trials
+        if record.state in ("usable", "unusable") and record.steps and record.seconds
+    ]
+    looked_at = refusals.recent(services.database, stored.id, limit=_LOOKED_AT)
+    refused = [steps(kept.refusal.params) for kept in looked_at]
+    rest = refusals.total(services.database, stored.id) - len(refused)
+    return ledger.balance(trained, [*refused, *[None] * rest])
+
+
+def _pictures(images: Sequence[Mapping[str, Any]]) -> list[report_records.Picture]:
+    return [_picture(image) for image in images]
+
+
+def _picture(image: Mapping[str, Any]) -> report_records.Picture:
+    try:
+        content = pathlib.Path(str(image["path"])).read_bytes()
+    except OSError:
+        content = None
+    return report_records.Picture(
+        prompt=str(image["prompt"]),
+        seed=int(image["seed"]),
+        held_out=bool(image["held_out"]),
+        clip_score=image.get("clip_score"),
+        failure=image.get("failure"),
+        content=content,
+    )
+
+
+def _baseline(known: Mapping[str, Any]) -> report_records.Baseline | None:
+    baseline = known.get("baseline")
+    if baseline is None:
+        return None
+    return report_records.Baseline(baseline["metrics"], _pictures(baseline["images"]))
+
+
+def _refusing_rules(
+    services: wiring.Services, study: studies.Study, study_id: str, versions: Sequence[rule_versions.RuleVersion]
+) -> list[report_records.RefusingRule]:
+    because = {rule.id: rule.because for rule in rulebook.load_versions(study, versions).rules}
+    counts = refusals.count_by_rule(services.database, study_id)
+    silent = {rule: 0 for rule in because if rule not in counts}
+    return [
+        report_records.RefusingRule(rule, count, because.get(rule, "no longer in the rules"))
+        for rule, count in {**counts, **silent}.items()
+        if count or rule in because
+    ]

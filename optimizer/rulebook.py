@@ -38,7 +38,7 @@ class Rulebook:
         """Take over newer versions, if there are any."""
         newest = tuple(rule_versions.newest(database, name) for name in self.sets)
         if newest != self.versions:
-            self.rules = load(self.study, _sources(newest))
+            self.rules = load_versions(self.study, newest)
             self.versions = newest
 
     def version_of(self, refused_by: Sequence[str]) -> int | None:
@@ -91,8 +91,10 @@ def push(database: databases.Database, study: studies.Study, author: str) -> Rul
         rule_versions.push(database, alone.name, alone.text, author=author, note=f"study {study.name}")
         names.append(alone.name)
     versions = tuple(rule_versions.newest(database, name) for name in names)
-    return Rulebook(study, tuple(names), versions, load(study, _sources(versions)))
+    return Rulebook(study, tuple(names), versions, load_versions(study, versions))
 
 
-def _sources(versions: Sequence[rule_versions.RuleVersion]) -> list[Source]:
-    return [loading.RuleText(text=version.text, name=f"{version.set_name}@{version.number}") for version in versions]
+def load_versions(study: studies.Study, versions: Sequence[rule_versions.RuleVersion]) -> rulesets.RuleSet:
+    """Compile stored texts over a study's space; a problem names `set@number` as its file."""
+    sources = [loading.RuleText(text=version.text, name=f"{version.set_name}@{version.number}") for version in versions]
+    return load(study, sources)

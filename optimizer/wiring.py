@@ -11,7 +11,7 @@ import optuna
 
 from constraints import conditions
 from optimizer import campaign as campaigns
-from optimizer import errors, facts, launch, records, rulebook, sampler
+from optimizer import errors, facts, launch, provenance, records, rulebook, sampler
 from optimizer import observer as observers
 from optimizer import settings as settings_module
 from optimizer import study as study_module
@@ -108,7 +108,16 @@ def open_campaign(
     Raises:
         errors.BadInput: the dataset or a rule file is wrong.
     """
+    found = inspect_dataset(study)
     stored = create_study(services, study)
+    book = rulebook.push(services.database, study, author=author())
+    known = {
+        "images": found.images,
+        "dataset_hash": found.hash,
+        "rule_sets": list(book.sets),
+        "environment": provenance.environment(checkout()),
+    }
+    stored_studies.add_facts(services.database, stored.id, known)
     opened = open_optuna(services, study)
     trials = opened.get_trials(deepcopy=False)
     # a study that goes on must not repeat the draws it began with
@@ -122,8 +131,8 @@ def open_campaign(
         artifact_store=services.artifact_store,
         database=services.database,
         settings=services.settings,
-        situation=situation(study),
-        book=rulebook.push(services.database, study, author=author()),
+        situation=situation(study, found),
+        book=book,
         conditions=conditions.Conditions(study.space, study.fixed),
         sketch=sampler.Sketch(
             make_sampler(study, seed_shift),
@@ -136,16 +145,20 @@ def open_campaign(
     )
 
 
-def situation(study: study_module.Study) -> facts.Situation:
-    """What is known before a point is drawn; reads the dataset and asks for GPUs.
+def inspect_dataset(study: study_module.Study) -> dataset.DatasetFacts:
+    """Read every image and caption of a study.
 
     Raises:
-        errors.BadInput: the dataset is missing, or an image or caption is; each one is named.
+        errors.BadInput: the folder, an image or a caption is missing or unreadable; each one is named.
     """
     try:
-        found = dataset.inspect(study.dataset)
+        return dataset.inspect(study.dataset)
     except trainer_errors.TrainersError as error:
         raise errors.BadInput(str(error)) from error
+
+
+def situation(study: study_module.Study, found: dataset.DatasetFacts) -> facts.Situation:
+    """What is known before a point is drawn; asks for GPUs."""
     return facts.Situation(gpu=facts.gpus(), images=found.images, repeats=study.dataset.repeats)
 
 

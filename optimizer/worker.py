@@ -80,6 +80,8 @@ def attempt(
             continue
         told.append(event)
         campaign.observer.event(claim.number, event)
+        if event.event == "baseline":
+            campaign.remember_baseline(event.data)
         rule = guards.broken(campaign.rules, event, claim.params)
         if rule is not None and not trial.stop.exists():
             guards.stop(trial, rule)
