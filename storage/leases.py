@@ -45,6 +45,7 @@ _EXPIRED = sa.text("""
     ORDER BY trial_number
 """)
 
+_CLAIMING = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:study_id, 1))")
 _FREE = sa.text("""
     SELECT number FROM unnest(CAST(:numbers AS integer[])) AS number
     WHERE NOT EXISTS (
@@ -119,6 +120,17 @@ def require(connection: sa.Connection, lease: Lease) -> None:
         raise errors.LeaseLost(
             f"Trial {lease.trial_number} belongs to another worker by now; what this one found is not recorded."
         )
+
+
+@contextlib.contextmanager
+def claiming(source: database.Database, study_id: str) -> Iterator[None]:
+    """Only one worker of a study is inside at a time: what is looked at there stays true until it is acted on.
+
+    The lock is the transaction's, so a worker that dies inside holds nobody up.
+    """
+    with source.transaction() as connection:
+        connection.execute(_CLAIMING, {"study_id": study_id})
+        yield
 
 
 @contextlib.contextmanager
