@@ -321,7 +321,9 @@ class Compiler:
             case And(parts) | Or(parts):
                 below = [self.variable(part, scope, "unset") for part in parts]
             case IfElse(condition, then, otherwise):
-                below = [self.variable(part, scope, "unset") for part in (condition, then, otherwise)]
+                one = [self.variable(condition, scope, "holds"), self.variable(then, scope, "unset")]
+                other = [self.variable(condition, scope, "fails"), self.variable(otherwise, scope, "unset")]
+                below = [self.variable(condition, scope, "unset"), self._join("&", one), self._join("&", other)]
             case Name(name) if (body := scope[name].body) is not None:
                 return self.variable(body, scope, "unset")
             case _:

@@ -152,7 +152,9 @@ class Encoder:
             case And(parts) | Or(parts):
                 below = [self.truths(part, scope) for part in parts]
                 every, some = (self._and, self._or) if isinstance(node, And) else (self._or, self._and)
-                return self._with_unset(every([t.holds for t in below]), some([t.fails for t in below]), below)
+                return self._with_unset(
+                    every([t.holds for t in below]), some([t.fails for t in below]), [t.unset for t in below]
+                )
             case IfElse(condition, then, otherwise):
                 return self._choice(*(self.truths(part, scope) for part in (condition, then, otherwise)))
             case Name(name) if (body := scope[name].body) is not None:
@@ -170,10 +172,11 @@ class Encoder:
     def _choice(self, condition: Truths, then: Truths, otherwise: Truths) -> Truths:
         holds = [self._and([condition.holds, then.holds]), self._and([condition.fails, otherwise.holds])]
         fails = [self._and([condition.holds, then.fails]), self._and([condition.fails, otherwise.fails])]
-        return self._with_unset(self._or(holds), self._or(fails), [condition, then, otherwise])
+        unset = [self._and([condition.holds, then.unset]), self._and([condition.fails, otherwise.unset])]
+        return self._with_unset(self._or(holds), self._or(fails), [condition.unset, *unset])
 
-    def _with_unset(self, holds: z3.BoolRef, fails: z3.BoolRef, below: list[Truths]) -> Truths:
-        lacking = self._or([each.unset for each in below])
+    def _with_unset(self, holds: z3.BoolRef, fails: z3.BoolRef, below: list[z3.BoolRef]) -> Truths:
+        lacking = self._or(below)
         return Truths(holds, fails, self._and([lacking, self._not(holds), self._not(fails)]))
 
     def _leaf(self, node: Node, scope: Scope) -> Truths:

@@ -65,6 +65,7 @@ def files_of(sources: Sequence[Source]) -> tuple[list[RuleFile], list[Problem]]:
     for source in sources:
         try:
             files.append(rulefile.read(_document(source)))
+            problems += files[-1].problems
         except DocumentError as error:
             problems += error.problems
     return files, problems
@@ -130,6 +131,7 @@ def scope_of(file: RuleFile, world: World) -> tuple[Scope, list[Problem]]:
             problems.append(file.document.problem(("limits", name), message, key=True))
         symbols[name] = Symbol(name, "number", "constant", value=value)
     written = {name: each for name, each in file.derived.items() if not _is_given(name, known)}
+    symbols |= {name: Symbol(name, "unknown", "derived") for name in file.unread}
     scope = Scope(symbols, known.signals, known.metrics, known.open_metrics)
     scope, errors = _with_derived(scope, {name: each.node for name, each in written.items()})
     problems += [_problem(file, written[name], error) for name, error in errors]

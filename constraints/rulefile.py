@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import keyword
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
 import pydantic
@@ -27,9 +28,19 @@ OUTCOMES: Mapping[str, tuple[RuleKind, ...]] = {
 }
 AND_OTHERS = "..."
 
+MAXIMUM_ID_LENGTH = 100
+
 _NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 _Identifier = Annotated[str, pydantic.StringConstraints(pattern=_NAME, max_length=100)]
-_RuleId = Annotated[str, pydantic.StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=100)]
+
+
+def _checked_id(text: str) -> str:
+    if re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", text) is None or len(text) > MAXIMUM_ID_LENGTH:
+        raise ValueError(f"an id is words in lower case joined by '-', as in 'high-lr-needs-warmup', not {text!r}")
+    return text
+
+
+_RuleId = Annotated[str, pydantic.AfterValidator(_checked_id)]
 _Scalar: TypeAlias = bool | int | float | str
 
 
@@ -117,39 +128,48 @@ class RuleFile:
     derived: Mapping[str, Written]
     limits: Mapping[str, float]
     rules: tuple[RuleSpec, ...]
-    examples: tuple[Example, ...] = field(default=())
+    examples: tuple[Example, ...]
+    #: names of derived values, and problems, of the expressions that cannot be read; their rules are left out
+    unread: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 def read(source: Document) -> RuleFile:
-    """The rule file in a document.
+    """The rule file in a document. Expressions that cannot be read are left out and listed in `problems`.
 
     Raises:
-        DocumentError: with every problem of form and of syntax.
+        DocumentError: with every problem of form, and those of syntax beside them.
     """
-    written, problems = _expressions(source)
+    written, syntax = _expressions(source)
     try:
         entry = _FileEntry.model_validate_json(json.dumps(source.data))
     except pydantic.ValidationError as error:
-        raise DocumentError((*document.problems_of(source, error, _FileEntry), *problems)) from error
-    problems += _rule_problems(source, entry) + _example_problems(source, entry) + _name_problems(source, entry)
+        raise DocumentError((*document.problems_of(source, error, _FileEntry), *syntax)) from error
+    problems = _rule_problems(source, entry) + _example_problems(source, entry) + _name_problems(source, entry)
     if problems:
-        raise DocumentError(tuple(problems))
+        raise DocumentError((*problems, *syntax))
+    specs = [_spec(rule, index, written) for index, rule in enumerate(entry.rules)]
     return RuleFile(
         document=source,
         name=entry.name,
         parameters=entry.parameters,
-        derived={name: written["derived", name] for name in entry.derived},
+        derived={name: written["derived", name] for name in entry.derived if ("derived", name) in written},
         limits=entry.limits,
-        rules=tuple(_spec(rule, index, written) for index, rule in enumerate(entry.rules)),
+        rules=tuple(spec for spec in specs if spec is not None),
         examples=tuple(_example(example, index) for index, example in enumerate(entry.examples)),
+        unread=tuple(name for name in entry.derived if ("derived", name) not in written),
+        problems=tuple(syntax),
     )
 
 
-def _spec(rule: _RuleEntry, index: int, written: Mapping[Location, Written]) -> RuleSpec:
+def _spec(rule: _RuleEntry, index: int, written: Mapping[Location, Written]) -> RuleSpec | None:
     (kind,) = _kinds(rule)
     loc: Location = ("rules", index)
     several = kind == "require" and not isinstance(rule.require, str)
     places = [(*loc, kind, number) for number in range(len(rule.require or ()))] if several else [(*loc, kind)]
+    needed = [*places, *([(*loc, "when")] if rule.when is not None else [])]
+    if any(place not in written for place in needed):
+        return None
     return RuleSpec(
         id=rule.id,
         kind=kind,

@@ -1,0 +1,91 @@
+"""`rules test`: a rule file's own examples, run like tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from constraints import loading
+from constraints.errors import DocumentError
+from constraints.explain import undecided_reason, why_broken
+from constraints.judge import Judge, Rule
+from constraints.loading import Source, World
+from constraints.rulefile import AND_OTHERS, OUTCOMES, Example, RuleFile
+from constraints.scope import Kind
+
+
+@dataclass(frozen=True)
+class ExampleResult:
+    """One example. `problems` says what differs, one line each; empty where the example holds."""
+
+    file: str
+    line: int
+    name: str
+    problems: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the rules say what the example expects."""
+        return not self.problems
+
+
+def run(sources: Sequence[Source]) -> tuple[ExampleResult, ...]:
+    """Runs the examples of rule files.
+
+    An example stands for itself: parameters, facts, signals and metrics that it does not give are not set, so rules
+    that depend on them do not apply.
+
+    Raises:
+        DocumentError: with every problem, when a file is not valid.
+    """
+    files, problems = loading.files_of(sources)
+    results: list[ExampleResult] = []
+    for file in files:
+        scope, found = loading.scope_of(file, World({}, {}, loose=_kinds(file)))
+        problems += found
+        rules = loading.rules_of(file, scope, problems)
+        if not problems:
+            results += [_result(file, example, rules) for example in file.examples]
+    if problems:
+        raise DocumentError(tuple(problems))
+    return tuple(results)
+
+
+def render(results: Sequence[ExampleResult]) -> str:
+    """Results as a test runner prints them."""
+    lines = []
+    for result in results:
+        lines.append(f"{'ok    ' if result.passed else 'FAILED'}  {result.name}")
+        lines += [f"        {result.file}:{result.line}: {problem}" for problem in result.problems]
+    failed = sum(not result.passed for result in results)
+    lines.append(f"{len(results) - failed} passed, {failed} failed" if results else "the file has no examples")
+    return "\n".join(lines)
+
+
+def _kinds(file: RuleFile) -> dict[str, Kind]:
+    """Kinds of the file's parameters as its examples give them; 'unknown' where none does."""
+    kinds: dict[str, Kind] = dict.fromkeys(file.parameters, "unknown")
+    for example in file.examples:
+        for name, value in example.given.items():
+            kinds[name] = "truth" if isinstance(value, bool) else "text" if isinstance(value, str) else "number"
+    return {name: kind for name, kind in kinds.items() if name not in file.limits}
+
+
+def _result(file: RuleFile, example: Example, rules: Sequence[Rule]) -> ExampleResult:
+    problems = []
+    for outcome, expected in example.outcomes.items():
+        concerned = [rule for rule in rules if rule.kind in OUTCOMES[outcome]]
+        broken, undecided = Judge(concerned).judge_point(example.given)
+        found = {concerned[at].id: why_broken(concerned[at], example.given) for at in broken}
+        found |= {concerned[at].id: undecided_reason(concerned[at], example.given) for at in undecided}
+        problems += _differences(outcome, expected, found)
+    return ExampleResult(file.document.file, file.document.at(example.loc)[0], example.name, tuple(problems))
+
+
+def _differences(outcome: str, expected: tuple[str, ...], found: Mapping[str, str]) -> list[str]:
+    verb = outcome.replace("_by", "").replace("_", " ")
+    named = [rule for rule in expected if rule != AND_OTHERS]
+    missing = [f"should be {verb} by {rule}, but is not" for rule in named if rule not in found]
+    if AND_OTHERS in expected:
+        return missing
+    return missing + [f"is {verb} by {rule}: {why}" for rule, why in found.items() if rule not in named]
