@@ -19,7 +19,7 @@ from trainers import errors, events, interruption, job, paths
 _STARTED = time.monotonic()
 
 #: what a full or failing disk answers with
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -14,28 +14,31 @@ def findings(
     thresholds: job.Thresholds,
     step: int,
 ) -> Iterator[health.Finding]:
-    """Every failure of the drawn pictures, each with the pictures or numbers that show it.
+    """Every failure of the drawn pictures, each with the pictures or numbers that show it; the gravest comes last.
+
+    Broken pictures are alike by nature, so they are never called a collapse as well.
 
     Args:
         images: the records of the `scored` event.
         step: the last training step.
     """
-    for kind in dict.fromkeys(image["failure"] for image in images if image["failure"]):
-        shown = [str(image["path"]) for image in images if image["failure"] == kind]
-        message = f"{len(shown)} of {len(images)} {failures.KINDS[kind].meaning}"
-        yield health.Finding(kind, step, message, {"images": shown})
-    if cosines.alike is not None and cosines.alike > thresholds.collapse_similarity:
-        message = f"pictures of different prompts are alike: mean CLIP similarity {cosines.alike:.4f}"
-        yield health.Finding("collapse", step, message, {"prompt_similarity": cosines.alike})
+    gain = metrics["clip_score_gain"]
+    if thresholds.below_base_margin is not None and gain < -thresholds.below_base_margin:
+        message = f"the CLIP score is {-gain:.4f} below the untrained base's"
+        yield health.Finding("below-base", step, message, {"clip_score_gain": gain})
     closest = cosines.subject.max(axis=1)
     copied = [str(image["path"]) for image, near in zip(images, closest, strict=True) if near > copy_limit(thresholds)]
     if copied:
         message = f"{len(copied)} of {len(images)} images repeat a training image"
         yield health.Finding("copying", step, message, {"images": copied, "similarity": float(closest.max())})
-    gain = metrics["clip_score_gain"]
-    if thresholds.below_base_margin is not None and gain < -thresholds.below_base_margin:
-        message = f"the CLIP score is {-gain:.4f} below the untrained base's"
-        yield health.Finding("below-base", step, message, {"clip_score_gain": gain})
+    broken = any(image["failure"] for image in images)
+    if not broken and cosines.alike is not None and cosines.alike > thresholds.collapse_similarity:
+        message = f"pictures of different prompts are alike: mean CLIP similarity {cosines.alike:.4f}"
+        yield health.Finding("collapse", step, message, {"prompt_similarity": cosines.alike})
+    for kind in dict.fromkeys(image["failure"] for image in images if image["failure"]):
+        shown = [str(image["path"]) for image in images if image["failure"] == kind]
+        message = f"{len(shown)} of {len(images)} {failures.KINDS[kind].meaning}"
+        yield health.Finding(kind, step, message, {"images": shown})
 
 
 def copy_limit(thresholds: job.Thresholds) -> float:

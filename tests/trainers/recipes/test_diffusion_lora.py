@@ -1,0 +1,315 @@
+"""Real training on the demo base, a few steps at a time."""
+
+import itertools
+import math
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import peft
+import pytest
+import safetensors.torch
+import torch
+from diffusers import DDIMScheduler, StableDiffusionPipeline
+
+from trainers import data, dataset, interruption, job, models, randomness
+
+Make = Callable[..., job.TrainJob]
+Run = Callable[..., Any]
+
+
+def lora(train_job: job.TrainJob) -> dict[str, torch.Tensor]:
+    return safetensors.torch.load_file(pathlib.Path(train_job.trials[0].directory) / "lora.safetensors")
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+class StopAfter(interruption.Interruption):
+    """As if SIGTERM came during a given step."""
+
+    def __init__(self, looks: int) -> None:
+        self._looks = itertools.count(1)
+        self._limit = looks
+        self.idle = False
+
+    @property  # type: ignore[override]
+    def requested(self) -> bool:
+        return next(self._looks) > self._limit
+
+
+def test_a_healthy_trial_tells_its_story_in_order(make_job: Make, run: Run) -> None:
+    told = run(make_job())
+    story = [name for name, _ in itertools.groupby(event.event for event in told.events)]
+    assert story == [
+        *("baseline", "loaded", "train-started", "step", "trained", "checkpoint", "saved"),
+        *("sampled", "scored", "trial-finished"),
+    ]
+    assert told.one("train-started")["total_steps"] == 6
+    assert [step["step"] for step in told.all("step")] == [1, 2, 3, 4, 5, 6]
+    finished = told.one("trial-finished")
+    assert finished["outcome"] == "finished"
+    assert list(finished["seconds"]) == ["launch", "load", "train", "sample", "score"]
+    scored = told.one("scored")
+    assert all(pathlib.Path(image["path"]).is_file() for image in scored["images"])
+    assert scored["metrics"]["failure_rate"] == 0
+
+
+def test_the_same_seed_gives_the_same_weights_and_scores(make_job: Make, run: Run) -> None:
+    first, second = make_job(name="first"), make_job(name="second")
+    one, other = run(first), run(second)
+    assert same(lora(first), lora(second))
+    assert one.one("scored")["metrics"] == other.one("scored")["metrics"]
+    third = make_job({"seed": 8}, name="third")
+    run(third)
+    assert not same(lora(first), lora(third))
+
+
+def test_the_base_is_left_as_it_was(make_job: Make, run: Run, kept: Any) -> None:
+    first = make_job({"text_encoder_lr": 1e-3, "gradient_checkpointing": True})
+    run(first)
+    base = kept.base("demo", "no", torch.device("cpu"), pathlib.Path(first.cache))
+    fresh = models.load("demo", "no", torch.device("cpu"), pathlib.Path(first.cache))
+    for name in ("unet", "text_encoder", "vae"):
+        used, unused = getattr(base.pipeline, name), getattr(fresh.pipeline, name)
+        assert same(used.state_dict(), unused.state_dict())
+        assert not used.training
+        assert not any(weight.requires_grad for weight in used.parameters())
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"optimizer_type": "AdamW", "lr_scheduler": "cosine_with_restarts", "lr_scheduler_num_cycles": 2},
+        {"optimizer_type": "AdamW8bit", "min_8bit_size": 64, "text_encoder_lr": 1e-3},
+        {"optimizer_type": "Prodigy", "learning_rate": 1.0, "d0": 1e-3, "network_dropout": 0.2},
+    ],
+    ids=["AdamW", "AdamW8bit", "Prodigy"],
+)
+def test_a_run_interrupted_twice_ends_with_the_same_weights(params: dict[str, Any], make_job: Make, run: Run) -> None:
+    params = {"max_train_steps": 9, "gradient_accumulation_steps": 2, **params}
+    whole, broken = make_job(params, name="whole"), make_job(params, name="broken")
+    run(whole)
+    for _ in range(2):
+        with pytest.raises(interruption.Interrupted):
+            run(broken, StopAfter(looks=7))
+    told = run(broken)
+    assert 1 < told.one("resumed")["step"] < 9
+    assert same(lora(whole), lora(broken))
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(make_job: Make, run: Run) -> None:
+    class Killed(BaseException):
+        pass
+
+    class KillAfter(StopAfter):
+        @property  # type: ignore[override]
+        def requested(self) -> bool:
+            if next(self._looks) > self._limit:
+                raise Killed
+            return False
+
+    whole, broken = make_job(name="whole"), make_job(name="broken", checkpoint_every_steps=2)
+    run(whole)
+    with pytest.raises(Killed):
+        run(broken, KillAfter(looks=12))
+    assert run(broken).one("resumed")["step"] in (2, 4)
+    assert same(lora(whole), lora(broken))
+
+
+def test_a_stop_file_ends_the_trial_without_pictures(make_job: Make, run: Run) -> None:
+    train_job = make_job()
+    directory = pathlib.Path(train_job.trials[0].directory)
+    directory.mkdir()
+    (directory / "stop.json").write_text('{"rule": "loss-too-high"}')
+    told = run(train_job)
+    assert told.one("stopped") == {"rule": "loss-too-high", "step": 1}
+    assert told.one("trial-finished")["outcome"] == "stopped"
+    assert told.all("sampled") == []
+
+
+def test_a_diverging_learning_rate_is_caught_as_a_nonfinite_loss(make_job: Make, run: Run) -> None:
+    told = run(make_job({"learning_rate": 1e18, "optimizer_type": "SGDNesterov", "max_grad_norm": 0.0}))
+    assert told.one("failed")["kind"] in ("nonfinite-loss", "nonfinite-gradient")
+    assert told.one("failed")["fatal"] is True
+    assert told.one("trial-finished")["outcome"] == "failed"
+    assert told.all("sampled") == []
+
+
+def test_an_exploding_gradient_is_caught(make_job: Make, run: Run) -> None:
+    thresholds = job.Thresholds(grad_norm_ratio=3.0, grad_norm_after_step=3)
+    params = {"learning_rate": 0.05, "max_train_steps": 60, "lr_scheduler": "constant_with_warmup"}
+    told = run(make_job({**params, "lr_warmup_steps": 30}, thresholds=thresholds))
+    failed = told.one("failed")
+    assert failed["kind"] == "exploding-gradient"
+    assert failed["evidence"]["grad_norm"] > 3 * failed["evidence"]["grad_norm_median"]
+    assert failed["step"] < 60
+
+
+def test_weights_that_overflow_at_the_last_step_are_caught(make_job: Make, run: Run) -> None:
+    params = {"optimizer_type": "SGDNesterov", "learning_rate": 1e3, "weight_decay": 1e37, "max_train_steps": 1}
+    told = run(make_job(params))
+    assert told.one("failed")["kind"] == "nonfinite-weights"
+
+
+def test_learning_nothing_is_caught(make_job: Make, run: Run) -> None:
+    told = run(make_job({"learning_rate": 1e-30, "max_train_steps": 1}))
+    assert told.one("failed")["kind"] == "no-learning"
+
+
+def test_broken_pictures_are_counted_by_kind(make_job: Make, run: Run) -> None:
+    told = run(make_job({"learning_rate": 1e15, "max_train_steps": 1}))
+    metrics = told.one("scored")["metrics"]
+    assert (metrics["failure_rate"], metrics["nonfinite_share"], metrics["black_share"]) == (1.0, 1.0, 0.0)
+    failed = told.one("failed")
+    assert failed["kind"] == "nonfinite-latents"
+    assert failed["fatal"] is False
+    assert len(failed["evidence"]["images"]) == 2
+
+
+def test_a_score_far_below_the_base_is_told(make_job: Make, run: Run) -> None:
+    thresholds = job.Thresholds(below_base_margin=0.01, grad_norm_ratio=1e30)
+    evaluation = {"steps": 6}
+    told = run(make_job({"learning_rate": 0.3, "max_train_steps": 8}, evaluation, thresholds=thresholds))
+    assert "below-base" in [failed["kind"] for failed in told.all("failed")]
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"optimizer_type": name, "max_train_steps": 2, "min_8bit_size": 64}
+        for name in ("AdamW8bit", "PagedAdamW8bit", "Lion", "Lion8bit", "SGDNesterov", "AdaFactor", "Prodigy")
+    ]
+    + [{"lr_scheduler": name, "max_train_steps": 3, "lr_warmup_steps": 1} for name in ("linear", "polynomial")],
+    ids=lambda params: params.get("optimizer_type") or params["lr_scheduler"],
+)
+@pytest.mark.filterwarnings("ignore:Paged optimizers are not supported on CPU")
+def test_every_optimizer_and_schedule_trains(params: dict[str, Any], make_job: Make, run: Run) -> None:
+    rate = 1.0 if params.get("optimizer_type") == "Prodigy" else 1e-3
+    train_job = make_job({"learning_rate": rate, **params})
+    assert run(train_job).one("trial-finished")["outcome"] == "finished"
+    assert any(bool(tensor.any()) for key, tensor in lora(train_job).items() if "lora_up" in key)
+
+
+def test_min_snr_noise_offset_flips_and_repeats_change_the_training(make_job: Make, run: Run) -> None:
+    plain = make_job(name="plain")
+    run(plain)
+    for number, params in enumerate([{"min_snr_gamma": 5.0}, {"noise_offset": 0.1}, {"network_dropout": 0.5}]):
+        changed = make_job(params, name=str(number))
+        run(changed)
+        assert not same(lora(plain), lora(changed)), params
+    flipped = make_job(name="flipped", dataset=plain.dataset.model_copy(update={"flip": True, "repeats": 2}))
+    told = run(flipped)
+    assert told.one("train-started")["steps_per_epoch"] == 16
+    assert not same(lora(plain), lora(flipped))
+
+
+def test_held_out_prompts_are_scored_apart(make_job: Make, run: Run) -> None:
+    train_job = make_job(evaluation={"held_out": ("a small zorbit monster on a green background",), "seeds": (1, 2)})
+    told = run(train_job)
+    scored = told.one("scored")
+    shown = [image["clip_score"] for image in scored["images"] if not image["held_out"]]
+    assert len(shown) == 4
+    assert scored["metrics"]["clip_score"] == pytest.approx(sum(shown) / 4)
+    hidden = [image["clip_score"] for image in scored["images"] if image["held_out"]]
+    assert scored["metrics"]["held_out_clip_score"] == pytest.approx(sum(hidden) / 2)
+
+
+def test_the_gain_is_paired_with_the_untrained_base(make_job: Make, run: Run) -> None:
+    told = run(make_job())
+    untrained, scored = told.one("baseline"), told.one("scored")
+    pairs = zip(scored["images"], untrained["images"], strict=True)
+    gains = [after["clip_score"] - before["clip_score"] for after, before in pairs]
+    assert scored["metrics"]["clip_score_gain"] == pytest.approx(sum(gains) / len(gains))
+
+
+def test_a_plain_peft_and_diffusers_loop_gives_the_same_losses_and_weights(make_job: Make, run: Run) -> None:
+    """The field's loop, written out: encode each batch anew, peft LoRA, AdamW, clip, cosine schedule."""
+    params = {
+        "learning_rate": 1e-3,
+        "network_dim": 8,
+        "network_alpha": 3.0,
+        "lr_scheduler": "cosine",
+        "lr_warmup_steps": 2,
+        "max_train_steps": 8,
+        "gradient_accumulation_steps": 2,
+        "caption_dropout": 0.0,
+    }
+    train_job = make_job(params)
+    told = run(train_job)
+    losses, weights = plain_loop(train_job)
+    assert [step["loss"] for step in told.all("step")] == pytest.approx(losses, rel=1e-5)
+    trained = lora(train_job)
+    for name, plain in weights.items():
+        torch.testing.assert_close(trained[name], plain, rtol=1e-5, atol=1e-8)
+
+
+def plain_loop(train_job: job.TrainJob) -> tuple[list[float], dict[str, torch.Tensor]]:
+    pipe = StableDiffusionPipeline.from_pretrained(models.DEMO / "base", dtype=torch.float32)
+    unet, vae = pipe.unet.requires_grad_(False), pipe.vae
+    schedule = DDIMScheduler.from_config(pipe.scheduler.config)
+    torch.manual_seed(randomness.seed_for(7, "init", 0))
+    targets = ["to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "ff.net.0.proj", "ff.net.2"]
+    unet.add_adapter(peft.LoraConfig(r=8, lora_alpha=3.0, target_modules=targets))
+    unet.train()
+    trained = [weight for weight in unet.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=1e-3, weight_decay=0.01)
+
+    def rate(step: int) -> float:
+        return step / 2 if step < 2 else 0.5 * (1 + math.cos(math.pi * (step - 2) / 6))
+
+    schedule_lr = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    facts = dataset.inspect(train_job.dataset)
+    examples = data.Examples((shelf_of(len(facts.pictures)),), (), 1)
+    batches = [rows for epoch in range(2) for _, rows in examples.epoch(2, 7, epoch)]
+    losses = []
+    for step in range(8):
+        parts = []
+        for number in (2 * step, 2 * step + 1):
+            chosen = [facts.pictures[row] for row in batches[number]]
+            pixels = torch.stack([data._pixels(picture, (64, 64), False) for picture in chosen])
+            generator = torch.Generator().manual_seed(randomness.seed_for(7, "batch", number))
+            torch.randint(1, (2,), generator=generator)
+            with torch.no_grad():
+                latents = vae.encode(pixels).latents * vae.config.scaling_factor
+                ids = pipe.tokenizer(
+                    [picture.caption for picture in chosen], padding="max_length", return_tensors="pt"
+                ).input_ids
+                hidden = pipe.text_encoder(ids)[0]
+            torch.randn(latents.shape, generator=generator)
+            noise = torch.randn(latents.shape, generator=generator)
+            times = torch.randint(1000, (2,), generator=generator)
+            prediction = unet(schedule.add_noise(latents, noise, times), times, hidden).sample
+            loss = torch.nn.functional.mse_loss(prediction, schedule.get_velocity(latents, noise, times))
+            (loss / 2).backward()
+            parts.append(loss.item())
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        schedule_lr.step()
+        optimizer.zero_grad()
+        losses.append(sum(parts) / 2)
+    named = peft.get_peft_model_state_dict(unet)
+    renamed = {
+        "lora_unet_" + key.rsplit(".lora_", 1)[0].replace(".", "_") + suffix: tensor
+        for key, tensor in named.items()
+        for suffix in [".lora_down.weight" if ".lora_A." in key else ".lora_up.weight"]
+    }
+    return losses, renamed
+
+
+def shelf_of(pictures: int) -> data.Shelf:
+    empty = torch.empty(0)
+    return data.Shelf(tuple(range(pictures)), empty, None, empty, empty)
+
+
+@pytest.mark.parametrize("text_encoder_lr", [0.0, 1e-3])
+def test_sdxl_trains_with_and_without_its_text_encoders(
+    text_encoder_lr: float, make_job: Make, run: Run, sdxl_folder: pathlib.Path
+) -> None:
+    params = {"text_encoder_lr": text_encoder_lr, "enable_bucket": True, "bucket_reso_steps": 8}
+    train_job = make_job(params, base=str(sdxl_folder), dataset=job.Dataset(path=make_job().dataset.path, flip=True))
+    told = run(train_job)
+    assert told.one("trial-finished")["outcome"] == "finished"
+    prefixes = {key.split("_")[1] for key in lora(train_job)}
+    assert prefixes == ({"unet", "te1", "te2"} if text_encoder_lr else {"unet"})

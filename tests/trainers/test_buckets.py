@@ -1,0 +1,43 @@
+import pathlib
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainers import buckets, dataset, settings
+
+SIDES = st.integers(min_value=16, max_value=6000)
+
+
+def test_without_buckets_every_image_is_a_square() -> None:
+    assert buckets.training_size(640, 480, 512, None) == (512, 512)
+
+
+def test_known_aspect_ratios_find_their_usual_buckets() -> None:
+    assert buckets.training_size(1000, 1000, 1024, 64) == (1024, 1024)
+    assert buckets.training_size(1920, 1080, 1024, 64) == (1344, 768)
+    assert buckets.training_size(1080, 1920, 1024, 64) == (768, 1344)
+
+
+@given(width=SIDES, height=SIDES, resolution=st.sampled_from([64, 512, 1024]))
+def test_buckets_keep_to_the_area_and_to_multiples(width: int, height: int, resolution: int) -> None:
+    chosen = buckets.training_size(width, height, resolution, 64)
+    assert chosen[0] * chosen[1] <= resolution**2
+    assert chosen[0] % 64 == chosen[1] % 64 == 0
+    assert min(chosen) > 0
+
+
+@given(width=SIDES, height=SIDES)
+def test_a_turned_image_gets_the_turned_bucket(width: int, height: int) -> None:
+    wide, tall = buckets.training_size(width, height, 512, 64), buckets.training_size(height, width, 512, 64)
+    assert wide[0] / wide[1] * tall[0] / tall[1] < 1.35
+
+
+def test_repeats_are_counted_and_batches_hold_one_size() -> None:
+    trial = settings.lora_settings({"enable_bucket": True}, seed=0)
+    pictures = [
+        dataset.Picture(pathlib.Path(f"{number}.png"), "", repeats, "", width, 512)
+        for number, (repeats, width) in enumerate([(3, 512), (1, 512), (2, 1024)])
+    ]
+    groups = buckets.group(pictures, trial, 512)
+    assert sorted(len(members) for members in groups.values()) == [2, 4]
+    assert buckets.batches_per_epoch(groups, 3) == 3
