@@ -1,0 +1,1 @@
+"""A study's report: one HTML file that needs no network."""

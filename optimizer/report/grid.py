@@ -1,0 +1,99 @@
+"""The table of pictures: a column a prompt and seed, the untrained base in the first row, then trial by trial."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from optimizer import records as trial_records
+from optimizer.report import pictures, records
+
+#: trials that are pictured, the best first; more would make the file slow to open
+MOST_TRIALS = 30
+#: pixels of a picture's longer side in the table, and beside the best trial's
+_EDGE = 144
+_LARGE_EDGE = 288
+
+Column = tuple[str, int, bool]
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One picture, ready to be shown; `uri` is None where the file is gone."""
+
+    uri: str | None
+    text: str
+    clip_score: float | None
+    failure: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """The pictures of one trial, or of the untrained base where `trial` is None; None where one was not drawn."""
+
+    trial: trial_records.TrialRecord | None
+    cells: Sequence[Cell | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """`columns` are (prompt, seed, held out). `pairs` are (base, best trial), larger. `left_out` counts trials."""
+
+    columns: Sequence[Column]
+    rows: Sequence[Row]
+    pairs: Sequence[tuple[Cell | None, Cell]]
+    left_out: int
+
+
+def grid(data: records.ReportData) -> Grid:
+    """Arrange the study's pictures."""
+    shown = ranked(data)
+    baseline = () if data.baseline is None else data.baseline.pictures
+    columns = list(
+        dict.fromkeys(
+            (picture.prompt, picture.seed, picture.held_out)
+            for drawn in (baseline, *(data.pictures[trial.number] for trial in shown))
+            for picture in drawn
+        )
+    )
+    columns.sort(key=lambda column: column[2])  # what the search never saw comes last
+    rows = [_row(trial, data.pictures[trial.number], columns) for trial in shown[:MOST_TRIALS]]
+    base = [_row(None, baseline, columns)] if baseline else []
+    return Grid(columns, base + rows, _pairs(data, baseline), max(0, len(shown) - MOST_TRIALS))
+
+
+def ranked(data: records.ReportData) -> list[trial_records.TrialRecord]:
+    """The trials that have pictures, usable ones first, the best at the top."""
+
+    def rank(trial: trial_records.TrialRecord) -> tuple[bool, bool, list[float], int]:
+        signs = {"maximize": -1.0, "minimize": 1.0}
+        values = [signs[way] * (trial.values.get(name) or 0.0) for name, way in data.objectives.items()]
+        return trial.number != data.best, trial.state != "usable", values, trial.number
+
+    return sorted((trial for trial in data.trials if data.pictures.get(trial.number)), key=rank)
+
+
+def _row(trial: trial_records.TrialRecord | None, drawn: Sequence[records.Picture], columns: Sequence[Column]) -> Row:
+    found = {(picture.prompt, picture.seed, picture.held_out): picture for picture in drawn}
+    whose = "untrained base" if trial is None else f"trial {trial.number}"
+    return Row(trial, [_cell(found.get(column), whose, _EDGE) for column in columns])
+
+
+def _pairs(data: records.ReportData, baseline: Sequence[records.Picture]) -> list[tuple[Cell | None, Cell]]:
+    if data.best is None:
+        return []
+    before: Mapping[Column, records.Picture] = {
+        (picture.prompt, picture.seed, picture.held_out): picture for picture in baseline
+    }
+    pairs = []
+    for picture in data.pictures.get(data.best, ())[:8]:
+        after = _cell(picture, f"trial {data.best}", _LARGE_EDGE)
+        if after is not None:
+            base = before.get((picture.prompt, picture.seed, picture.held_out))
+            pairs.append((_cell(base, "untrained base", _LARGE_EDGE), after))
+    return pairs
+
+
+def _cell(picture: records.Picture | None, whose: str, edge: int) -> Cell | None:
+    if picture is None:
+        return None
+    uri = None if picture.content is None else pictures.thumbnail(picture.content, edge)
+    return Cell(uri, f"{whose}: {picture.prompt} (seed {picture.seed})", picture.clip_score, picture.failure)

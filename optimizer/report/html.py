@@ -1,0 +1,125 @@
+"""Renders a report: one HTML file with its style, its figures and its pictures inside."""
+
+import base64
+import contextlib
+import functools
+import gzip
+import importlib.resources
+import json
+import math
+import pathlib
+from typing import Any
+
+import jinja2
+import markupsafe
+
+from optimizer import errors
+from optimizer.report import figures, grid, records
+
+_TEMPLATES = pathlib.Path(__file__).parent / "templates"
+
+#: phases of a trial in the order they happen; any other phase comes after them
+PHASES = ("launch", "load", "train", "sample", "score")
+
+#: what a state means to a reader
+STATES = {
+    "usable": "trained, and its pictures are fit for use",
+    "unusable": "trained, but its parameters made it fail or a rule on the result is broken",
+    "refused": "a rule refused it before any training",
+    "crashed": "the machine failed at every attempt",
+    "running": "is being trained",
+    "waiting": "is to be trained",
+}
+
+
+def render(data: records.ReportData) -> str:
+    """The whole page as text; nothing in it is loaded from elsewhere."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"value": value, "words": words, "signed": signed}
+    return environment.get_template("report.html").render(
+        data=data,
+        panels=figures.draw(data),
+        grid=grid.grid(data),
+        best=next((trial for trial in data.trials if trial.number == data.best), None),
+        counts={state: count for state in STATES if (count := _count(data, state))},
+        parameters=list(dict.fromkeys(name for trial in data.trials for name in trial.params)),
+        phases=phases(data),
+        longest=max((trial.seconds or 0.0 for trial in data.trials), default=0.0),
+        states=STATES,
+        style=_file("report.css"),
+        script=_file("report.js"),
+        plotly=_plotly(),
+        json_of=_json_of,
+    )
+
+
+def write(data: records.ReportData, path: pathlib.Path) -> None:
+    """Write the page; a reader of an earlier one at the same place never sees half of the new one.
+
+    Raises:
+        errors.BadInput: it cannot be written there.
+    """
+    temporary = path.with_name(f".{path.name}.writing")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(render(data), encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise errors.BadInput(f"{path}: cannot write the report: {error.strerror}; choose another place") from error
+
+
+def phases(data: records.ReportData) -> list[str]:
+    """The phases that any trial spent time in."""
+    seen = dict.fromkeys(phase for trial in data.trials for phase in trial.phases)
+    return [phase for phase in PHASES if phase in seen] + [phase for phase in seen if phase not in PHASES]
+
+
+def value(content: Any) -> str:
+    """A number as a person would write it; a dash for what is not known."""
+    if content is None:
+        return "–"
+    if isinstance(content, bool) or not isinstance(content, int | float):
+        return str(content)
+    if isinstance(content, int) or not math.isfinite(content):
+        return str(content)
+    return f"{content:.4g}"
+
+
+def signed(content: float) -> str:
+    """A difference with its sign."""
+    return f"{content:+.3g}".replace("-", "−")
+
+
+def words(content: str) -> str:
+    """An identifier as words: clip_score -> clip score."""
+    return content.replace("_", " ")
+
+
+def _count(data: records.ReportData, state: str) -> int:
+    return sum(trial.state == state for trial in data.trials)
+
+
+def _file(name: str) -> markupsafe.Markup:
+    # our own files, not anybody's input
+    return markupsafe.Markup((_TEMPLATES / name).read_text(encoding="utf-8"))  # noqa: S704
+
+
+def _json_of(text: str) -> markupsafe.Markup:
+    """JSON that is safe inside a script element."""
+    json.loads(text)
+    return markupsafe.Markup(text.replace("<", "\\u003c"))  # noqa: S704
+
+
+@functools.cache
+def _plotly() -> str:
+    """Plotly's whole script, 4.8 MB, as 2.0 MB of packed text that the page unpacks itself."""
+    script = importlib.resources.files("plotly").joinpath("package_data/plotly.min.js").read_bytes()
+    return base64.b64encode(gzip.compress(script, 6, mtime=0)).decode()

@@ -1,0 +1,73 @@
+"""What a report shows, as plain records, so that it can be drawn without a database."""
+
+import dataclasses
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from optuna.distributions import BaseDistribution
+
+from optimizer import ledger, records
+
+Direction = Literal["maximize", "minimize"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A validation picture. `content` is its file's bytes, None where the file is gone."""
+
+    prompt: str
+    seed: int
+    held_out: bool = False
+    clip_score: float | None = None
+    failure: str | None = None
+    content: bytes | None = dataclasses.field(default=None, repr=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Baseline:
+    """What the base does without any LoRA, with the same prompts and seeds."""
+
+    metrics: Mapping[str, Any]
+    pictures: Sequence[Picture]
+
+
+@dataclasses.dataclass(frozen=True)
+class RefusingRule:
+    """A rule, how many points it refused, and why it does."""
+
+    id: str
+    count: int
+    because: str
+
+
+@dataclasses.dataclass(frozen=True)
+class RuleText:
+    """The text of a rule file in force; `label` is its name and version."""
+
+    label: str
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportData:
+    """Everything a report shows.
+
+    `objectives`: name -> maximize or minimize. `distributions` and `pictures`: trial number -> those of the trial.
+    `refused_points` counts points; a point that several rules refused counts in each of `refusing_rules`.
+    """
+
+    name: str
+    made_at: datetime.datetime
+    objectives: Mapping[str, Direction]
+    trials: Sequence[records.TrialRecord]
+    distributions: Mapping[int, Mapping[str, BaseDistribution]]
+    pictures: Mapping[int, Sequence[Picture]]
+    best: int | None
+    baseline: Baseline | None
+    refused_points: int
+    refusing_rules: Sequence[RefusingRule]
+    ledger: ledger.Ledger
+    rule_texts: Sequence[RuleText]
+    study_document: str
+    environment: Mapping[str, str]

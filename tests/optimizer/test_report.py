@@ -1,0 +1,229 @@
+import datetime
+import io
+import pathlib
+import random
+import re
+import warnings
+
+import optuna
+import pytest
+from PIL import Image, ImageDraw
+
+from optimizer import errors, ledger, records
+from optimizer.report import figures, grid, html
+from optimizer.report import records as report_records
+
+OBJECTIVES: dict[str, report_records.Direction] = {"clip_score": "maximize", "failure_rate": "minimize"}
+DISTRIBUTIONS: dict[str, optuna.distributions.BaseDistribution] = {
+    "learning_rate": optuna.distributions.FloatDistribution(1e-5, 1e-2, log=True),
+    "network_dim": optuna.distributions.CategoricalDistribution([4, 8, 16]),
+    "optimizer_type": optuna.distributions.CategoricalDistribution(["AdamW", "Prodigy"]),
+}
+PROMPTS = ("a <zug> creature on a red ground", "a <zug> creature at night", 'held "out" & odd </script>')
+
+
+def drawing(seed: int, edge: int = 64) -> bytes:
+    chance = random.Random(seed)
+    image = Image.new("RGB", (edge, edge), tuple(chance.randrange(256) for _ in range(3)))
+    box = sorted(chance.randrange(edge) for _ in range(2)) * 2
+    ImageDraw.Draw(image).ellipse(box, fill=tuple(chance.randrange(256) for _ in range(3)))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def drawn(number: int, edge: int = 64) -> list[report_records.Picture]:
+    return [
+        report_records.Picture(
+            prompt, seed, index == 2, 0.2 + 0.01 * seed, "black-images" if number == 3 else None, drawing(number, edge)
+        )
+        for index, prompt in enumerate(PROMPTS)
+        for seed in (1, 2)
+    ]
+
+
+def trial(number: int, state: str = "usable", **changes: object) -> records.TrialRecord:
+    chance = random.Random(number)
+    usable = state == "usable"
+    values = {"clip_score": chance.uniform(0.2, 0.35), "failure_rate": chance.choice([0.0, 0.0, 0.25])}
+    known: dict[str, object] = {
+        "number": number,
+        "state": state,
+        "params": {
+            "learning_rate": 10 ** chance.uniform(-5, -2),
+            "network_dim": chance.choice([4, 8, 16]),
+            "optimizer_type": chance.choice(["AdamW", "Prodigy"]),
+        },
+        "values": values if usable else dict.fromkeys(values),
+        "refused_by": (),
+        "seconds": 17.5,
+        "failure": None if usable else {"kind": "nonfinite-loss", "step": 12, "message": "the loss is <NaN>"},
+        "phases": {"launch": 1.0, "load": 2.0, "train": 8.5, "sample": 4.0, "score": 2.0},
+        "metrics": {**values, "clip_score_gain": 0.08, "clip_score_gain_low": 0.05, "clip_score_gain_high": 0.11},
+        "images": (),
+        "constraints": {},
+        "lora": f"/home/runs/trial-{number:04d}/lora.safetensors" if usable else None,
+        "steps": 100,
+        "attempts": 1,
+        "rule_version": "safety@1",
+    }
+    return records.TrialRecord(**{**known, **changes})  # type: ignore[arg-type]
+
+
+def report(trials: list[records.TrialRecord], edge: int = 64) -> report_records.ReportData:
+    best = records.best(trials, OBJECTIVES)
+    return report_records.ReportData(
+        name="kitten <b>",
+        made_at=datetime.datetime(2026, 5, 4, 3, 2, tzinfo=datetime.UTC),
+        objectives=OBJECTIVES,
+        trials=trials,
+        distributions={each.number: {name: DISTRIBUTIONS[name] for name in each.params} for each in trials},
+        pictures={each.number: drawn(each.number, edge) for each in trials if each.state in ("usable", "unusable")},
+        best=None if best is None else best.number,
+        baseline=report_records.Baseline({"clip_score": 0.21, "failure_rate": 0.0}, drawn(-1, edge)),
+        refused_points=34,
+        refusing_rules=[
+            report_records.RefusingRule("high-rate", 30, "The loss explodes above 1e-3 & never comes back."),
+            report_records.RefusingRule("small-dim", 9, "Too few weights."),
+        ],
+        ledger=ledger.balance([ledger.Spent(100, 100, 17.5)] * len(trials), [None] * 34),
+        rule_texts=[report_records.RuleText("safety@1", "rules_version: 1\n")],
+        study_document="study_version: 1\n",
+        environment={"torch": "2.15", "data set": "sha256 0123"},
+    )
+
+
+def many(count: int = 12) -> list[records.TrialRecord]:
+    states = {3: "unusable", 5: "crashed", count - 1: "running"}
+    return [trial(number, states.get(number, "usable")) for number in range(count)]
+
+
+def test_a_report_names_what_a_person_looks_for() -> None:
+    data = report(many())
+    page = html.render(data)
+    best = data.trials[data.best or 0]
+    for said in (
+        f"trial {best.number}",
+        "34",
+        "high-rate",
+        "The loss explodes above 1e-3 &amp; never comes back.",
+        "the loss is &lt;NaN&gt;",
+        str(best.lora),
+        "untrained base",
+        "launch",
+        "safety@1",
+        "study_version: 1",
+        "95 % interval +0.05 to +0.11",
+    ):
+        assert said in page, said
+
+
+def test_nothing_in_a_report_is_loaded_from_elsewhere() -> None:
+    page = html.render(report(many()))
+    assert not re.search(r"""(?:src|href)\s*=\s*["'](?!data:|#)""", page)
+    assert not re.search(r"@import|url\(\s*['\"]?(?!data:)\w", page)
+
+
+def test_what_people_wrote_cannot_become_markup() -> None:
+    page = html.render(report(many()))
+    assert "<b>" not in page
+    assert "<NaN>" not in page
+    assert 'held "out" & odd </script>' not in page
+    assert page.count("</script>") == page.count("<script")
+
+
+def test_every_picture_has_a_text_and_every_table_a_caption() -> None:
+    page = html.render(report(many()))
+    images = re.findall(r"<img[^>]*>", page)
+    assert len(images) == 11 * 6 + 2 * 6  # the base and ten trials, then the best beside the base
+    assert all(re.search(r'alt="[^"]+"', image) for image in images)
+    assert page.count("<table") == page.count("<caption")
+    assert page.count("<th ") == page.count("<th scope=")
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4])
+def test_a_study_with_few_trials_says_which_figures_wait(count: int) -> None:
+    data = report([trial(number) for number in range(count)])
+    panels = {panel.title: panel for panel in figures.draw(data)}
+    assert (panels["Importance for clip_score"].figure is None) == (count < 4)
+    assert (panels["History of clip_score"].figure is None) == (count < 1)
+    for panel in panels.values():
+        assert (panel.figure is None) != (panel.reason is None)
+    page = html.render(data)
+    assert ("Not enough trials yet" in page) == (count < 4)
+    assert ("No trial is usable yet" in page) == (count == 0)
+
+
+def test_objectives_that_never_differ_do_not_break_a_report() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        same = [trial(number, values={"clip_score": 0.3, "failure_rate": 0.0}) for number in range(6)]
+        assert "kitten" in html.render(report(same))
+
+
+def test_figures_keep_the_numbers_of_the_trials() -> None:
+    panel = figures.draw(report(many()))[0]
+    assert panel.figure is not None
+    numbers = re.search(r'"mode":"markers"[^\]]*"x":\[([\d,]+)\]', panel.figure)
+    assert numbers is not None
+    assert numbers[1] == "0,1,2,4,6,7,8,9,10"
+
+
+def test_conditional_parameters_may_be_missing_in_some_trials() -> None:
+    trials = many(8)
+    trials[1] = trial(1, params={"learning_rate": 1e-3, "network_dim": 4})
+    drawn_titles = {panel.title for panel in figures.draw(report(trials)) if panel.figure is not None}
+    assert {"Importance for clip_score", "Parallel coordinates of clip_score"} <= drawn_titles
+
+
+def test_one_objective_has_no_pareto_front(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "OBJECTIVES", {"clip_score": "maximize"})
+    titles = [panel.title for panel in figures.draw(report(many()))]
+    assert titles == ["History of clip_score", "Importance for clip_score", "Parallel coordinates of clip_score"]
+
+
+def test_the_grid_sets_each_trial_under_the_base_best_first_and_held_out_prompts_last() -> None:
+    data = report(many())
+    shown = grid.grid(data)
+    assert shown.rows[0].trial is None
+    order = [row.trial for row in shown.rows[1:] if row.trial is not None]
+    assert order[0].number == data.best
+    assert [each.state for each in order] == ["usable"] * 9 + ["unusable"]
+    scores = [each.values["clip_score"] for each in order[:-1]]
+    assert scores == sorted(scores, key=lambda score: -(score or 0))
+    assert [held_out for _, _, held_out in shown.columns] == [False] * 4 + [True] * 2
+    assert order[-1].number == 3
+    assert {cell.failure for cell in shown.rows[-1].cells if cell} == {"black-images"}
+
+
+def test_a_picture_that_is_gone_or_broken_is_said_to_be_gone() -> None:
+    data = report(many(2))
+    pictures = {
+        0: [report_records.Picture("p", 1, content=None), report_records.Picture("p", 2, content=b"no picture")]
+    }
+    shown = grid.grid(report_records.dataclasses.replace(data, pictures=pictures, baseline=None, best=None))
+    assert [cell.uri for row in shown.rows for cell in row.cells if cell] == [None, None]
+
+
+def test_only_so_many_trials_are_pictured_and_the_rest_is_counted() -> None:
+    data = report([trial(number) for number in range(grid.MOST_TRIALS + 5)])
+    shown = grid.grid(data)
+    assert (len(shown.rows), shown.left_out) == (1 + grid.MOST_TRIALS, 5)
+    assert "the pictures of 5 more are in the dashboard" in html.render(data)
+
+
+def test_a_report_is_written_whole_or_not_at_all(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "new" / "report.html"
+    html.write(report(many(3)), path)
+    assert path.read_text().startswith("<!doctype html>")
+    assert [entry.name for entry in path.parent.iterdir()] == ["report.html"]
+    with pytest.raises(errors.BadInput, match="cannot write the report"):
+        html.write(report(many(3)), path / "below-a-file.html")
+
+
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [(None, "–"), (True, "True"), (12, "12"), (0.000123456, "0.0001235"), ("cosine", "cosine"), (float("inf"), "inf")],
+)
+def test_values_are_written_as_a_person_would(content: object, shown: str) -> None:
+    assert html.value(content) == shown
