@@ -116,8 +116,8 @@ class Process:
 def _lines(asked: interruption.Interruption) -> Any:
     """Lines of standard input; while one is waited for, a signal interrupts at once."""
     while True:
+        asked.idle = True  # before the check, so that a signal in between is not lost
         asked.check()
-        asked.idle = True
         line = sys.stdin.readline()
         asked.idle = False
         if not line:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import pathlib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -48,7 +47,7 @@ def demo(tmp_path: pathlib.Path) -> models.Base:
 
 
 @pytest.fixture(params=["demo", "tiny_sdxl"])
-def adapted(request: pytest.FixtureRequest) -> Iterator[models.Base]:
+def adapted(request: pytest.FixtureRequest) -> models.Base:
     """A base with a LoRA that does something everywhere, alpha different from dim."""
     base: models.Base = request.getfixturevalue(request.param)
     adapters.attach(base.unet, adapters.UNET_TARGETS, dim=4, alpha=1.5, dropout=0.0, seed=1)
@@ -59,7 +58,7 @@ def adapted(request: pytest.FixtureRequest) -> Iterator[models.Base]:
         for _, layer in adapters.layers(model):
             up = layer.lora_B[adapters.NAME].weight
             up.data = torch.randn(up.shape, generator=generator) * 0.05
-    yield base
+    return base
 
 
 def draw(pipeline: Any) -> torch.Tensor:

@@ -1,0 +1,13 @@
+import subprocess
+import sys
+
+TORCH_FREE = (
+    *("atomic", "buckets", "dataset", "digests", "errors", "events", "failures", "health", "interruption", "job"),
+    *("lora_metadata", "parameters", "paths", "randomness", "settings", "steps", "__main__"),
+)
+
+
+def test_what_the_optimizer_reads_of_a_trainer_never_imports_torch() -> None:
+    imports = "; ".join(f"import trainers.{module}" for module in TORCH_FREE)
+    program = f"{imports}; import sys; sys.exit(any(name in sys.modules for name in ('torch', 'PIL', 'numpy')))"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

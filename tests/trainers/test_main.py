@@ -1,0 +1,131 @@
+"""The trainer as a process: exit codes, signals, the event file's last words."""
+
+import json
+import os
+import pathlib
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from trainers import events, job, paths
+
+CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+Make = Callable[..., job.TrainJob]
+
+pytestmark = pytest.mark.slow
+
+
+def start(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-W", "error::UserWarning", "-m", "trainers", *arguments]
+    return subprocess.Popen(command, cwd=CHECKOUT, env=ENVIRONMENT, stderr=subprocess.PIPE, **options)
+
+
+def write(train_job: job.TrainJob) -> paths.JobPaths:
+    files = paths.JobPaths(pathlib.Path(train_job.directory))
+    train_job.write(files.job)
+    return files
+
+
+def told(files: paths.JobPaths, name: str) -> list[Any]:
+    return [event.data for event in events.read(files.events)[0] if event.event == name]
+
+
+def wait_for(files: paths.JobPaths, name: str) -> None:
+    deadline = time.monotonic() + 120
+    while not told(files, name):
+        assert time.monotonic() < deadline, f"no {name} event"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def server() -> Iterator[subprocess.Popen[bytes]]:
+    process = start("--serve", stdin=subprocess.PIPE)
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def hand_over(server: subprocess.Popen[bytes], files: paths.JobPaths) -> None:
+    assert server.stdin is not None
+    server.stdin.write(json.dumps({"job": str(files.job)}).encode() + b"\n")
+    server.stdin.flush()
+
+
+def test_a_warm_process_serves_good_and_bad_jobs_and_ends_when_its_input_closes(
+    make_job: Make, server: subprocess.Popen[bytes]
+) -> None:
+    good, again = write(make_job(name="good")), write(make_job(name="again"))
+    typo = write(make_job({"network_dims": 4, "optimizer_type": "adam"}, name="typo"))
+    no_base = write(make_job(name="no-base", base="/nowhere"))
+    for files in (good, typo, no_base, again):
+        hand_over(server, files)
+    output, console = server.communicate(timeout=200)
+    assert server.returncode == 0
+    assert not output
+    codes = [told(files, "job-finished")[0]["exit_code"] for files in (good, typo, no_base, again)]
+    assert codes == [0, 2, 2, 0]
+    message = told(typo, "job-finished")[0]["message"]
+    assert "did you mean network_dim?" in message
+    assert "did you mean AdamW?" in message
+    assert "no such folder" in told(no_base, "job-finished")[0]["message"]
+    assert b"Traceback" not in console
+    assert [told(files, "job-started")[0]["warm"] for files in (good, again)] == [True, True]
+
+
+def test_sigterm_in_training_checkpoints_and_the_job_goes_on_later(
+    make_job: Make, server: subprocess.Popen[bytes]
+) -> None:
+    files = write(make_job({"max_train_steps": 400}))
+    hand_over(server, files)
+    wait_for(files, "step")
+    server.send_signal(signal.SIGTERM)
+    assert server.wait(timeout=60) == job.ExitCode.INTERRUPTED
+    assert told(files, "trial-finished")[0]["outcome"] == "interrupted"
+    assert told(files, "job-finished")[0]["exit_code"] == job.ExitCode.INTERRUPTED
+    (saved,) = told(files, "checkpoint")
+    second = start(str(files.job))
+    wait_for(files, "resumed")
+    second.send_signal(signal.SIGINT)
+    second.communicate(timeout=60)
+    assert second.returncode == job.ExitCode.INTERRUPTED
+    assert told(files, "resumed")[0]["step"] == saved["step"]
+
+
+def test_sigterm_while_waiting_for_a_job_ends_the_process(make_job: Make, server: subprocess.Popen[bytes]) -> None:
+    files = write(make_job({"network_dims": 4}))
+    hand_over(server, files)
+    wait_for(files, "job-finished")
+    server.send_signal(signal.SIGTERM)
+    assert server.wait(timeout=20) == job.ExitCode.INTERRUPTED
+
+
+def test_a_disk_that_takes_no_more_is_the_machines_fault_and_leaves_no_half_file(make_job: Make) -> None:
+    files = write(make_job({"network_dim": 64}))
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+
+    process = start(str(files.job), preexec_fn=limit)
+    _, console = process.communicate(timeout=120)
+    assert process.returncode == job.ExitCode.MACHINE
+    assert told(files, "failed")[0]["kind"] == "machine"
+    assert b"free space on the disk" in console
+    assert b"Traceback" not in console
+    trial = pathlib.Path(files.directory / "trial")
+    assert not list(trial.rglob("*.safetensors"))
+    assert not list(trial.rglob("*.pt"))
+
+
+def test_an_unreadable_job_file_is_one_clear_line(tmp_path: pathlib.Path) -> None:
+    process = start(str(tmp_path / "job.json"))
+    _, console = process.communicate(timeout=60)
+    assert process.returncode == job.ExitCode.BAD_INPUT
+    assert console.decode().count("\n") == 1
+    assert "cannot read the job file" in console.decode()
