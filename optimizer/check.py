@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from constraints import prove
+from constraints import examine
 from optimizer import rulebook, wiring
 from optimizer import study as studies
 from trainers import parameters
@@ -18,7 +18,7 @@ class StudyCheck:
     images: int
     gpus: int
     trials: int
-    proof: prove.Proof | None
+    proof: examine.Examination | None
     notes: tuple[str, ...]
 
     @property
@@ -56,7 +56,7 @@ def check(study: studies.Study) -> StudyCheck:
         images=situation.images or 0,
         gpus=situation.gpu.count,
         trials=study.search.trials,
-        proof=prove.prove(rules) if study.rules else None,
+        proof=examine.examine(rules) if study.rules else None,
         notes=tuple(_notes(study)),
     )
 

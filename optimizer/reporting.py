@@ -50,15 +50,20 @@ def gather(services: wiring.Services, study: studies.Study) -> report_records.Re
     )
 
 
+def situation(services: wiring.Services, study: studies.Study) -> facts.Situation:
+    """What was known of a study's dataset when it ran; the dataset need not be there any more."""
+    stored = stored_studies.get(services.database, study.name)
+    images = stored.facts.get("images")
+    return facts.Situation(facts.gpus(), images=images, repeats=study.dataset.repeats)
+
+
 def balance(services: wiring.Services, study: studies.Study, trials: Sequence[records.TrialRecord]) -> ledger.Ledger:
     """What was spent and what refusals and early stops have saved."""
     stored = stored_studies.get(services.database, study.name)
-    situation = facts.Situation(
-        gpu=facts.Gpu(0, None), images=stored.facts.get("images"), repeats=study.dataset.repeats
-    )
+    known_here = situation(services, study)
 
     def steps(params: Mapping[str, Any]) -> int | None:
-        known = situation.facts(studies.complete(study, params)).get("total_steps")
+        known = known_here.facts(studies.complete(study, params)).get("total_steps")
         return None if known is None else int(known)
 
     trained = [

@@ -6,11 +6,11 @@ study is started; from then on the newest version of each set counts, wherever i
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 from constraints import errors as constraint_errors
-from constraints import loading
+from constraints import loading, rulefile
 from constraints import ruleset as rulesets
 from optimizer import errors, facts
 from optimizer import study as studies
@@ -66,6 +66,30 @@ def load(study: studies.Study, sources: Sequence[Source]) -> rulesets.RuleSet:
         raise errors.BadInput(str(error)) from error
 
 
+def load_for_point(source: Source, point: Mapping[str, Any]) -> rulesets.RuleSet:
+    """Compile a rule file for one point alone, without a study: what the point gives is all there is.
+
+    Raises:
+        errors.BadInput: the file is wrong; the message lists every problem.
+    """
+    try:
+        return rulesets.load([source], {}, fixed=point, facts=facts.KNOWN)
+    except constraint_errors.ConstraintsError as error:
+        raise errors.BadInput(str(error)) from error
+
+
+def read_alone(name: str) -> rulefile.RuleFile:
+    """Read a rule file without a study; its form is right, its names are not checked.
+
+    Raises:
+        errors.BadInput: the file is wrong; the message lists every problem.
+    """
+    files, problems = loading.files_of([source_of(name)])
+    if problems:
+        raise errors.BadInput(str(constraint_errors.DocumentError(tuple(problems))))
+    return files[0]
+
+
 def of_files(study: studies.Study) -> rulesets.RuleSet:
     """The rules that a study file names, without a database; sets that only a database holds are an error."""
     return load(study, [source_of(name) for name in study.rules])
@@ -88,7 +112,9 @@ def push(database: databases.Database, study: studies.Study, author: str) -> Rul
             names.append(name)
             continue
         alone = load(study, [source_of(name)])
-        rule_versions.push(database, alone.name, alone.text, author=author, note=f"study {study.name}")
+        rule_versions.push(
+            database, alone.name, alone.files[0].document.text, author=author, note=f"study {study.name}"
+        )
         names.append(alone.name)
     versions = tuple(rule_versions.newest(database, name) for name in names)
     return Rulebook(study, tuple(names), versions, load_versions(study, versions))

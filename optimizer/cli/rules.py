@@ -1,8 +1,245 @@
-"""`tuneguard rules ...`: check, test, explain, push, replay, suggest."""
+"""`tuneguard rules ...`: check, test, explain, push, list, show, replay, suggest."""
+
+import pathlib
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from optimizer.cli import options
+
+if TYPE_CHECKING:
+    from constraints import replay as replays
+    from optimizer import study as studies
+    from optimizer import wiring
 
 
 @click.group("rules")
 def command() -> None:
     """Check, test, explain, replay and suggest rules."""
+
+
+#: a rule file's path or the name of a shipped one; its reader says what is wrong with it
+RULES = click.argument("file", metavar="FILE")
+
+
+@command.command("check")
+@RULES
+@click.option("--study", "study_file", type=options.FILE, help="The study whose space the rules are checked in.")
+@options.as_json
+def check(file: str, study_file: pathlib.Path | None, as_json: bool) -> None:
+    """Prove what rules do: which never or always fire, which add nothing, which clash, what is left of the space.
+
+    FILE is a rule file or the name of a shipped one. Without --study only its form is checked. Exit code 3 when the
+    rules leave nothing.
+
+    \b
+    Examples:
+      tuneguard rules check my-rules.yaml --study my-study.yaml
+      tuneguard rules check lora-v2.1 --study examples/lora-v2.1.yaml --json
+    """
+    from constraints import examine
+    from optimizer import rulebook
+    from optimizer import study as studies
+
+    if study_file is None:
+        count = len(rulebook.read_alone(file).rules)
+        click.echo(f"{count} rules, well formed; --study STUDY.yaml proves what they do there")
+        return
+    found = examine.examine(rulebook.load(studies.read(study_file), [rulebook.source_of(file)]))
+    if as_json:
+        options.print_json(found.as_json())
+    else:
+        click.echo(found.render())
+    if found.contradiction:
+        raise click.exceptions.Exit(3)
+
+
+@command.command("test")
+@RULES
+@options.as_json
+def test(file: str, as_json: bool) -> None:
+    """Run the examples that a rule file carries; exit code 1 when one does not hold.
+
+    \b
+    Example:
+      tuneguard rules test my-rules.yaml
+    """
+    from constraints import examples
+    from optimizer import rulebook
+
+    results = examples.run([rulebook.source_of(file)])
+    if as_json:
+        options.print_json(
+            [
+                {"name": found.name, "line": found.line, "passed": found.passed, "problems": list(found.problems)}
+                for found in results
+            ]
+        )
+    else:
+        click.echo(examples.render(results))
+    if not all(found.passed for found in results):
+        raise click.exceptions.Exit(1)
+
+
+@command.command("explain")
+@RULES
+@click.option("--params", required=True, help="The point, as JSON.")
+@click.option("--study", "study_file", type=options.FILE, help="Judge in this study's space, with its fixed values.")
+@options.as_json
+def explain(file: str, params: str, study_file: pathlib.Path | None, as_json: bool) -> None:
+    """Say why a point is accepted, refused or discouraged, with the numbers in it.
+
+    \b
+    Example:
+      tuneguard rules explain lora-v2.1 --params '{"learning_rate": 1.84e-4, "optimizer_type": "AdamW8bit"}'
+    """
+    from constraints import explain as explains
+    from optimizer import facts, rulebook
+    from optimizer import study as studies
+    from optimizer.cli.study import read_params
+
+    point = read_params(params)
+    if study_file is None:
+        rules = rulebook.load_for_point(rulebook.source_of(file), point)
+        known = facts.Situation(facts.gpus(), images=None).facts(point)
+    else:
+        study = studies.read(study_file)
+        rules = rulebook.load(study, [rulebook.source_of(file)])
+        point = studies.complete(study, point)
+        known = facts.Situation(facts.gpus(), images=None).facts(point)
+    if as_json:
+        options.print_json(rules.check_point(point, known).as_json())
+        return
+    for sentence in explains.sentences(rules, point, known):
+        click.echo(sentence)
+
+
+@command.command("push")
+@click.argument("file", type=options.FILE)
+@click.option("--note", default="", help="Why this version.")
+def push(file: pathlib.Path, note: str) -> None:
+    """Store a rule file as the newest version of its set; running studies follow it from their next proposal on.
+
+    \b
+    Example:
+      tuneguard rules push my-rules.yaml --note "warmup after trial 17"
+    """
+    from constraints import examples
+    from optimizer import errors, rulebook, settings, wiring
+    from storage import rule_versions
+
+    failing = [found for found in examples.run([file]) if not found.passed]
+    if failing:
+        raise errors.BadInput(f"examples of {file} do not hold; nothing was pushed\n{examples.render(failing)}")
+    read = rulebook.read_alone(str(file))
+    services = wiring.services(settings.read())
+    version = rule_versions.push(services.database, read.name, read.document.text, author=wiring.author(), note=note)
+    click.echo(f"{version.set_name}@{version.number}")
+
+
+@command.command("list")
+@options.as_json
+def list_versions(as_json: bool) -> None:
+    """List the rule sets of the database and the shipped rule files."""
+    from constraints import loading
+    from optimizer import settings, wiring
+    from storage import rule_versions
+
+    services = wiring.services(settings.read())
+    stored = rule_versions.listed(services.database)
+    if as_json:
+        versions = [
+            {"name": v.set_name, "number": v.number, "sha256": v.sha256, "author": v.author, "note": v.note}
+            for v in stored
+        ]
+        options.print_json({"versions": versions, "shipped": sorted(loading.library())})
+        return
+    for version in stored:
+        click.echo(f"{version.set_name}@{version.number}  {version.created_at:%Y-%m-%d %H:%M}  {version.note}")
+    for name in sorted(loading.library()):
+        click.echo(f"{name}  shipped")
+
+
+@command.command("show")
+@click.argument("name")
+@click.option("--version", "number", type=int, help="Which version (default: the newest).")
+def show(name: str, number: int | None) -> None:
+    """Print the text of a rule set of the database, or of a shipped rule file.
+
+    \b
+    Example:
+      tuneguard rules show lora-essentials
+    """
+    from constraints import loading
+    from optimizer import settings, wiring
+    from storage import rule_versions
+
+    shipped = loading.library()
+    services = wiring.services(settings.read())
+    stored = {version.set_name for version in rule_versions.listed(services.database)}
+    if number is None and name not in stored and name in shipped:
+        click.echo(shipped[name].read_text(encoding="utf-8"), nl=False)
+        return
+    if number is None:
+        click.echo(rule_versions.newest(services.database, name).text, nl=False)
+    else:
+        click.echo(rule_versions.get(services.database, name, number).text, nl=False)
+
+
+@command.command("replay")
+@RULES
+@click.option("--study", "name", required=True, help="Name of the study whose finished trials are judged again.")
+@click.option("--against", help="Another rule file, for a comparison side by side.")
+@options.as_json
+def replay(file: str, name: str, against: str | None, as_json: bool) -> None:
+    """What these rules would have done to the finished trials: failures prevented, good trials lost, GPU time saved.
+
+    \b
+    Example:
+      tuneguard rules replay new-rules.yaml --study quickstart --against examples/quickstart/rules.yaml
+    """
+    from constraints import replay as replays
+    from optimizer import rulebook, settings, wiring
+
+    services = wiring.services(settings.read())
+    _, study = wiring.stored_study(services, name)
+    trials = _finished(services, study)
+    directions = tuple(study.objectives.values())
+    files = [file] if against is None else [file, against]
+    found = [replays.replay(rulebook.load(study, [rulebook.source_of(one)]), trials, directions) for one in files]
+    if as_json:
+        data = [one.as_json() for one in found]
+        options.print_json(data[0] if against is None else {"rules": data[0], "against": data[1]})
+        return
+    click.echo("\n\n".join(one.render() for one in found))
+    if against is not None:
+        click.echo("\n" + replays.compare(found[0], found[1]))
+
+
+def _finished(services: "wiring.Services", study: "studies.Study") -> "list[replays.FinishedTrial]":
+    """The trials that trained to an end; refused and crashed ones say nothing about the parameters."""
+    from constraints import replay as replays
+    from optimizer import reporting, wiring
+    from optimizer import study as studies
+
+    situation = reporting.situation(services, study)
+    finished = []
+    for record in wiring.trial_records(services, study):
+        if record.state not in ("usable", "unusable"):
+            continue
+        numbers: dict[str, Any] = {
+            key: value for key, value in record.metrics.items() if isinstance(value, float | int)
+        }
+        usable = record.state == "usable"
+        finished.append(
+            replays.FinishedTrial(
+                number=record.number,
+                params=record.params,
+                values=tuple(value for value in record.values.values() if value is not None) if usable else (),
+                failed=not usable,
+                seconds=record.seconds or 0.0,
+                facts=situation.facts(studies.complete(study, record.params)),
+                metrics=numbers or None,
+            )
+        )
+    return finished

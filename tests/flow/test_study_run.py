@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import signal
 import time
+import tomllib
 from collections.abc import Callable
 
 import optuna
@@ -13,6 +14,7 @@ import pytest
 from safetensors import safe_open
 
 from tests.flow import place as places
+from trainers import events
 
 pytestmark = pytest.mark.slow
 
@@ -24,15 +26,33 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = 120) -> 
         time.sleep(0.05)
 
 
-def told(place: places.Place, study: str, trial: int, event: str) -> bool:
-    path = place.home / "runs" / study / f"trial-{trial:04d}" / "events.jsonl"
-    return path.exists() and f'"event": "{event}"' in path.read_text(encoding="utf-8")
+def told(place: places.Place, study: str, trial: int, event: str) -> int:
+    """How often a trial's trainers have told an event."""
+    return sum(1 for found in events_of(place, study, trial) if found.event == event)
 
 
-def test_a_study_trains_under_its_rules_and_everything_about_it_can_be_read(place: places.Place) -> None:
-    done = place.run("study", "run", place.study("whole", trials=3))
+def pids(place: places.Place, study: str, trial: int) -> list[int]:
+    """The processes that worked on a trial, in order."""
+    return [found.data["pid"] for found in events_of(place, study, trial) if found.event == "job-started"]
+
+
+def events_of(place: places.Place, study: str, trial: int) -> list[events.Event]:
+    return events.read(place.home / "runs" / study / f"trial-{trial:04d}" / "events.jsonl")[0]
+
+
+@pytest.fixture(scope="module")
+def whole(place: places.Place) -> tuple[pathlib.Path, str]:
+    """A study that ran its three trials; its file, and what the run printed."""
+    study = place.study("whole", trials=3)
+    done = place.run("study", "run", study)
     assert done.returncode == 0, done.stderr
-    assert "trial 0 starts" in done.stderr
+    return study, done.stderr
+
+
+def test_a_study_trains_under_its_rules_and_everything_about_it_can_be_read(
+    place: places.Place, whole: tuple[pathlib.Path, str]
+) -> None:
+    assert "trial 0 starts" in whole[1]
     shown = place.json("study", "show", "whole")
     assert shown["directions"] == {"clip_score": "maximize", "failure_rate": "minimize"}
     assert [trial["state"] for trial in shown["trials"]] == ["usable"] * 3
@@ -57,12 +77,12 @@ def test_a_study_trains_under_its_rules_and_everything_about_it_can_be_read(plac
     assert "high-rate" in report.read_text(encoding="utf-8")
 
 
-def test_the_study_is_plain_optuna_with_images_as_artifacts(place: places.Place) -> None:
-    done = place.run("study", "run", place.study("plain", trials=1))
-    assert done.returncode == 0, done.stderr
+def test_the_study_is_plain_optuna_with_images_as_artifacts(
+    place: places.Place, whole: tuple[pathlib.Path, str]
+) -> None:
     url = place.run("db", "url").stdout.strip()
-    opened = optuna.load_study(study_name="plain", storage=url)
-    (trial,) = opened.trials
+    opened = optuna.load_study(study_name="whole", storage=url)
+    trial = opened.trials[0]
     assert trial.state == optuna.trial.TrialState.COMPLETE
     assert opened.metric_names == ["clip_score", "failure_rate"]
     assert all(value <= 0 for value in trial.constraints.values())
@@ -71,21 +91,34 @@ def test_the_study_is_plain_optuna_with_images_as_artifacts(place: places.Place)
     assert all((place.home / "artifacts" / meta.artifact_id).stat().st_size > 0 for meta in metas)
 
 
-def test_a_second_run_of_a_finished_study_trains_nothing_and_more_trials_can_be_added(place: places.Place) -> None:
-    study = place.study("twice", trials=1)
-    assert place.run("study", "run", study).returncode == 0
-    assert place.run("study", "run", study).returncode == 0
-    assert len(place.json("study", "show", "twice")["trials"]) == 1
-    assert place.run("study", "run", study, "--trials", "1").returncode == 0
-    assert len(place.json("study", "show", "twice")["trials"]) == 2
+def test_a_second_run_of_a_finished_study_trains_nothing(place: places.Place, whole: tuple[pathlib.Path, str]) -> None:
+    assert place.run("study", "run", whole[0]).returncode == 0
+    assert len(place.json("study", "show", "whole")["trials"]) == 3
+
+
+def test_a_study_of_the_same_name_that_would_not_compare_is_refused(
+    place: places.Place, whole: tuple[pathlib.Path, str]
+) -> None:
+    changed = whole[0].with_name("changed.yaml")
+    changed.write_text(whole[0].read_text(encoding="utf-8").replace("2.0e-2", "3.0e-2"), encoding="utf-8")
+    done = place.run("study", "run", changed)
+    assert done.returncode == 2
+    assert "another space" in done.stderr
+
+
+def test_a_trial_is_exported_for_other_trainers(place: places.Place, whole: tuple[pathlib.Path, str]) -> None:
+    best = place.json("study", "best", "whole")
+    read = tomllib.loads(place.run("study", "export", "whole").stdout)
+    assert read["network_dim"] == best["params"]["network_dim"]
+    assert read["network_alpha"] == best["params"]["network_dim"] * 0.5
 
 
 def test_refused_draws_are_pruned_rows_when_the_study_asks_for_it(place: places.Place) -> None:
     rules = places.RULES.replace("0.004", "0.0016")
-    done = place.run("study", "run", place.study("pruned", trials=5, refusals="prune", rules=rules))
+    done = place.run("study", "run", place.study("pruned", trials=4, refusals="prune", rules=rules))
     assert done.returncode == 0, done.stderr
     trials = place.json("study", "show", "pruned")["trials"]
-    assert len(trials) == 5
+    assert len(trials) == 4
     refused = [trial for trial in trials if trial["state"] == "refused"]
     assert refused
     for trial in refused:
@@ -99,60 +132,47 @@ def test_refused_draws_are_pruned_rows_when_the_study_asks_for_it(place: places.
     assert row.constraints["high-rate"] > 0
 
 
-def test_an_enqueued_point_is_judged_before_anything_trains(place: places.Place) -> None:
-    study = place.study("asked", trials=1)
-    assert place.run("study", "run", study).returncode == 0
+def test_an_enqueued_point_is_judged_before_anything_trains(
+    place: places.Place, whole: tuple[pathlib.Path, str]
+) -> None:
+    before = len(place.json("study", "show", "whole")["trials"])
     for rate in (0.01, 0.002):
         point = json.dumps({"learning_rate": rate, "network_dim": 4, "lr_scheduler": "cosine"})
-        assert place.run("study", "enqueue", "asked", "--params", point).returncode == 0
-    assert place.run("study", "run", study, "--trials", "2").returncode == 0
-    trials = place.json("study", "show", "asked")["trials"]
-    assert [trial["state"] for trial in trials[1:3]] == ["refused", "usable"]
-    assert trials[1]["refused_by"] == ["high-rate"]
-    assert trials[2]["params"]["learning_rate"] == 0.002
+        assert place.run("study", "enqueue", "whole", "--params", point).returncode == 0
+    assert place.run("study", "run", whole[0], "--trials", "1").returncode == 0
+    trials = place.json("study", "show", "whole")["trials"][before:]
+    assert [trial["state"] for trial in trials] == ["refused", "usable"]
+    assert trials[0]["refused_by"] == ["high-rate"]
+    assert trials[1]["params"]["learning_rate"] == 0.002
 
 
-def test_ctrl_c_leaves_a_trial_that_the_next_run_finishes_from_its_checkpoint(place: places.Place) -> None:
-    study = place.study("stopped", trials=1, epochs=60)
+def test_a_trial_survives_ctrl_c_a_killed_worker_and_a_killed_trainer(place: places.Place) -> None:
+    """Each time it goes on from its checkpoint, and in the end there is one usable trial."""
+    study = place.study("survivor", trials=1, epochs=75)
     process = place.start("study", "run", study)
-    wait_for(lambda: told(place, "stopped", 0, "train-started"), "the training")
+    wait_for(lambda: told(place, "survivor", 0, "step") >= 2, "the training")
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 130, said
     assert "the same command goes on" in said
-    (trial,) = place.json("study", "show", "stopped")["trials"]
+    (trial,) = place.json("study", "show", "survivor")["trials"]
     assert trial["state"] == "running"
     assert trial["values"] == {"clip_score": None, "failure_rate": None}
 
-    assert place.run("study", "run", study).returncode == 0
-    (trial,) = place.json("study", "show", "stopped")["trials"]
-    assert trial["state"] == "usable"
-    assert told(place, "stopped", 0, "resumed")
-
-
-def test_a_worker_killed_outright_loses_no_trial(place: places.Place) -> None:
-    study = place.study("killed", trials=1, epochs=60)
     process = place.start("study", "run", study, TUNEGUARD_LEASE_SECONDS="1")
-    wait_for(lambda: told(place, "killed", 0, "train-started"), "the training")
+    wait_for(lambda: told(place, "survivor", 0, "resumed") == 1, "the first resume")
     process.kill()
     process.communicate()
     time.sleep(1.5)  # the lease runs out by the database's clock
-    assert place.run("study", "run", study).returncode == 0
-    trials = place.json("study", "show", "killed")["trials"]
-    assert [trial["state"] for trial in trials] == ["usable"]
 
-
-def test_a_crashed_trainer_is_tried_again_and_the_study_goes_on(place: places.Place) -> None:
-    study = place.study("crashed", trials=1, epochs=60)
     process = place.start("study", "run", study)
-    events = place.home / "runs" / "crashed" / "trial-0000" / "events.jsonl"
-    wait_for(lambda: told(place, "crashed", 0, "train-started"), "the training")
-    pid = next(json.loads(line)["pid"] for line in events.read_text(encoding="utf-8").splitlines() if "pid" in line)
-    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: told(place, "survivor", 0, "resumed") == 2, "the second resume")
+    os.kill(pids(place, "survivor", 0)[-1], signal.SIGKILL)
     _, said = process.communicate(timeout=200)
     assert process.returncode == 0, said
-    (trial,) = place.json("study", "show", "crashed")["trials"]
+    (trial,) = place.json("study", "show", "survivor")["trials"]
     assert trial["state"] == "usable"
+    assert told(place, "survivor", 0, "resumed") == 3
 
 
 def test_a_stop_rule_ends_a_trial_early_and_it_is_never_the_best(place: places.Place) -> None:
@@ -191,12 +211,3 @@ def test_a_missing_dataset_folder_is_named(place: places.Place) -> None:
     done = place.run("study", "run", place.study("nowhere", dataset=pathlib.Path("/nonexistent/images")))
     assert done.returncode == 2
     assert "/nonexistent/images" in done.stderr
-
-
-def test_a_study_of_the_same_name_that_would_not_compare_is_refused(place: places.Place) -> None:
-    study = place.study("changed", trials=1)
-    assert place.run("study", "run", study).returncode == 0
-    study.write_text(study.read_text(encoding="utf-8").replace("2.0e-2", "3.0e-2"), encoding="utf-8")
-    done = place.run("study", "run", study)
-    assert done.returncode == 2
-    assert "another space" in done.stderr
