@@ -1,6 +1,7 @@
 """The report's figures, drawn by optuna.visualization over an in-memory copy of the study."""
 
 import dataclasses
+import itertools
 import json
 import warnings
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from typing import Any
 
 import optuna
 from optuna import visualization
+from plotly import colors
 
 from optimizer.report import records
 
@@ -35,22 +37,33 @@ def draw(data: records.ReportData) -> list[Panel]:
         *(_importance(study, usable, index, names[index]) for index in range(len(names))),
         _panel(
             f"Parallel coordinates of {names[0]}",
-            "Each line is a usable trial, from its result through its parameters. Drag along an axis to select.",
+            "Each line is a usable trial, from its result, on the left, through its parameters.",
             usable >= 2,
             "needs two usable trials",
-            lambda: visualization.plot_parallel_coordinate(study, target=_target(0), target_name=names[0]),
+            lambda: _recoloured(visualization.plot_parallel_coordinate(study, target=_target(0), target_name=names[0])),
         ),
     ]
 
 
 def _history(study: optuna.Study, usable: int, index: int, name: str) -> Panel:
-    direction = study.directions[index].name.lower()
+    direction = study.directions[index]
+    best = min if direction == optuna.study.StudyDirection.MINIMIZE else max
+
+    def plot() -> Any:
+        figure = visualization.plot_optimization_history(study, target=_target(index), target_name=name)
+        # Optuna leaves the line of the best out where a study has several objectives.
+        done = study.get_trials(deepcopy=False, states=(State.COMPLETE,))
+        so_far = list(itertools.accumulate((_target(index)(trial) for trial in done), best))
+        figure.add_scatter(x=[trial.number for trial in done], y=so_far, mode="lines", name=f"best {name}")
+        figure.data[-1].line.shape = "hv"
+        return figure
+
     return _panel(
         f"History of {name}",
-        f"Each point is a usable trial; the line is the best {name} so far ({direction}).",
+        f"Each point is a usable trial; the line is the best {name} so far ({direction.name.lower()}).",
         usable >= 1,
         "needs one usable trial",
-        lambda: visualization.plot_optimization_history(study, target=_target(index), target_name=name),
+        plot,
     )
 
 
@@ -83,8 +96,23 @@ def _fronts(names: list[str], study: optuna.Study, usable: int) -> Iterator[Pane
             f"Trials that no other beats in both or all of {', '.join(names)} are marked as best.",
             usable >= 1,
             "needs one usable trial",
-            lambda: visualization.plot_pareto_front(study, target_names=names),
+            lambda: _without_scales(visualization.plot_pareto_front(study, target_names=names)),
         )
+
+
+def _without_scales(figure: Any) -> Any:
+    """Without the two colour bars that say which trial came when: they take a third of the room."""
+    return figure.update_traces(marker_showscale=False)
+
+
+def _recoloured(figure: Any) -> Any:
+    """Lines in colours that stand out on a light page and on a dark one; Optuna draws the best nearly white."""
+    for trace in figure.select_traces({"mode": "lines"}):
+        trace.line.color = colors.sample_colorscale("Plasma", 0.25 + 0.55 * trace.y[0])[0]
+        trace.opacity = 0.85
+    for annotation in figure.layout.annotations:
+        annotation.font.color = None
+    return _without_scales(figure)
 
 
 def _panel(title: str, reading: str, enough: bool, needs: str, plot: Callable[[], Any]) -> Panel:
@@ -92,8 +120,10 @@ def _panel(title: str, reading: str, enough: bool, needs: str, plot: Callable[[]
         return Panel(title, reading, reason=f"Not enough trials yet: this figure {needs}.")
     try:
         return Panel(title, reading, figure=_json(plot()))
-    except (ValueError, RuntimeError, UserWarning) as error:  # values that do not differ, for example
-        return Panel(title, reading, reason=f"The trials differ too little for this figure: {error}")
+    except UserWarning:
+        return Panel(title, reading, reason="The trials differ too little for this figure.")
+    except (ValueError, RuntimeError) as error:
+        return Panel(title, reading, reason=f"This figure cannot be drawn: {error}")
 
 
 def _target(index: int) -> Callable[[optuna.trial.FrozenTrial], float]:
@@ -125,6 +155,6 @@ def _json(figure: Any) -> str:
     """The figure's data and layout; its colours and fonts are the page's to choose, light or dark."""
     content = json.loads(figure.to_json())
     layout = content["layout"]
-    for key in ("template", "title", "width", "height"):
+    for key in ("template", "title", "width", "height", "plot_bgcolor", "paper_bgcolor"):
         layout.pop(key, None)
     return json.dumps({"data": content["data"], "layout": layout}, separators=(",", ":"))

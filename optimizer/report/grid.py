@@ -20,6 +20,7 @@ class Cell:
     """One picture, ready to be shown; `uri` is None where the file is gone."""
 
     uri: str | None
+    prompt: str
     text: str
     clip_score: float | None
     failure: str | None
@@ -96,4 +97,6 @@ def _cell(picture: records.Picture | None, whose: str, edge: int) -> Cell | None
     if picture is None:
         return None
     uri = None if picture.content is None else pictures.thumbnail(picture.content, edge)
-    return Cell(uri, f"{whose}: {picture.prompt} (seed {picture.seed})", picture.clip_score, picture.failure)
+    return Cell(
+        uri, picture.prompt, f"{whose}: {picture.prompt} (seed {picture.seed})", picture.clip_score, picture.failure
+    )

@@ -19,7 +19,7 @@
     const axis = { gridcolor: colour("--line"), zerolinecolor: colour("--line"), linecolor: colour("--line"), automargin: true };
     const template = {
       layout: {
-        paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+        paper_bgcolor: colour("--card"), plot_bgcolor: colour("--card"),
         font: { color: colour("--ink"), family: getComputedStyle(document.body).fontFamily, size: 12 },
         colorway: ["--p2", "--p5", "--p4", "--p6", "--p3", "--p1"].map(colour),
         xaxis: axis, yaxis: axis, margin: { l: 56, r: 16, t: 28, b: 48 },
@@ -27,7 +27,7 @@
       },
     };
     for (const { element, figure } of plots) {
-      Plotly.react(element, figure.data, { ...figure.layout, template, height: 352 }, { responsive: true, displaylogo: false });
+      Plotly.react(element, figure.data, { ...figure.layout, template, height: 352 }, { responsive: true, displayModeBar: false });
     }
   };
   draw();
