@@ -9,14 +9,13 @@ import errno
 import json
 import os
 import pathlib
+import queue
 import sys
-import time
+import threading
 import traceback
-from typing import Any
+from collections.abc import Iterator
 
-from trainers import errors, events, interruption, job, paths
-
-_STARTED = time.monotonic()
+from trainers import errors, events, interruption, job, parameters, paths, recipes
 
 #: what a full or failing disk answers with
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
@@ -41,9 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def serve(asked: interruption.Interruption) -> int:
-    """Run the jobs named on standard input, one JSON line each, until it closes."""
+    """Run the jobs named on standard input, one JSON line each; when it closes, a job in progress is interrupted."""
     process = Process(asked)
-    process.warm_up()
+    process.recipe("diffusion-lora")  # seconds of imports, while the first job is still being proposed
     for line in _lines(asked):
         try:
             path = pathlib.Path(json.loads(line)["job"])
@@ -60,17 +59,13 @@ class Process:
 
     def __init__(self, asked: interruption.Interruption) -> None:
         self._asked = asked
-        self._kept: Any = None
+        self._recipes: dict[str, recipes.Recipe] = {}
 
-    def warm_up(self) -> float:
-        """Import what training needs; returns seconds since the process started, 0 if it was warm already."""
-        if self._kept is not None:
-            return 0.0
-        from trainers import kept  # noqa: PLC0415  (seconds of imports, after arguments were checked)
-        from trainers.recipes import diffusion_lora  # noqa: F401, PLC0415
-
-        self._kept = kept.Kept()
-        return time.monotonic() - _STARTED
+    def recipe(self, trainer: str) -> recipes.Recipe:
+        """The recipe of a trainer, imported at its first use."""
+        if trainer not in self._recipes:
+            self._recipes[trainer] = recipes.load(trainer)
+        return self._recipes[trainer]
 
     def work(self, path: pathlib.Path) -> job.ExitCode:
         """Run one job; its event file ends with `job-finished`, whatever happens."""
@@ -90,12 +85,11 @@ class Process:
     def _run(self, path: pathlib.Path, reporter: events.Reporter) -> tuple[job.ExitCode, str]:
         try:
             train_job = job.read(path)
-            warm = self._kept is not None
-            launch = self.warm_up()
-            from trainers.recipes import diffusion_lora  # noqa: PLC0415
-
-            reporter.tell("job-started", pid=os.getpid(), device=diffusion_lora.device_name(), warm=warm)
-            diffusion_lora.run(diffusion_lora.Order(train_job, reporter, self._asked, self._kept), launch)
+            _check(train_job)
+            warm = train_job.trainer in self._recipes
+            recipe = self.recipe(train_job.trainer)
+            reporter.tell("job-started", pid=os.getpid(), device=recipe.device, warm=warm)
+            recipe.run(train_job, reporter, self._asked)
         except interruption.Interrupted:
             return job.ExitCode.INTERRUPTED, ""
         except errors.TrainersError as error:
@@ -113,17 +107,41 @@ class Process:
         return job.ExitCode.DONE, ""
 
 
-def _lines(asked: interruption.Interruption) -> Any:
-    """Lines of standard input; while one is waited for, a signal interrupts at once."""
+def _check(train_job: job.TrainJob) -> None:
+    problems = [
+        f"trial {spec.number}: {problem}"
+        for spec in train_job.trials
+        for problem in parameters.check(train_job.trainer, spec.params)
+    ]
+    if problems:
+        raise errors.JobError("\n".join(problems))
+
+
+def _lines(asked: interruption.Interruption) -> Iterator[str]:
+    """Lines of standard input until it closes; while one is waited for, a signal interrupts at once.
+
+    Input is read by a thread of its own: it closes when the worker dies, however that happens, and then the job in
+    progress must stop too, since another worker will take its trial up.
+    """
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(lines, asked), daemon=True).start()
     while True:
         asked.idle = True  # before the check, so that a signal in between is not lost
-        asked.check()
-        line = sys.stdin.readline()
+        if asked.signalled:
+            raise interruption.Interrupted
+        line = lines.get()
         asked.idle = False
-        if not line:
+        if line is None:
             return
         if line.strip():
             yield line
+
+
+def _read(lines: "queue.SimpleQueue[str | None]", asked: interruption.Interruption) -> None:
+    for line in sys.stdin:
+        lines.put(line)
+    asked.requested = True
+    lines.put(None)
 
 
 def _disk_message(error: OSError) -> str:

@@ -9,10 +9,11 @@ class Interrupted(Exception):
 
 
 class Interruption:
-    """Whether the process was asked to stop; while `idle`, being asked interrupts at once."""
+    """Whether the process was asked to stop, by a signal or otherwise; while `idle`, a signal interrupts at once."""
 
     def __init__(self) -> None:
         self.requested = False
+        self.signalled = False
         self.idle = False
 
     def install(self) -> None:
@@ -26,6 +27,6 @@ class Interruption:
             raise Interrupted
 
     def _ask(self, number: int, frame: types.FrameType | None) -> None:
-        self.requested = True
+        self.requested = self.signalled = True
         if self.idle:
             raise Interrupted

@@ -5,6 +5,7 @@ so everything that differs between trials stands in `TrialSpec`.
 """
 
 import enum
+import json
 import os
 import pathlib
 from collections.abc import Mapping
@@ -152,3 +153,8 @@ def read(path: pathlib.Path) -> TrainJob:
             f"{path}: {'.'.join(map(str, problem['loc'])) or 'job'}: {problem['msg']}" for problem in error.errors()
         )
         raise errors.JobError(problems) from error
+
+
+def stop_rule(path: pathlib.Path) -> str:
+    """The id of the rule that a trial's stop file (`paths.TrialPaths.stop`) names."""
+    return str(json.loads(path.read_text(encoding="utf-8"))["rule"])

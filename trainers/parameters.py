@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 Scalar = bool | int | float | str
-Kind = Literal["int", "float", "text", "truth"]
+Kind = Literal["int", "float", "text", "truth", "any"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,10 +36,13 @@ class Parameter:
 
     def problem(self, value: object) -> str | None:
         """Say why `value` cannot be used, or None."""
+        if self.kind == "any":
+            return None
         if self.kind == "truth":
             return None if isinstance(value, bool) else f"{self.name}: {value!r} is neither true nor false"
-        if self.kind == "text":
-            return self._text_problem(value)
+        return self._text_problem(value) if self.kind == "text" else self._number_problem(value)
+
+    def _number_problem(self, value: object) -> str | None:
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             return f"{self.name}: {value!r} is not a number"
         if self.kind == "int" and not isinstance(value, int):
@@ -59,6 +62,8 @@ class Parameter:
         """The values it takes, for people."""
         if self.kind == "truth":
             return "true, false"
+        if self.kind == "any":
+            return "any"
         if self.kind == "text":
             return ", ".join(self.choices) or "text"
         low = "" if self.low == -math.inf else f"{'>' if self.low_excluded else '>='} {self.low:g}"
@@ -159,8 +164,22 @@ _DIFFUSION_LORA = (
               high=2**63 - 1),
 )  # fmt: skip
 
+_COMMAND = (
+    Parameter("script", "text", "The Python script to run, with the job file as its argument. Relative to the folder "
+              "the worker runs in."),
+)  # fmt: skip
+
+
+class OpenTable(dict[str, Parameter]):
+    """A table that takes any further name as it is: the script knows what it means."""
+
+    def __missing__(self, name: str) -> Parameter:
+        return Parameter(name, "any", "Handed to the script as it is.")
+
+
 TRAINERS: Mapping[str, Mapping[str, Parameter]] = {
     "diffusion-lora": {parameter.name: parameter for parameter in _DIFFUSION_LORA},
+    "command": OpenTable({parameter.name: parameter for parameter in _COMMAND}),
 }
 
 
@@ -183,7 +202,7 @@ def unknown_trainer(trainer: str) -> str | None:
 def unknown_name(trainer: str, name: str) -> str | None:
     """Say that `trainer` knows no parameter `name`, with the nearest one that it knows; or None."""
     known = table(trainer)
-    if name in known:
+    if name in known or isinstance(known, OpenTable):
         return None
     return f"{name}: {trainer} has no such parameter{_suggestion(name, known)}"
 
@@ -196,7 +215,9 @@ def check(trainer: str, params: Mapping[str, Scalar]) -> list[str]:
     known = table(trainer)
     problems = [problem for name in params if (problem := unknown_name(trainer, name))]
     problems += [problem for name in params if name in known and (problem := known[name].problem(params[name]))]
-    return problems or list(_contradictions(params))
+    if trainer == "command" and "script" not in params:
+        problems.append("script: missing; say under `fixed` which Python script trains")
+    return problems or list(_contradictions(params) if trainer == "diffusion-lora" else ())
 
 
 def _contradictions(params: Mapping[str, Scalar]) -> Iterable[str]:

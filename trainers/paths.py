@@ -47,6 +47,10 @@ class TrialPaths:
         """All validation pictures in one: a row a seed, a column a prompt."""
         return self.directory / "grid.png"
 
+    def attempt(self, number: int) -> pathlib.Path:
+        """The job folder of one attempt: what two attempts tell never mixes, even if the first one is still alive."""
+        return self.directory / f"attempt-{number}"
+
     @property
     def checkpoint(self) -> pathlib.Path:
         return self.directory / "checkpoint"

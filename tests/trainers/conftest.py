@@ -100,7 +100,7 @@ def run(kept: Any) -> Callable[..., Told]:
         reporter = events.Reporter(file)
         try:
             order = diffusion_lora.Order(train_job, reporter, asked or interruption.Interruption(), kept)
-            diffusion_lora.run(order, launch=0.0)
+            diffusion_lora.run(order)
         finally:
             reporter.close()
         told, _ = events.read(file, offset)

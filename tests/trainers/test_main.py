@@ -66,6 +66,7 @@ def test_a_warm_process_serves_good_and_bad_jobs_and_ends_when_its_input_closes(
     no_base = write(make_job(name="no-base", base="/nowhere"))
     for files in (good, typo, no_base, again):
         hand_over(server, files)
+    wait_for(again, "job-finished")
     output, console = server.communicate(timeout=200)
     assert server.returncode == 0
     assert not output
@@ -96,6 +97,17 @@ def test_sigterm_in_training_checkpoints_and_the_job_goes_on_later(
     second.communicate(timeout=60)
     assert second.returncode == job.ExitCode.INTERRUPTED
     assert told(files, "resumed")[0]["step"] == saved["step"]
+
+
+def test_a_job_is_interrupted_when_its_worker_is_gone(make_job: Make, server: subprocess.Popen[bytes]) -> None:
+    """The pipe closes however the worker ends; what goes on training would write beside the one who takes it up."""
+    files = write(make_job({"max_train_steps": 4000}))
+    hand_over(server, files)
+    wait_for(files, "step")
+    assert server.stdin is not None
+    server.stdin.close()
+    assert server.wait(timeout=60) == job.ExitCode.INTERRUPTED
+    assert told(files, "trial-finished")[0]["outcome"] == "interrupted"
 
 
 def test_sigterm_while_waiting_for_a_job_ends_the_process(make_job: Make, server: subprocess.Popen[bytes]) -> None:

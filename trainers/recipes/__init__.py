@@ -1,1 +1,32 @@
-"""One file a model family: load, adapt, train, save, draw, score. Read a recipe from top to bottom."""
+"""One file a trainer: load, adapt, train, save, draw, score. Read a recipe from top to bottom."""
+
+import importlib
+from typing import Protocol
+
+from trainers import events, interruption, job
+
+_MODULES = {
+    "diffusion-lora": "trainers.recipes.diffusion_lora",
+    "command": "trainers.recipes.command",
+}
+
+
+class Recipe(Protocol):
+    """How one kind of trainer runs a job. One object serves all jobs of a process and keeps what they share."""
+
+    device: str
+
+    def run(self, train_job: job.TrainJob, reporter: events.Reporter, asked: interruption.Interruption) -> None:
+        """Run every trial of a job; each ends with `trial-finished` in the event file.
+
+        Raises:
+            errors.TrainersError: the job cannot be run as it is.
+            interruption.Interrupted: asked to stop; a checkpoint was written where there was something to keep.
+            OSError: the disk is full or failed.
+        """
+
+
+def load(trainer: str) -> Recipe:
+    """Import the recipe of a trainer that `trainers.parameters` knows; seconds for those that need torch."""
+    recipe: Recipe = importlib.import_module(_MODULES[trainer]).Recipe()
+    return recipe

@@ -8,7 +8,6 @@ Shapes: B images of a batch, C latent channels, h and w latent sides, T tokens.
 """
 
 import dataclasses
-import json
 import pathlib
 import time
 from collections.abc import Iterator, Mapping
@@ -36,7 +35,6 @@ from trainers import (
     lora_metadata,
     models,
     optim,
-    parameters,
     paths,
     randomness,
     sampling,
@@ -94,29 +92,21 @@ class Trial:
         self.order.reporter.tell(event, self.spec.number, **fields)
 
 
-def device_name() -> str:
-    """The device that trials run on, as accelerate chooses it."""
-    return str(accelerate.state.PartialState().device)
+class Recipe:
+    """Serves the jobs of one process; the base model and the judge stay loaded between them."""
+
+    def __init__(self) -> None:
+        self.device = str(accelerate.state.PartialState().device)
+        self._kept = kept.Kept()
+
+    def run(self, train_job: job.TrainJob, reporter: events.Reporter, asked: interruption.Interruption) -> None:
+        run(Order(train_job, reporter, asked, self._kept))
 
 
-def run(order: Order, launch: float) -> None:
-    """Run every trial of a job; each ends with `trial-finished` in the event file.
-
-    Args:
-        launch: seconds this process spent on imports before the job could start, 0 when warm.
-
-    Raises:
-        errors.TrainersError: the job cannot be run as it is.
-        interruption.Interrupted: asked to stop; a checkpoint was written where there was something to keep.
-        OSError: the disk is full or failed.
-    """
+def run(order: Order) -> None:
+    """Run every trial of a job, one after another; see `recipes.Recipe.run`."""
     for spec in order.job.trials:
-        problems = parameters.check(order.job.trainer, spec.params)
-        if problems:
-            raise errors.JobError("\n".join(f"trial {spec.number}: {problem}" for problem in problems))
-    for spec in order.job.trials:
-        seconds = {"launch": launch, "load": 0.0, "train": 0.0, "sample": 0.0, "score": 0.0}
-        launch = 0.0
+        seconds = {"load": 0.0, "train": 0.0, "sample": 0.0, "score": 0.0}
         try:
             outcome = _run_trial(order, spec, seconds)
         except (torch.OutOfMemoryError, RuntimeError) as error:
@@ -434,12 +424,11 @@ def _fail(trial: Trial, finding: health.Finding) -> str:
 
 
 def _stopped(trial: Trial, step: int) -> str:
-    rule = json.loads(trial.paths.stop.read_text(encoding="utf-8"))["rule"]
-    trial.tell("stopped", rule=rule, step=step)
+    trial.tell("stopped", rule=job.stop_rule(trial.paths.stop), step=step)
     return "stopped"
 
 
-def _tell_step(  # noqa: PLR0917
+def _tell_step(
     trial: Trial, state: checkpoints.TrialState, step: int, loss: float, norm: float, minutes: float
 ) -> None:
     estimate = state.optimizer.param_groups[0].get("d", 1.0)  # Prodigy's own estimate of the step size

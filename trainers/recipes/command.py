@@ -1,0 +1,65 @@
+"""A user's own training script as a trainer. Torch-free.
+
+The script is run with the job file as its one argument, inside the environment that `accelerate launch` made. It tells
+its events itself, through `trainers.events.Reporter`, into the job's event file, and answers with the exit codes of
+`trainers.job.ExitCode`.
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+from trainers import errors, events, interruption, job, paths
+
+#: seconds between two looks at the script
+_POLL_SECONDS = 0.1
+
+
+class Recipe:
+    """Serves jobs by running their script."""
+
+    def __init__(self) -> None:
+        self.device = "the script's own"
+
+    def run(self, train_job: job.TrainJob, reporter: events.Reporter, asked: interruption.Interruption) -> None:
+        """Run the script once for the job; see `recipes.Recipe.run`."""
+        script = pathlib.Path(str(train_job.trials[0].params["script"])).expanduser()
+        if not script.is_file():
+            raise errors.JobError(f"script: {script}: no such file")
+        file = paths.JobPaths(pathlib.Path(train_job.directory))
+        _, told_before = events.read(file.events)
+        process = subprocess.Popen([sys.executable, str(script), str(file.job)], env=_environment())
+        code = _wait(process, asked)
+        if code == job.ExitCode.INTERRUPTED or asked.requested:
+            raise interruption.Interrupted
+        if code == job.ExitCode.BAD_INPUT:
+            raise errors.JobError(f"{script}: refused the job; see {file.console.name}")
+        finished = {
+            event.trial for event in events.read(file.events, told_before)[0] if event.event == "trial-finished"
+        }
+        missing = sorted({spec.number for spec in train_job.trials} - finished)
+        if code != 0 or missing:
+            what = (
+                f"told no trial-finished for trial {missing[0]}" if missing and code == 0 else f"ended with code {code}"
+            )
+            raise RuntimeError(f"{script} {what}; see {file.console.name}")
+
+
+def _environment() -> dict[str, str]:
+    """The script can `import trainers` wherever it lies."""
+    checkout = str(pathlib.Path(__file__).resolve().parents[2])
+    before = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": f"{checkout}{os.pathsep}{before}" if before else checkout}
+
+
+def _wait(process: subprocess.Popen[bytes], asked: interruption.Interruption) -> int:
+    """Wait for the script, handing on a wish to stop; returns its exit code."""
+    handed_on = False
+    while True:
+        try:
+            return process.wait(timeout=_POLL_SECONDS)
+        except subprocess.TimeoutExpired:
+            if asked.requested and not handed_on:
+                process.terminate()
+                handed_on = True
