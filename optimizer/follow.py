@@ -11,18 +11,17 @@ POLL_SECONDS = 0.1
 
 def follow(
     job: paths.JobPaths,
-    offset: int,
     is_alive: Callable[[], bool],
     between: Callable[[], None],
 ) -> Iterator[events.Event]:
     """Yield a job's events as they come, until its `job-finished` or the end of its process.
 
     Args:
-        job: the job's folder.
-        offset: where in the event file this attempt begins; an earlier attempt's events stand before it.
+        job: the folder of one attempt; an earlier attempt that is still alive somewhere tells in its own.
         is_alive: whether the trainer process still is.
         between: called between two looks, for what must go on meanwhile (lease, display, a wish to stop).
     """
+    offset = 0
     while True:
         alive = is_alive()
         fresh, offset = events.read(job.events, offset)

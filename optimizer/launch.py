@@ -1,9 +1,10 @@
-"""Starting trainer processes through `accelerate launch`: a fresh one for each job, or one warm process for many.
+"""The trainer process, started through `accelerate launch`: one warm process for many jobs, or a fresh one for each.
 
 A trainer runs in a process group of its own, so Ctrl-C in the terminal reaches only the worker, which then asks the
 trainer to checkpoint.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -12,9 +13,6 @@ import signal
 import subprocess
 import sys
 import time
-from typing import Protocol
-
-from trainers import paths
 
 #: said in full, so that accelerate neither asks nor warns nor reads a user's own default configuration
 _ACCELERATE = (
@@ -54,102 +52,69 @@ class Device:
         return (*_ACCELERATE, "--cpu") if self.gpu is None else _ACCELERATE
 
 
-class Launcher(Protocol):
-    """Runs one job at a time in a trainer process."""
-
-    def warm_up(self) -> None:
-        """Do what can be done before there is a job."""
-
-    def start(self, job: pathlib.Path) -> None:
-        """Hand a job file over; its events appear in the job's folder."""
-
-    def is_alive(self) -> bool:
-        """Whether a process is there that works on the job."""
-
-    def interrupt(self) -> None:
-        """Ask the trainer to checkpoint and end; returns when it has, or was killed after `GRACE_SECONDS`."""
-
-    def close(self) -> None:
-        """End the process, if one is there."""
-
-
 @dataclasses.dataclass
-class ProcessLauncher:
-    """A fresh process for each job."""
+class TrainerProcess:
+    """A process that serves one job after another: imports, base model and caches stay.
 
-    device: Device
-    _process: subprocess.Popen[bytes] | None = None
-
-    def warm_up(self) -> None:
-        """Nothing: a fresh process is started with its job."""
-
-    def start(self, job: pathlib.Path) -> None:
-        console = paths.JobPaths(job.parent).console
-        self._process = spawn(self.device, ["-m", "trainers", str(job)], console, subprocess.DEVNULL)
-
-    def is_alive(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
-    def interrupt(self) -> None:
-        if self._process is not None:
-            end(self._process)
-
-    def close(self) -> None:
-        self.interrupt()
-
-
-@dataclasses.dataclass
-class WarmLauncher:
-    """One process that serves many jobs: imports, base model and caches stay.
-
-    The process is replaced after `replace_after` jobs, and when it has died. It ends by itself when
-    its standard input closes, so it never outlives the worker, however that one ends.
+    It is replaced after `replace_after` jobs (1 gives every trial a fresh process) and when it has died. It ends by
+    itself when its standard input closes, so it never outlives the worker, however that one ends.
     """
 
     device: Device
     console: pathlib.Path
-    replace_after: int = 50
+    replace_after: int
     _process: subprocess.Popen[bytes] | None = None
     _served: int = 0
 
     def warm_up(self) -> None:
         """Start the process before there is a job, so that its imports overlap with proposing."""
         if not self.is_alive():
+            self.close()
             self.console.parent.mkdir(parents=True, exist_ok=True)
-            self._process = spawn(self.device, ["-m", "trainers", "--serve"], self.console, subprocess.PIPE)
+            self._process = spawn(self.device, ["-m", "trainers", "--serve"], self.console)
             self._served = 0
 
     def start(self, job: pathlib.Path) -> None:
+        """Hand a job file over; its events appear in the job's folder."""
         if self._served >= self.replace_after:
             self.close()
         self.warm_up()
         assert self._process is not None
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"job": str(job)}).encode() + b"\n")
-        self._process.stdin.flush()
+        try:
+            self._process.stdin.write(json.dumps({"job": str(job)}).encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            return  # it has died just now; is_alive will say so
         self._served += 1
 
     def is_alive(self) -> bool:
+        """Whether a process is there that works on the job."""
         return self._process is not None and self._process.poll() is None
 
     def interrupt(self) -> None:
+        """Ask the trainer to checkpoint and end; returns when it has, or was killed after `GRACE_SECONDS`."""
         if self._process is not None:
             end(self._process)
 
     def close(self) -> None:
-        if self._process is not None and self._process.stdin is not None:
+        """End the process, if one is there."""
+        if self._process is None:
+            return
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
-        self.interrupt()
+        end(self._process)
         self._process = None
 
 
-def spawn(device: Device, program: list[str], console: pathlib.Path, stdin: int) -> subprocess.Popen[bytes]:
+def spawn(device: Device, program: list[str], console: pathlib.Path) -> subprocess.Popen[bytes]:
     """Start `accelerate launch PROGRAM` in a process group of its own; what it prints is appended to `console`."""
     command = [sys.executable, "-m", "accelerate.commands.launch", *device.accelerate(), *program]
     with console.open("ab") as log:
         return subprocess.Popen(
             command,
-            stdin=stdin,
+            stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
             env=device.environment(),

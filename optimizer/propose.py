@@ -57,8 +57,11 @@ def claim(campaign: campaigns.Campaign) -> Claim | Refused | None:
 
 
 def spent(campaign: campaigns.Campaign) -> int:
-    """Trials that count towards the budget: all rows under `prune`, those that trained or train under `resample`."""
-    counted = campaign.trials()
+    """Trials that count towards the budget: all rows under `prune`, those that trained or train under `resample`.
+
+    Waiting trials do not count yet, so points that a person enqueues are part of what `--trials N` adds.
+    """
+    counted = [trial for trial in campaign.trials() if trial.state is not State.WAITING]
     if campaign.study.search.refusals == "prune":
         return len(counted)
     return sum(1 for trial in counted if records.REFUSED_BY not in trial.user_attrs)

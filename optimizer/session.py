@@ -43,7 +43,7 @@ def run(
     campaign = wiring.open_campaign(services, study, device, observer.Silent())
     if add_trials is not None:
         campaign.budget = propose.spent(campaign) + add_trials
-    launcher = wiring.launcher(services.settings, study, device)
+    launcher = wiring.trainer_process(services.settings, study, device)
     shown = progress.Progress(study, campaign.budget, wiring.trial_records(services, study), quiet=quiet)
     with stop_signals() as stop, shown:
         campaign.observer = shown

@@ -162,12 +162,13 @@ def situation(study: study_module.Study, found: dataset.DatasetFacts) -> facts.S
     return facts.Situation(gpu=facts.gpus(), images=found.images, repeats=study.dataset.repeats)
 
 
-def launcher(settings: settings_module.Settings, study: study_module.Study, device: launch.Device) -> launch.Launcher:
-    """A launcher as the study asks for: one warm process, or a fresh one for each trial."""
-    if study.launch.isolation == "process":
-        return launch.ProcessLauncher(device)
+def trainer_process(
+    settings: settings_module.Settings, study: study_module.Study, device: launch.Device
+) -> launch.TrainerProcess:
+    """The trainer process as the study asks for: warm over many trials, or fresh for each."""
     console = settings.runs / study.name / f"worker-{os.getpid()}.log"
-    return launch.WarmLauncher(device, console, study.launch.replace_after)
+    replace_after = 1 if study.launch.isolation == "process" else study.launch.replace_after
+    return launch.TrainerProcess(device, console, replace_after)
 
 
 def trial_records(services: Services, study: study_module.Study) -> list[records.TrialRecord]:

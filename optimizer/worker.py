@@ -30,7 +30,10 @@ class Tally:
 
 
 def work(
-    campaign: campaigns.Campaign, launcher: launch.Launcher, device: launch.Device, should_stop: Callable[[], bool]
+    campaign: campaigns.Campaign,
+    launcher: launch.TrainerProcess,
+    device: launch.Device,
+    should_stop: Callable[[], bool],
 ) -> Tally:
     """Work until the budget is spent or `should_stop` says so.
 
@@ -58,24 +61,23 @@ def work(
 
 def attempt(
     campaign: campaigns.Campaign,
-    launcher: launch.Launcher,
+    launcher: launch.TrainerProcess,
     device: launch.Device,
     claim: propose.Claim,
     should_stop: Callable[[], bool],
 ) -> score.Conclusion:
     """Run one attempt at a trial, from its job file to what its events come to."""
-    folder = paths.JobPaths(campaign.settings.run_directory(campaign.study.name, claim.number))
-    folder.directory.mkdir(parents=True, exist_ok=True)
-    trial = paths.TrialPaths(folder.directory)
-    trial.stop.unlink(missing_ok=True)
-    offset = folder.events.stat().st_size if folder.events.exists() else 0
-    write_job(campaign, claim, folder)
-    began = time.time()
     number = runs.start(campaign.database, claim.lease, gpu=device.name)
+    trial = paths.TrialPaths(campaign.settings.run_directory(campaign.study.name, claim.number))
+    folder = paths.JobPaths(trial.attempt(number))
+    folder.directory.mkdir(parents=True, exist_ok=True)
+    trial.stop.unlink(missing_ok=True)
+    write_job(campaign, claim, trial, folder)
+    began = time.time()
     launcher.start(folder.job)
     watch = Watch(campaign, launcher, claim, should_stop)
     told: list[events.Event] = []
-    for event in follow.follow(folder, offset, launcher.is_alive, watch.between):
+    for event in follow.follow(folder, launcher.is_alive, watch.between):
         if event.trial not in (None, claim.number):
             continue
         told.append(event)
@@ -89,7 +91,7 @@ def attempt(
     conclusion = dataclasses.replace(conclusion, seconds=_seconds(conclusion, told, began))
     if conclusion.ending is score.Ending.CRASHED:
         launcher.close()
-        conclusion = dataclasses.replace(conclusion, message=conclusion.message or _last_words(folder.console))
+        conclusion = dataclasses.replace(conclusion, message=conclusion.message or _last_words(launcher.console))
     runs.finish(
         campaign.database,
         campaign.study_id,
@@ -110,7 +112,7 @@ class Watch:
     """What goes on between two looks at the events: the lease is renewed, a wish to stop is passed on."""
 
     campaign: campaigns.Campaign
-    launcher: launch.Launcher
+    launcher: launch.TrainerProcess
     claim: propose.Claim
     should_stop: Callable[[], bool]
     _renewed: float = dataclasses.field(default_factory=time.monotonic)
@@ -132,7 +134,9 @@ class Watch:
         return self.campaign.renew(self.claim.lease)
 
 
-def write_job(campaign: campaigns.Campaign, claim: propose.Claim, folder: paths.JobPaths) -> None:
+def write_job(
+    campaign: campaigns.Campaign, claim: propose.Claim, trial: paths.TrialPaths, folder: paths.JobPaths
+) -> None:
     """Tell the trainer everything: one trial, complete parameters, where to put what."""
     study = campaign.study
     job.TrainJob(
@@ -147,7 +151,7 @@ def write_job(campaign: campaigns.Campaign, claim: propose.Claim, folder: paths.
                 number=claim.number,
                 params=dict(claim.params),
                 seed=int(claim.params.get("seed", study.search.seed)),
-                directory=str(folder.directory),
+                directory=str(trial.directory),
             ),
         ),
         directory=str(folder.directory),
