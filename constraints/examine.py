@@ -125,7 +125,7 @@ class _Examiner:
 
     def run(self) -> Examination:
         masks = self._masks
-        judged = [id_ for id_ in self._hard if id_ in masks]
+        judged = self._judged
         refused = np.array([masks[id_] for id_ in judged]).reshape(len(judged), self._sample.points)
         kept: npt.NDArray[np.bool_] = np.logical_not(np.any(refused, axis=0))
         share, error = self._sample.share(kept)
@@ -159,6 +159,11 @@ class _Examiner:
         result = Judge(judged).check({**self._rules.facts, **self._sample.columns}, self._sample.points)
         return {rule.id: row for rule, row in zip(judged, result.broken | result.undecided, strict=True)}
 
+    @cached_property
+    def _judged(self) -> list[str]:
+        """Hard rules that the sample could be judged by."""
+        return [id_ for id_ in self._hard if id_ in self._masks]
+
     def _unknown_facts(self, rule: Rule) -> list[str]:
         facts = [name for name in rule.scope.inputs(rule.broken) if rule.scope[name].role == "fact"]
         return sorted(name for name in facts if name not in self._rules.facts)
@@ -176,18 +181,30 @@ class _Examiner:
         self, rule: Rule, mask: npt.NDArray[np.bool_] | None, alone: npt.NDArray[np.bool_] | None
     ) -> tuple[Status, str]:
         """Sampled points first, then z3: can the rule fire, can it rest, does it fire where no other does."""
-        fires = True if mask is not None and mask.any() else self._prover.can_fire(rule.id)
+        if mask is not None and self._sample.exact:
+            fires: bool | None = bool(mask.any())
+            rests: bool | None = not mask.all()
+        else:
+            fires = True if mask is not None and mask.any() else self._prover.can_fire(rule.id)
+            rests = True if mask is not None and not mask.all() else fires and self._prover.can_rest(rule.id)
         if fires is False:
             return "never-fires", self._why_never(rule)
-        rests = True if mask is not None and not mask.all() else self._prover.can_rest(rule.id)
         if rests is False:
             return "always-fires", "every point of this space breaks it"
         if fires is None or rests is None:
             return self._open(rule, mask)
         if rule.kind not in HARD:
             return "live", self._live(rule)
+        return self._needed(rule, mask, alone)
+
+    def _needed(
+        self, rule: Rule, mask: npt.NDArray[np.bool_] | None, alone: npt.NDArray[np.bool_] | None
+    ) -> tuple[Status, str]:
+        """Whether a hard rule refuses a point that no other refuses."""
         others = [other for other in self._hard if other != rule.id]
-        needed = True if alone is not None and alone.any() else self._prover.fires_alone(rule.id, others)
+        if alone is not None and alone.any() and self._judged == self._hard:
+            return "live", self._live(rule)
+        needed = self._prover.fires_alone(rule.id, others)
         if needed is False:
             return "redundant", f"whatever it refuses, {_listed(self._prover.covered_by(rule.id, others))} refuse too"
         return ("live", self._live(rule)) if needed else self._open(rule, mask)

@@ -86,8 +86,8 @@ class Prover:
         return self._clash(others, [] if formula is None else [formula])
 
     def feasible(self, rules: Sequence[str]) -> bool | None:
-        """Whether some point keeps all the rules that are expressed."""
-        return self._satisfiable(self._kept(rules))
+        """Whether some point keeps all the rules. Rules that are not expressed leave a yes open."""
+        return self._kept_somewhere(rules)
 
     def contradiction(self, rules: Sequence[str]) -> tuple[str, ...]:
         """A smallest set (none of its members can be left out) of rules that no point keeps; empty if none is found."""
@@ -97,17 +97,21 @@ class Prover:
         """Whether some point that keeps the rules has the value at `index` of a parameter's domain."""
         if self._solver is None:
             return None
-        return self._satisfiable([*self._kept(rules), self._encoder.is_value(parameter, index)])
+        return self._kept_somewhere(rules, self._encoder.is_value(parameter, index))
 
     def reaches_below(self, rules: Sequence[str], parameter: str, limit: float) -> bool | None:
         """Whether some point that keeps the rules has a number below `limit`."""
         number = None if self._solver is None else self._encoder.number(parameter)
-        return None if number is None else self._satisfiable([*self._kept(rules), number < repr(limit)])
+        return None if number is None else self._kept_somewhere(rules, number < repr(limit))
 
     def reaches_above(self, rules: Sequence[str], parameter: str, limit: float) -> bool | None:
         """Whether some point that keeps the rules has a number above `limit`."""
         number = None if self._solver is None else self._encoder.number(parameter)
-        return None if number is None else self._satisfiable([*self._kept(rules), number > repr(limit)])
+        return None if number is None else self._kept_somewhere(rules, number > repr(limit))
+
+    def _kept_somewhere(self, rules: Sequence[str], *also: z3.BoolRef) -> bool | None:
+        found = self._satisfiable([*self._kept(rules), *also])
+        return None if found and any(self.refused[rule] is None for rule in rules) else found
 
     def _kept(self, rules: Sequence[str]) -> list[z3.BoolRef]:
         return [self._not(formula) for rule in rules if (formula := self.refused[rule]) is not None]
