@@ -12,7 +12,7 @@ EXIT_CODES = {
     1: "a bug of ours, with its traceback; for `rules test`, an example that does not hold",
     2: "bad input: the message names file, line, value and remedy",
     3: "nothing feasible: the rules leave no point of the space",
-    4: "a service cannot be reached: the database, or the port asked for",
+    4: "a service cannot be reached: the database",
     130: "stopped by Ctrl-C; running the same command again goes on",
 }
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from constraints import ruleset as rulesets
-from trainers import events, failures
+from trainers import events, job
 
 #: the constraint that every trial carries: at most 0 when its training came to an end
 TRAINED = "training"
@@ -26,9 +26,9 @@ class Ending(enum.StrEnum):
     UNUSABLE = "unusable"
     #: asked to stop; it goes on from its checkpoint
     INTERRUPTED = "interrupted"
-    #: the process died or the machine failed; it may be tried again
+    #: the process died; the same trial may be tried again
     CRASHED = "crashed"
-    #: the job cannot be run as it is written
+    #: the job cannot be run here as things are: an unreadable image, a full disk; the trial waits until that is mended
     REJECTED = "rejected"
 
 
@@ -78,15 +78,15 @@ def conclude(
         return dataclasses.replace(known, ending=_unfinished(finished, known.exit_code), message=message)
     if finished["outcome"] == "finished" and known.metrics:
         return _scored(known, rules, objectives, params)
-    if known.failure is not None and failures.KINDS[known.failure.kind].blame == "machine":
-        return dataclasses.replace(known, ending=Ending.CRASHED, message=known.failure.message)
     return dataclasses.replace(known, ending=Ending.UNUSABLE, constraints={TRAINED: 1.0})
 
 
 def _unfinished(finished: Mapping[str, Any] | None, exit_code: int | None) -> Ending:
-    if finished is not None or exit_code == 75:
+    if exit_code in (job.ExitCode.BAD_INPUT, job.ExitCode.MACHINE):
+        return Ending.REJECTED
+    if finished is not None or exit_code == job.ExitCode.INTERRUPTED:
         return Ending.INTERRUPTED
-    return Ending.REJECTED if exit_code == 2 else Ending.CRASHED
+    return Ending.CRASHED
 
 
 def _known(told: Sequence[events.Event], by_name: Mapping[str, Mapping[str, Any]]) -> Conclusion:

@@ -49,9 +49,15 @@ def work(
         if isinstance(claim, propose.Refused):
             continue
         campaign.observer.started(claim.number, claim.params, taken_up=claim.taken_up)
-        conclusion = attempt(campaign, launcher, device, claim, should_stop)
+        try:
+            conclusion = attempt(campaign, launcher, device, claim, should_stop)
+            tell.settle(campaign, claim, conclusion)
+        except BaseException:
+            # whatever went wrong is ours, not the trial's: it waits for the next worker, from its checkpoint
+            launcher.interrupt()
+            campaign.release(claim.lease)
+            raise
         tally.count(conclusion.ending)
-        tell.settle(campaign, claim, conclusion)
         campaign.observer.concluded(claim.number, conclusion)
         _log(claim, conclusion)
         if conclusion.ending is score.Ending.REJECTED:

@@ -1,0 +1,113 @@
+"""What a trainer told becomes what Optuna is told."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from constraints import loading
+from constraints import ruleset as rulesets
+from optimizer import score
+from trainers import events
+
+RULES = """\
+rules_version: 1
+name: usable
+rules:
+  - id: usable
+    expect: failure_rate <= 0.1
+    because: A LoRA that fails on more than one image in ten is not usable.
+"""
+OBJECTIVES = {"clip_score": "maximize", "failure_rate": "minimize"}
+
+
+@pytest.fixture(scope="module")
+def rules() -> rulesets.RuleSet:
+    return rulesets.load([loading.RuleText(text=RULES, name="usable")], {})
+
+
+def told(*names: str, **data: Mapping[str, Any]) -> list[events.Event]:
+    """Events in order, with the data that a test cares for (its name with `_` for `-`)."""
+    return [events.Event(float(at), 0, name, data.get(name.replace("-", "_"), {})) for at, name in enumerate(names)]
+
+
+def finished(exit_code: int = 0, **metrics: Any) -> list[events.Event]:
+    return told(
+        "trained",
+        "saved",
+        "scored",
+        "trial-finished",
+        "job-finished",
+        trained={"steps": 40, "seconds": 2.0},
+        saved={"path": "/x/lora.safetensors", "sha256": "00"},
+        scored={"metrics": metrics, "images": [], "seconds": 0.1},
+        trial_finished={"outcome": "finished", "seconds": {"train": 2.0}},
+        job_finished={"exit_code": exit_code},
+    )
+
+
+def test_a_usable_trial_has_its_values_in_the_objectives_order(rules: rulesets.RuleSet) -> None:
+    found = score.conclude(finished(failure_rate=0.0, clip_score=0.3), rules, OBJECTIVES, {})
+    assert found.ending is score.Ending.USABLE
+    assert found.values == (0.3, 0.0)
+    assert found.constraints["usable"] <= 0
+    assert found.constraints[score.TRAINED] == 0
+    assert found.lora == "/x/lora.safetensors"
+
+
+def test_a_broken_expect_rule_makes_it_unusable_and_says_by_how_much(rules: rulesets.RuleSet) -> None:
+    slightly = score.conclude(finished(failure_rate=0.2, clip_score=0.3), rules, OBJECTIVES, {})
+    badly = score.conclude(finished(failure_rate=0.9, clip_score=0.3), rules, OBJECTIVES, {})
+    assert slightly.ending is badly.ending is score.Ending.UNUSABLE
+    assert slightly.values is None
+    assert 0 < slightly.constraints["usable"] < badly.constraints["usable"]
+    assert slightly.metrics["clip_score"] == 0.3
+
+
+def test_a_missing_or_non_finite_objective_makes_it_unusable(rules: rulesets.RuleSet) -> None:
+    found = score.conclude(finished(failure_rate=1.0, clip_score=None), rules, OBJECTIVES, {})
+    assert found.ending is score.Ending.UNUSABLE
+    assert found.failure is not None
+    assert "clip_score" in found.failure.message
+
+
+def test_a_failure_in_training_teaches_the_search(rules: rulesets.RuleSet) -> None:
+    story = told(
+        "failed",
+        "trial-finished",
+        "job-finished",
+        failed={"kind": "nonfinite-loss", "step": 31, "message": "the loss became NaN"},
+        trial_finished={"outcome": "failed", "seconds": {"train": 1.0}},
+        job_finished={"exit_code": 0},
+    )
+    found = score.conclude(story, rules, OBJECTIVES, {})
+    assert found.ending is score.Ending.UNUSABLE
+    assert found.constraints == {score.TRAINED: 1.0}
+    assert found.failure == score.Failure("nonfinite-loss", 31, "the loss became NaN")
+    assert found.steps == 31
+
+
+@pytest.mark.parametrize(
+    ("story", "ending"),
+    [
+        pytest.param([], score.Ending.CRASHED, id="the process died without a word"),
+        pytest.param(told("job-finished", job_finished={"exit_code": 1}), score.Ending.CRASHED, id="a bug"),
+        pytest.param(told("job-finished", job_finished={"exit_code": 2}), score.Ending.REJECTED, id="bad input"),
+        pytest.param(told("job-finished", job_finished={"exit_code": 74}), score.Ending.REJECTED, id="disk full"),
+        pytest.param(
+            told("job-finished", job_finished={"exit_code": 75}), score.Ending.INTERRUPTED, id="asked to stop"
+        ),
+        pytest.param(
+            told("trial-finished", trial_finished={"outcome": "interrupted", "seconds": {}}),
+            score.Ending.INTERRUPTED,
+            id="interrupted, then gone",
+        ),
+    ],
+)
+def test_what_the_machine_did_is_not_held_against_the_parameters(
+    rules: rulesets.RuleSet, story: list[events.Event], ending: score.Ending
+) -> None:
+    found = score.conclude(story, rules, OBJECTIVES, {})
+    assert found.ending is ending
+    assert found.values is None
+    assert not found.constraints
