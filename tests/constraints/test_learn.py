@@ -1,0 +1,61 @@
+import random
+
+from constraints import learn, ruleset
+from constraints.domain import Domain
+from constraints.replay import FinishedTrial
+from constraints.ruleset import RuleText
+
+SPACE = {
+    domain.name: domain
+    for domain in (
+        Domain("learning_rate", "float", 1e-5, 1e-3, log=True),
+        Domain("network_dim", "choice", choices=(8, 16, 32, 64)),
+        Domain("optimizer_type", "choice", choices=("AdamW", "AdamW8bit", "Prodigy")),
+        Domain("lr_scheduler", "choice", choices=("cosine", "constant")),
+    )
+}
+
+
+def trials(count: int, noise: float, seed: int = 0, cause: bool = True) -> list[FinishedTrial]:
+    """Trials that fail above a learning rate of 3e-4 with an 8-bit optimizer, and now and then for no reason."""
+    chance = random.Random(seed)
+    found = []
+    for number in range(count):
+        params = {
+            "learning_rate": 10 ** chance.uniform(-5, -3),
+            "network_dim": chance.choice([8, 16, 32, 64]),
+            "optimizer_type": chance.choice(["AdamW", "AdamW8bit", "Prodigy"]),
+            "lr_scheduler": chance.choice(["cosine", "constant"]),
+        }
+        unsafe = cause and params["learning_rate"] > 3e-4 and params["optimizer_type"] == "AdamW8bit"
+        found.append(FinishedTrial(number, params, (), unsafe or chance.random() < noise, 60.0))
+    return found
+
+
+def test_the_cause_of_failures_is_found_and_written_as_a_rule() -> None:
+    found = learn.suggest(trials(120, noise=0.02), SPACE)
+    best = found.rules[0]
+    assert best.precision > 0.85
+    assert best.interval[0] < best.precision <= best.interval[1]
+    assert 'optimizer_type == "AdamW8bit"' in best.condition
+    assert "learning_rate > 0.000" in best.condition
+    rules = ruleset.load([RuleText(found.as_rule_file("learned"), "learned.yaml")], SPACE)
+    unsafe = {"learning_rate": 8e-4, "network_dim": 8, "optimizer_type": "AdamW8bit", "lr_scheduler": "cosine"}
+    assert rules.check_point(unsafe).refused_by[0] == "learned-1"
+    assert rules.check_point({**unsafe, "optimizer_type": "AdamW"}).verdict == "accepted"
+
+
+def test_nothing_is_suggested_on_too_few_failures() -> None:
+    found = learn.suggest(trials(12, noise=0.0), SPACE)
+    assert found.rules == ()
+    assert "at least 5" in found.remark
+
+
+def test_failures_without_a_cause_seldom_teach_anything() -> None:
+    suggested = sum(bool(learn.suggest(trials(80, 0.2, seed, cause=False), SPACE).rules) for seed in range(6))
+    assert suggested <= 1
+
+
+def test_a_learned_file_without_rules_is_a_valid_rule_file() -> None:
+    text = learn.suggest([], SPACE).as_rule_file("empty")
+    assert ruleset.load([RuleText(text, "empty.yaml")], SPACE).rules == ()
