@@ -216,6 +216,39 @@ def replay(file: str, name: str, against: str | None, as_json: bool) -> None:
         click.echo("\n" + replays.compare(found[0], found[1]))
 
 
+@command.command("suggest")
+@click.option("--study", "name", required=True, help="Name of the study whose trials are learned from.")
+@click.option("-o", "--output", type=click.Path(path_type=pathlib.Path), help="Where to write (default: stdout).")
+@options.as_json
+def suggest(name: str, output: pathlib.Path | None, as_json: bool) -> None:
+    """Learn rules from a study's failures; a person reads, edits and uses them, nothing is applied.
+
+    \b
+    Example:
+      tuneguard rules suggest --study quickstart -o learned.yaml
+    """
+    from constraints import learn
+    from optimizer import errors, settings, wiring
+
+    services = wiring.services(settings.read())
+    _, study = wiring.stored_study(services, name)
+    found = learn.suggest(_finished(services, study), study.space)
+    if as_json:
+        options.print_json(found.as_json())
+        return
+    if not found.rules:
+        click.echo(f"nothing to suggest: {found.remark}", err=True)
+        return
+    text = found.as_rule_file(f"{name}-learned")
+    if output is None:
+        click.echo(text, nl=False)
+    elif output.exists():
+        raise errors.BadInput(f"{output} exists and may hold your edits; name another file")
+    else:
+        output.write_text(text, encoding="utf-8")
+        click.echo(f"wrote {output}: {len(found.rules)} rules; read and edit them before you use them")
+
+
 def _finished(services: "wiring.Services", study: "studies.Study") -> "list[replays.FinishedTrial]":
     """The trials that trained to an end; refused and crashed ones say nothing about the parameters."""
     from constraints import replay as replays
