@@ -114,3 +114,19 @@ def test_studies_of_one_name_that_would_not_compare_are_told_apart(tmp_path: pat
     longer = study.read(written(tmp_path, GOOD + "search: {trials: 99}\n"))
     assert study.incompatible(old, wider) == ["space"]
     assert study.incompatible(old, longer) == []
+
+
+@pytest.mark.parametrize(
+    ("point", "named"),
+    [
+        ({"network_dims": 64}, "network_dim"),
+        ({"network_dim": 65}, "64, 128, 256"),
+        ({"learning_rate": 1.0}, "6e-05 to 0.00012"),
+        ({"resolution": 64}, "does not search it"),
+    ],
+)
+def test_a_point_that_a_person_names_must_lie_in_the_space(tmp_path: pathlib.Path, point: dict, named: str) -> None:
+    read = study.read(written(tmp_path, GOOD))
+    with pytest.raises(errors.BadInput, match=named):
+        study.check_point(read, point)
+    study.check_point(read, {"network_dim": 64, "network_alpha_ratio": 0.9})
