@@ -28,6 +28,7 @@ from constraints.expression import (
     Call,
     Comparison,
     IfElse,
+    IsSet,
     Membership,
     Name,
     Negative,
@@ -159,6 +160,8 @@ class Encoder:
                 return self._choice(*(self.truths(part, scope) for part in (condition, then, otherwise)))
             case Name(name) if (body := scope[name].body) is not None:
                 return self.truths(body, scope)
+            case IsSet(name) if name not in self._space and scope[name].role in ("fact", "signal", "metric"):
+                return Truths(self._true, self._false, self._false)
             case Comparison(operator, left, right) if isinstance(left, Truth) or isinstance(right, Truth):
                 literal, other = (left, right) if isinstance(left, Truth) else (right, left)
                 same = isinstance(literal, Truth) and literal.value is (operator == "==")

@@ -17,7 +17,7 @@ from constraints.errors import PointError
 from constraints.expression import Node
 from constraints.intervals import Bounds
 from constraints.rulefile import RuleKind
-from constraints.scope import Scope
+from constraints.scope import Scope, Symbol
 
 Bools: TypeAlias = "npt.NDArray[np.bool_]"
 Floats: TypeAlias = "npt.NDArray[np.float64]"
@@ -54,8 +54,7 @@ class Slot:
 
     name: str
     kind: Literal["number", "text", "truth", "unknown"]
-    #: whether a missing value means 'not set' (a conditional parameter, a signal), and whether NaN does too
-    optional: bool
+    #: whether NaN stands for 'there is none' (columns have no other way to say so) or for a value gone wrong
     nan_is_unset: bool
 
 
@@ -77,7 +76,7 @@ class Judge:
         names = sorted({name for rule in rules for name in rule.scope.inputs(rule.broken)})
         symbols = {name: next(s for rule in rules if (s := rule.scope.find(name)) is not None) for name in names}
         used = [symbol for symbol in symbols.values() if symbol.role != "absent"]
-        self.slots = tuple(Slot(s.name, s.kind, s.optional, s.optional and s.role == "parameter") for s in used)
+        self.slots = tuple(Slot(s.name, s.kind, _nan_is_unset(s)) for s in used)
         self._inputs = {slot.name: index for index, slot in enumerate(self.slots)}
         self._nodes = [(rule.broken, rule.scope) for rule in rules]
         self._column_programs: dict[tuple[Role, tuple[int, ...]], Program] = {}
@@ -261,6 +260,10 @@ def _is_total(node: Node, scope: Scope) -> bool:
                 followed.add(found.name)
                 waiting.append(body)
     return True
+
+
+def _nan_is_unset(symbol: Symbol) -> bool:
+    return symbol.role == "fact" or (symbol.role == "parameter" and symbol.optional)
 
 
 def _take(column: Any, chosen: npt.NDArray[np.intp]) -> Any:

@@ -123,8 +123,8 @@ def scope_of(file: RuleFile, world: World) -> tuple[Scope, list[Problem]]:
     problems = []
     for at, name in enumerate(file.parameters):
         if name not in symbols:
-            symbols[name] = Symbol(name, "unknown", "absent", optional=True)
-            problems += _slips(file, at, name, world)
+            symbols[name] = _absent(name)
+            problems += _slips(file, at, name, world) if name not in file.derived else []
     for name, value in file.limits.items():
         if name in known.symbols:
             message = f"the study has a parameter or fact '{name}', so no limit can be called that"
@@ -133,9 +133,14 @@ def scope_of(file: RuleFile, world: World) -> tuple[Scope, list[Problem]]:
     written = {name: each for name, each in file.derived.items() if not _is_given(name, known)}
     symbols |= {name: Symbol(name, "unknown", "derived") for name in file.unread}
     scope = Scope(symbols, known.signals, known.metrics, known.open_metrics)
-    scope, errors = _with_derived(scope, {name: each.node for name, each in written.items()})
+    scope, errors = _with_derived(scope, {name: each.node for name, each in written.items()}, file.parameters)
     problems += [_problem(file, written[name], error) for name, error in errors]
     return scope, problems
+
+
+def _absent(name: str) -> Symbol:
+    """A parameter that a file declares and the study does not have: never set."""
+    return Symbol(name, "unknown", "absent", optional=True)
 
 
 def _is_given(name: str, known: Scope) -> bool:
@@ -161,14 +166,23 @@ def _parameters(world: World) -> dict[str, Symbol]:
     return fixed | searched | loose
 
 
-def _with_derived(scope: Scope, written: Mapping[str, Node]) -> tuple[Scope, list[tuple[str, ExpressionError]]]:
-    """Adds derived values, each after those it is made of, and checks them."""
+def _with_derived(
+    scope: Scope, written: Mapping[str, Node], declared: Collection[str] = ()
+) -> tuple[Scope, list[tuple[str, ExpressionError]]]:
+    """Adds derived values, each after those it is made of, and checks them.
+
+    A circle is an error, but for declared parameters: two that are derived from each other are absent where the study
+    has neither.
+    """
     symbols = dict(scope.symbols)
     errors: list[tuple[str, ExpressionError]] = []
     waiting = dict(written)
     while waiting:
         ready = [name for name, node in waiting.items() if not expression.names(node) & waiting.keys()]
-        if not ready:
+        if not ready and (absent := [name for name in waiting if name in declared]):
+            symbols |= {name: _absent(name) for name in absent}
+            waiting = {name: node for name, node in waiting.items() if name not in absent}
+        elif not ready:
             message = f"derived values depend on each other: {', '.join(waiting)}"
             errors += [(name, ExpressionError(message, node.start, node.end)) for name, node in waiting.items()]
             return Scope({**symbols, **{n: Symbol(n, "unknown", "derived") for n in waiting}}, *_rest(scope)), errors
