@@ -20,5 +20,8 @@ def command(host: str, port: int, read_only: bool) -> None:
     from optimizer import settings, wiring
     from optimizer.web import serving
 
-    services = wiring.services(settings.read())
-    serving.serve(services, host=host, port=port, read_only=read_only)
+    read = settings.read()
+    with serving.bind(host, port, read.token) as listening:
+        services = wiring.services(read)
+        click.echo(f"open {serving.address(listening)} (Ctrl-C stops)")
+        serving.serve(services, listening, read_only=read_only)
