@@ -7,11 +7,13 @@ import peft
 import torch
 from peft.tuners.lora import LoraLayer
 
+from trainers import lora_linear
+
 #: what sd-scripts trains: every linear layer and 1x1 convolution of the UNet's transformer blocks
 UNET_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "ff.net.0.proj", "ff.net.2")
 #: and every linear layer of the CLIP text encoders
 TEXT_ENCODER_TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
-NAME = "default"
+NAME = lora_linear.ADAPTER
 
 
 def attach(model: Any, targets: tuple[str, ...], *, dim: int, alpha: float, dropout: float, seed: int) -> None:
@@ -26,7 +28,9 @@ def attach(model: Any, targets: tuple[str, ...], *, dim: int, alpha: float, drop
     for _, layer in layers(model):
         layer.lora_A.float()
         layer.lora_B.float()
-        if dropout > 0:
+        if dropout == 0:
+            lora_linear.install(layer)
+        else:
             layer.lora_A[NAME].register_forward_hook(
                 lambda module, inputs, output: torch.nn.functional.dropout(output, dropout, module.training)
             )

@@ -34,7 +34,7 @@ def schedule(trial: settings.LoraSettings, plan: steps.StepPlan, optimizer: Any)
 
 
 def _adamw(groups: Groups, trial: settings.LoraSettings) -> Any:
-    return torch.optim.AdamW(groups, weight_decay=trial.weight_decay)
+    return torch.optim.AdamW(groups, weight_decay=trial.weight_decay, fused=True)
 
 
 def _sgd(groups: Groups, trial: settings.LoraSettings) -> Any:
