@@ -56,6 +56,7 @@ def trial(**params: Any) -> records.TrialRecord:
         lora=None,
         images=(),
         steps=None,
+        attempts=1,
         rule_version="",
     )
 
