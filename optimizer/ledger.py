@@ -35,6 +35,13 @@ class Ledger:
     stopped_minutes: float
     basis: str
 
+    def sentence(self) -> str:
+        """The ledger in one line."""
+        return (
+            f"device time: {self.spent_minutes:.1f} min spent; saved, estimated: {self.refused_minutes:.1f} min by "
+            f"{self.refused} refusals, {self.stopped_minutes:.1f} min by {self.stopped} early stops ({self.basis})"
+        )
+
 
 def balance(trained: Sequence[Spent], refused_steps: Sequence[int | None]) -> Ledger:
     """Add up what was spent and what was saved.

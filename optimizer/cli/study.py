@@ -249,7 +249,7 @@ def run_and_report(
     as_json: bool,
 ) -> None:
     """Work on a study here, then say what came of it. Exits with 130 when stopped."""
-    from optimizer import records, session, wiring
+    from optimizer import records, reporting, session, wiring
 
     ending = session.run(services, study, device(services, gpu, cpu), add_trials=trials, quiet=as_json)
     found = wiring.trial_records(services, study)
@@ -260,6 +260,7 @@ def run_and_report(
     else:
         if best_found is not None:
             _print_best(best_found)
+        click.echo(reporting.balance(services, study, found).sentence())
         click.echo(f"report: {path}")
         click.echo("dashboard: tuneguard web      # .venv/bin/tuneguard where the environment is not active")
     if ending.stopped:
