@@ -368,6 +368,15 @@ _COMPARISONS: dict[type[ast.cmpop], str] = {
 }
 
 
+#: Python's expressions that have a name a person may know; the others are shown as they stand
+_NAMES: dict[type[ast.expr], str] = {
+    ast.List: "a list outside 'in'",
+    ast.Tuple: "a list outside 'in'",
+    ast.Subscript: "a subscript",
+    ast.UnaryOp: "unary plus",
+}
+
+
 class _Reader:
     """Translates Python's nodes, refusing all that is not on the list. Offsets are those of the unwrapped text."""
 
@@ -403,7 +412,8 @@ class _Reader:
             case ast.Call():
                 return self._call(tree, below)
             case _:
-                raise self._error(tree, f"{_described(tree)} is not part of the rule language")
+                shown = _NAMES.get(type(tree), f"'{self._text[start:end]}'")
+                raise self._error(tree, f"{shown} is not part of the rule language")
 
     def _constant(self, tree: ast.Constant, value: object) -> Node:
         start, end = self._place(tree)
@@ -493,14 +503,3 @@ class _Reader:
 def _is_small_number(node: Node) -> bool:
     number = node.operand if isinstance(node, Negative) else node
     return isinstance(number, Number) and number.value <= MAXIMUM_EXPONENT
-
-
-def _described(tree: ast.expr) -> str:
-    words = {
-        ast.List: "a list outside 'in'",
-        ast.Tuple: "a list outside 'in'",
-        ast.Subscript: "a subscript",
-        ast.Lambda: "a lambda",
-        ast.UnaryOp: "unary plus",
-    }
-    return words.get(type(tree), "this")

@@ -21,6 +21,8 @@ from constraints.yaml_data import Location
 
 #: a declared parameter this close to one of the study's is a slip of the pen, not another parameter
 _SLIP = 0.9
+#: nesting of derived values written out; what walks them calls itself a few times a level
+_MOST_DEPTH = 100
 _MOMENTS: Mapping[str, Moment] = {"stop": "running", "expect": "result"}
 
 
@@ -138,6 +140,13 @@ def scope_of(file: RuleFile, world: World) -> tuple[Scope, list[Problem]]:
     return scope, problems
 
 
+def _depth(node: Node, derived: Mapping[str, int]) -> int:
+    """How deeply an expression is nested, the derived values it names written out."""
+    if isinstance(node, expression.Name):
+        return 1 + derived.get(node.name, 0)
+    return 1 + max((_depth(child, derived) for child in expression.children(node)), default=0)
+
+
 def _absent(name: str) -> Symbol:
     """A parameter that a file declares and the study does not have: never set."""
     return Symbol(name, "unknown", "absent", optional=True)
@@ -177,6 +186,7 @@ def _with_derived(
     symbols = dict(scope.symbols)
     errors: list[tuple[str, ExpressionError]] = []
     waiting = dict(written)
+    depths: dict[str, int] = {}
     while waiting:
         ready = [name for name, node in waiting.items() if not expression.names(node) & waiting.keys()]
         if not ready and (absent := [name for name in waiting if name in declared]):
@@ -190,6 +200,10 @@ def _with_derived(
             node = waiting.pop(name)
             inner = Scope(symbols | dict(scope.signals) | dict(scope.metrics), *_rest(scope)).at("result")
             found = typecheck.check(node, inner, expected=None)
+            depths[name] = _depth(node, depths)
+            if depths[name] > _MOST_DEPTH:
+                message = f"is nested deeper than {_MOST_DEPTH} levels, the derived values it names written out"
+                found.append(ExpressionError(message, node.start, node.end, "derive it in fewer steps"))
             errors += [(name, error) for error in found]
             kind: Kind = "unknown" if found else typecheck.kind_of(node, inner)
             symbols[name] = Symbol(name, kind, "derived", body=None if found else node)
