@@ -26,6 +26,5 @@ def command(trials: int | None, gpu: int | None, cpu: bool, as_json: bool) -> No
     from optimizer.cli import study as study_commands
 
     read = settings.read()
-    path = wiring.checkout() / "examples" / "quickstart" / "study.yaml"
-    services = wiring.services(read)
-    study_commands.run_and_report(services, studies.read(path), trials, gpu, cpu, as_json)
+    study = studies.read(wiring.checkout() / "examples" / "quickstart" / "study.yaml")
+    study_commands.run_and_report(wiring.services(read), study, trials, gpu, cpu, as_json)
