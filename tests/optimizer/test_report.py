@@ -18,6 +18,7 @@ DISTRIBUTIONS: dict[str, optuna.distributions.BaseDistribution] = {
     "learning_rate": optuna.distributions.FloatDistribution(1e-5, 1e-2, log=True),
     "network_dim": optuna.distributions.CategoricalDistribution([4, 8, 16]),
     "optimizer_type": optuna.distributions.CategoricalDistribution(["AdamW", "Prodigy"]),
+    "style": optuna.distributions.CategoricalDistribution(["</script><b>", "plain"]),
 }
 PROMPTS = ("a <zug> creature on a red ground", "a <zug> creature at night", 'held "out" & odd </script>')
 
@@ -125,7 +126,10 @@ def test_nothing_in_a_report_is_loaded_from_elsewhere() -> None:
 
 
 def test_what_people_wrote_cannot_become_markup() -> None:
-    page = html.render(report(many()))
+    data = report([trial(number, params={"learning_rate": 1e-3, "style": "</script><b>"}) for number in range(4)])
+    panels = figures.draw(data)
+    assert any("</script><b>" in (panel.figure or "") for panel in panels)
+    page = html.render(data)
     assert "<b>" not in page
     assert "<NaN>" not in page
     assert 'held "out" & odd </script>' not in page
