@@ -2,16 +2,18 @@
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import optuna
 
-from constraints import conditions
-from constraints import domain as domains
 from constraints import ruleset as rulesets
 from constraints import verdict as verdicts
-from optimizer import facts, observer, rulebook, sampler, settings, space, study
+from optimizer import facts, history, observer, rulebook, sampler, settings, space, study
+from optimizer import reservoir as reservoirs
 from storage import artifacts, database, leases, studies
 
 
@@ -19,7 +21,7 @@ from storage import artifacts, database, leases, studies
 class Campaign:
     """Everything a worker needs to go on with a study. One per worker process; not thread-safe.
 
-    Only `rules` and `rule_version` change: a running study follows the newest version of its rule sets.
+    The rules change: a running study follows the newest version of its rule sets. What is known of its trials grows.
     """
 
     study: study.Study
@@ -33,8 +35,10 @@ class Campaign:
     settings: settings.Settings
     situation: facts.Situation
     book: rulebook.Rulebook
-    conditions: conditions.Conditions
     sketch: sampler.Sketch
+    history: history.History
+    #: where all chance of this worker begins
+    seed: int
     observer: observer.Observer
     worker_id: str
 
@@ -48,8 +52,16 @@ class Campaign:
         return self.book.label
 
     def refresh_rules(self) -> None:
-        """Follow the newest versions of the study's rule sets."""
+        """Follow the newest versions of the study's rule sets; feasible points of older ones are forgotten."""
+        before = self.book.label
         self.book.refresh(self.database)
+        if self.book.label != before:
+            self.__dict__.pop("reservoir", None)
+
+    @functools.cached_property
+    def reservoir(self) -> reservoirs.Reservoir:
+        """Feasible points under the rules as they stand."""
+        return reservoirs.Reservoir(self.study.space, self.study.fixed, self.weigh, self.seed)
 
     def version_of(self, refused_by: Sequence[str]) -> int | None:
         """The database id of the rule version that holds the first of these rules."""
@@ -60,9 +72,17 @@ class Campaign:
         point = study.complete(self.study, params)
         return self.rules.check_point(params, facts=self.situation.facts(point))
 
-    def is_active(self, domain: domains.Domain, values: Mapping[str, Any]) -> bool:
-        """Whether a conditional parameter is set, given the values of those before it."""
-        return self.conditions.is_active(domain.name, study.complete(self.study, values))
+    def weigh(self, columns: reservoirs.Columns) -> npt.NDArray[np.float64]:
+        """What the rules say of a table of points, shape (points,): 0 refused, 1 accepted, between them discouraged."""
+        known = self.situation.facts({**self.study.fixed, **columns})
+        verdicts_ = self.rules.check(columns, facts=known)
+        weights: npt.NDArray[np.float64] = np.where(verdicts_.accepted, verdicts_.weight, 0.0)
+        return weights
+
+    def look(self) -> None:
+        """Read what became of the study's trials, and let the sampler learn from it."""
+        fresh = self.history.look(self.trials())
+        self.sketch.learn(fresh, self.history.running)
 
     def trials(self, states: tuple[optuna.trial.TrialState, ...] | None = None) -> list[optuna.trial.FrozenTrial]:
         return self.optuna_study.get_trials(deepcopy=False, states=states)
@@ -71,22 +91,33 @@ class Campaign:
         """Keep the untrained base's scores and images; every trainer process tells them, and they are the same."""
         studies.add_facts(self.database, self.study_id, {"baseline": dict(scores)})
 
-    def offer(self, draft: sampler.Draft) -> None:
-        """Write an accepted point as a waiting trial: one row, one transaction."""
-        self.optuna_study.add_trial(
+    def create_trial(self, params: Mapping[str, Any], notes: Mapping[str, Any], attributes: Mapping[str, Any]) -> int:
+        """Write an accepted point as a running trial, in one transaction; returns its number. Call it under `lock`."""
+        made = self.optuna_storage.create_new_trial(
+            self._optuna_study_id,
             optuna.trial.create_trial(
-                state=optuna.trial.TrialState.WAITING,
-                params=dict(draft.params),
-                distributions={name: space.distribution(self.study.space[name]) for name in draft.params},
-                system_attrs=dict(draft.attributes),
-            )
+                state=optuna.trial.TrialState.RUNNING,
+                params=dict(params),
+                distributions={name: space.distribution(self.study.space[name]) for name in params},
+                user_attrs=dict(attributes),
+                system_attrs=dict(notes),
+            ),
         )
+        # numbers follow each other, so the next one is it unless a person enqueued a point just now
+        expected = self.history.rows
+        with contextlib.suppress(KeyError):
+            if self.optuna_storage.get_trial_id_from_study_id_trial_number(self._optuna_study_id, expected) == made:
+                return expected
+        return self.optuna_storage.get_trial_number_from_id(made)
 
     def trial(self, number: int) -> optuna.Trial:
         """The trial object of a trial that was asked, perhaps by another process."""
-        study_id = self.optuna_storage.get_study_id_from_name(self.study.name)
-        trial_id = self.optuna_storage.get_trial_id_from_study_id_trial_number(study_id, number)
+        trial_id = self.optuna_storage.get_trial_id_from_study_id_trial_number(self._optuna_study_id, number)
         return optuna.trial.Trial(self.optuna_study, trial_id)
+
+    @functools.cached_property
+    def _optuna_study_id(self) -> int:
+        return self.optuna_storage.get_study_id_from_name(self.study.name)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

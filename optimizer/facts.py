@@ -4,11 +4,12 @@
 """
 
 import dataclasses
-import math
 import shutil
 import subprocess
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 #: everything a rule may name before a trial, beside parameters, derived names and limits
 KNOWN = frozenset(
@@ -44,36 +45,56 @@ class Situation:
     #: how often each image is shown an epoch
     repeats: int = 1
 
-    def facts(self, point: Mapping[str, Any]) -> dict[str, float]:
-        """The facts that hold at a point (complete parameters); what cannot be known is left out."""
-        known: dict[str, float] = {"gpu.count": float(self.gpu.count)}
+    def facts(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The facts that hold at a point, or at every point of a table.
+
+        Args:
+            values: complete parameters; each one value, or a column of shape (points,) with NaN where it is not set.
+
+        Returns:
+            Facts in the same form. What cannot be known is left out, or NaN at the points where it is not known.
+        """
+        known: dict[str, Any] = {"gpu.count": float(self.gpu.count)}
         if self.gpu.vram_gb is not None:
             known["gpu.vram_gb"] = self.gpu.vram_gb
-        accumulation = int(point.get("gradient_accumulation_steps", 1))
-        batch = int(point.get("train_batch_size", 1))
-        known["effective_batch"] = float(batch * accumulation)
+        batch = _column(values, "train_batch_size", 1)
+        accumulation = _column(values, "gradient_accumulation_steps", 1)
+        known["effective_batch"] = batch * accumulation
         if self.images is None:
             return known
         known["dataset.images"] = float(self.images)
-        known["dataset.steps_per_epoch"] = float(math.ceil(self.images * self.repeats / batch))
-        total = self._total_steps(point, known["dataset.steps_per_epoch"], accumulation)
+        known["dataset.steps_per_epoch"] = np.ceil(self.images * self.repeats / batch)
+        total = _total_steps(values, known["dataset.steps_per_epoch"], batch, accumulation)
         if total is not None:
-            known["total_steps"] = float(total)
-            known["warmup_share"] = _warmup_share(point, total)
+            known["total_steps"] = total
+            known["warmup_share"] = _warmup_share(values, total)
         return known
 
-    def _total_steps(self, point: Mapping[str, Any], per_epoch: float, accumulation: int) -> int | None:
-        if "max_train_epochs" in point:
-            return int(point["max_train_epochs"]) * math.ceil(per_epoch / accumulation)
-        if "max_train_samples" in point:
-            return math.ceil(int(point["max_train_samples"]) / (int(point.get("train_batch_size", 1)) * accumulation))
-        return None
+
+def _column(values: Mapping[str, Any], name: str, default: float) -> Any:
+    """A parameter's value or column, with the default where it is not set."""
+    value = values.get(name, default)
+    return np.where(np.isnan(value), default, value) if isinstance(value, np.ndarray) else float(value)
 
 
-def _warmup_share(point: Mapping[str, Any], total_steps: int) -> float:
-    if "lr_warmup_ratio" in point:
-        return float(point["lr_warmup_ratio"])
-    return float(point.get("lr_warmup_steps", 0)) / max(1, total_steps)
+def _total_steps(values: Mapping[str, Any], per_epoch: Any, batch: Any, accumulation: Any) -> Any:
+    """Optimizer steps, from epochs where they are given, else from samples; None where neither is."""
+    by_epochs = by_samples = None
+    if "max_train_epochs" in values:
+        by_epochs = values["max_train_epochs"] * np.ceil(per_epoch / accumulation)
+    if "max_train_samples" in values:
+        by_samples = np.ceil(values["max_train_samples"] / (batch * accumulation))
+    if by_epochs is None or by_samples is None:
+        return by_samples if by_epochs is None else by_epochs
+    return np.where(np.isnan(by_epochs), by_samples, by_epochs) if np.ndim(by_epochs) else by_epochs
+
+
+def _warmup_share(values: Mapping[str, Any], total_steps: Any) -> Any:
+    by_steps = _column(values, "lr_warmup_steps", 0) / np.maximum(1.0, total_steps)
+    ratio = values.get("lr_warmup_ratio")
+    if isinstance(ratio, np.ndarray):
+        return np.where(np.isnan(ratio), by_steps, ratio)
+    return by_steps if ratio is None else float(ratio)
 
 
 def gpus() -> Gpu:

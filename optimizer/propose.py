@@ -1,4 +1,4 @@
-"""From a study to the next trial to run: taken up, enqueued by a person, or freshly drawn and accepted by the rules.
+"""From a study to the next trial to run: taken up, enqueued by a person, repeated, or freshly drawn under the rules.
 
 The order matters: work that was begun is finished first, then what people asked for, then the search goes on. Claiming
 happens under one lock per study, so that no two workers hold the same trial and the budget is never overdrawn; drawing,
@@ -14,7 +14,7 @@ import optuna
 
 from constraints import verdict as verdicts
 from optimizer import campaign as campaigns
-from optimizer import records, sampler, space
+from optimizer import draw, enqueued, records, space
 from optimizer import study as studies
 from storage import leases, refusals
 
@@ -25,12 +25,20 @@ State = optuna.trial.TrialState
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """A trial that this worker alone may run and tell. `params` are complete: fixed and sampled."""
+    """A trial that this worker alone may run and tell.
+
+    Attributes:
+        params: complete: fixed and sampled.
+        seed: of its training; a repeat has another one than the trial it repeats.
+        same_as: a trial of the same point and seed that has ended: its result is this one's, nothing needs to be run.
+    """
 
     number: int
     params: Mapping[str, Any]
     lease: leases.Lease
     taken_up: bool
+    seed: int
+    same_as: optuna.trial.FrozenTrial | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,77 +51,89 @@ class Refused:
 
 
 def claim(campaign: campaigns.Campaign) -> Claim | Refused | None:
-    """The next thing to do: a trial to run, a refusal that took a trial's place, or None when the budget is spent."""
+    """The next thing to do: a trial to run, a refusal that took a trial's place, or None when there is nothing left.
+
+    Raises:
+        errors.NothingFeasible: the rules leave no point.
+    """
     campaign.refresh_rules()
+    campaign.look()
     taken = take_up(campaign)
     if taken is not None:
         return taken
-    if not campaign.trials((State.WAITING,)) and spent(campaign) < campaign.budget:
-        drawn = draw(campaign)
-        if isinstance(drawn, Refused):
-            return drawn
-        campaign.offer(drawn)
-    return _pop(campaign)
+    popped = _pop(campaign) if campaign.history.waiting else None
+    return popped or (_search(campaign) if spent(campaign) < campaign.budget else None)
+
+
+def _search(campaign: campaigns.Campaign) -> Claim | Refused | None:
+    """The next trial that the search itself wants; None when nothing is left to try."""
+    repeat = campaign.history.next_repeat()
+    if repeat is not None:
+        return _start(campaign, draw.Drawn(repeat[0]), {records.REPEAT: repeat[1]})
+    drawn = draw.draw(campaign)
+    _count(campaign, drawn.refused)
+    if drawn.params is None:
+        logger.info("every feasible point of the space has been tried", extra={"study": campaign.study.name})
+        return None
+    if drawn.verdict is not None and drawn.verdict.refused_by:
+        return _prune(campaign, drawn.params, drawn.verdict)
+    return _start(campaign, drawn, {})
 
 
 def spent(campaign: campaigns.Campaign) -> int:
-    """Trials that count towards the budget: all rows under `prune`, those that trained or train under `resample`.
-
-    Waiting trials do not count yet, so points that a person enqueues are part of what `--trials N` adds.
-    """
-    counted = [trial for trial in campaign.trials() if trial.state is not State.WAITING]
-    if campaign.study.search.refusals == "prune":
-        return len(counted)
-    return sum(1 for trial in counted if records.REFUSED_BY not in trial.user_attrs)
+    """Trials that count towards the budget: all rows under `prune`, those that trained or train under `resample`."""
+    rows = campaign.history.rows
+    return rows if campaign.study.search.refusals == "prune" else rows - campaign.history.free
 
 
 def take_up(campaign: campaigns.Campaign) -> Claim | None:
     """A begun trial that nobody works on any more: its worker stopped, or was silent longer than its lease."""
-    for trial in campaign.trials((State.RUNNING,)):
-        if not trial.params:
-            continue
-        lease = campaign.lease(trial.number)
-        if lease is not None:
-            logger.info("trial %d is taken up again", trial.number, extra={"trial": trial.number})
-            return Claim(trial.number, studies.complete(campaign.study, trial.params), lease, taken_up=True)
+    begun = {trial.number: trial for trial in campaign.history.running if trial.params}
+    free = leases.free(campaign.database, campaign.study_id, list(begun)) if begun else []
+    if not free:
+        return None
+    with campaign.lock():
+        for number in free:
+            lease = campaign.lease(number)
+            if lease is None:
+                continue
+            if number in {trial.number for trial in campaign.trials((State.RUNNING,))}:
+                logger.info("trial %d is taken up again", number, extra={"trial": number})
+                return _claim(campaign, begun[number], lease, taken_up=True)
+            # told by its last holder between our look and the lease
+            campaign.release(lease)
     return None
 
 
-def draw(campaign: campaigns.Campaign) -> sampler.Draft | Refused:
-    """Draw until the rules accept; under `prune` the first refused draw becomes a trial row of its own."""
-    campaign.sketch.learn(campaign.trials())
-    refused: list[sampler.Draft] = []
-    try:
-        for _ in range(sampler.PATIENCE):
-            draft = campaign.sketch.draw(campaign.judge, campaign.is_active)
-            if campaign.sketch.keeps(draft.verdict):
-                return draft
-            if draft.verdict.refused_by and campaign.study.search.refusals == "prune":
-                return prune(campaign, draft)
-            if draft.verdict.refused_by:
-                refused.append(draft)
-        return campaign.sketch.from_reservoir(
-            campaign.rules, campaign.situation, campaign.study.fixed, campaign.judge, campaign.is_active
-        )
-    finally:
-        _count(campaign, refused)
+def _start(campaign: campaigns.Campaign, drawn: draw.Drawn, attributes: Mapping[str, Any]) -> Claim | None:
+    """Write an accepted point as a running trial and hold it, unless the budget was spent meanwhile."""
+    assert drawn.params is not None
+    said = {records.RULE_VERSION: campaign.rule_version, **attributes}
+    with campaign.lock():
+        campaign.look()
+        if spent(campaign) >= campaign.budget:
+            return None
+        number = campaign.create_trial(drawn.params, drawn.notes, said)
+        lease = campaign.lease(number)
+    assert lease is not None, f"trial {number} was made under the lock, and somebody else holds it"
+    params = studies.complete(campaign.study, drawn.params)
+    return Claim(number, params, lease, taken_up=False, seed=_seed(campaign, params, said))
 
 
-def prune(campaign: campaigns.Campaign, draft: sampler.Draft) -> Refused:
+def _prune(campaign: campaigns.Campaign, params: Mapping[str, Any], verdict: verdicts.Verdict) -> Refused:
     """Write a refused draw as a PRUNED trial with its violations, as the source experiment did."""
     with campaign.lock():
         campaign.optuna_study.add_trial(
             optuna.trial.create_trial(
                 state=State.PRUNED,
-                params=dict(draft.params),
-                distributions={name: space.distribution(campaign.study.space[name]) for name in draft.params},
-                user_attrs=attributes(draft.verdict, campaign),
-                constraints=dict(draft.verdict.violations),
+                params=dict(params),
+                distributions={name: space.distribution(campaign.study.space[name]) for name in params},
+                user_attrs=attributes(verdict, campaign),
+                constraints=dict(verdict.violations),
             )
         )
         number = campaign.trials()[-1].number
-    _count(campaign, [draft])
-    return Refused(draft.params, draft.verdict, number)
+    return Refused(params, verdict, number)
 
 
 def attributes(verdict: verdicts.Verdict, campaign: campaigns.Campaign) -> dict[str, Any]:
@@ -127,40 +147,60 @@ def attributes(verdict: verdicts.Verdict, campaign: campaigns.Campaign) -> dict[
 def _pop(campaign: campaigns.Campaign) -> Claim | Refused | None:
     """Take the oldest waiting trial, whoever put it there; a point that a person enqueued is judged like any other."""
     with campaign.lock():
-        if not campaign.trials((State.WAITING,)):
+        waiting = {trial.number: trial for trial in campaign.trials((State.WAITING,))}
+        if not waiting:
             return None
         trial = campaign.optuna_study.ask()
-        params = dict(trial.params) or space.draw(trial, campaign.study.space, campaign.is_active)
+        params = enqueued.complete(campaign, trial, waiting[trial.number])
         lease = campaign.lease(trial.number)
     verdict = campaign.judge(params)
-    if not verdict.refused_by:
-        assert lease is not None
-        trial.set_user_attr(records.RULE_VERSION, campaign.rule_version)
-        return Claim(trial.number, studies.complete(campaign.study, params), lease, taken_up=False)
     for key, value in attributes(verdict, campaign).items():
         trial.set_user_attr(key, value)
+    if not verdict.refused_by:
+        assert lease is not None
+        frozen = next(each for each in campaign.trials((State.RUNNING,)) if each.number == trial.number)
+        return _claim(campaign, frozen, lease, taken_up=False)
     for rule, violation in verdict.violations.items():
         trial.set_constraint(rule, violation)
     campaign.optuna_study.tell(trial, state=State.PRUNED)
     campaign.release(lease)
-    _count(campaign, [sampler.Draft(params, verdict, {})], source="enqueued")
+    _count(campaign, [(params, verdict)], source="enqueued")
     return Refused(params, verdict, trial.number)
 
 
-def _count(campaign: campaigns.Campaign, refused: Sequence[sampler.Draft], source: refusals.Source = "sampled") -> None:
-    if refused:
-        refusals.record(
-            campaign.database,
-            campaign.study_id,
-            [
-                refusals.Refusal(
-                    rule_version_id=campaign.version_of(draft.verdict.refused_by),
-                    params=dict(draft.params),
-                    refused_by=tuple(draft.verdict.refused_by),
-                    violations=dict(draft.verdict.violations),
-                    source=source,
-                )
-                for draft in refused
-            ],
+def _claim(
+    campaign: campaigns.Campaign, trial: optuna.trial.FrozenTrial, lease: leases.Lease, *, taken_up: bool
+) -> Claim:
+    params = studies.complete(campaign.study, trial.params)
+    seed = _seed(campaign, params, trial.user_attrs)
+    same = None
+    if not taken_up and campaign.study.search.duplicates == "avoid":
+        outcomes = campaign.history.outcomes(trial.params)
+        same = next((each for each in outcomes if _seed(campaign, params, each.user_attrs) == seed), None)
+    return Claim(trial.number, params, lease, taken_up, seed, same)
+
+
+def _seed(campaign: campaigns.Campaign, params: Mapping[str, Any], attributes: Mapping[str, Any]) -> int:
+    return int(params.get("seed", campaign.study.search.seed)) + int(attributes.get(records.REPEAT, 0))
+
+
+def _count(
+    campaign: campaigns.Campaign,
+    refused: Sequence[tuple[Mapping[str, Any], verdicts.Verdict]],
+    source: refusals.Source = "sampled",
+) -> None:
+    """Keep refusals in our own table, in one statement, and show them."""
+    if not refused:
+        return
+    kept = [
+        refusals.Refusal(
+            rule_version_id=campaign.version_of(verdict.refused_by),
+            params=dict(params),
+            refused_by=tuple(verdict.refused_by),
+            violations=dict(verdict.violations),
+            source=source,
         )
-        campaign.observer.refused(tuple(draft.verdict for draft in refused))
+        for params, verdict in refused
+    ]
+    refusals.record(campaign.database, campaign.study_id, kept)
+    campaign.observer.refused(tuple(verdict for _, verdict in refused))

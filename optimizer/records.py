@@ -13,6 +13,10 @@ State = optuna.trial.TrialState
 #: user attributes of an Optuna trial that say what the rules said
 REFUSED_BY = "refused_by"
 RULE_VERSION = "rule_version"
+#: ... and where a trial's outcome comes from: the trial of the same point whose result it took over, and which repeat
+#: of its point it is (1 is the first repeat; the seed is that much higher)
+TAKEN_FROM = "taken_from"
+REPEAT = "repeat"
 
 #: Optuna's states in a reader's words; PRUNED is told apart by what the row says
 _WORDS = {State.RUNNING: "running", State.COMPLETE: "usable", State.FAIL: "crashed", State.WAITING: "waiting"}

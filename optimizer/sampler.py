@@ -1,197 +1,206 @@
 """Any Optuna sampler, made to obey the rules.
 
-A `Sketch` is a study in memory that mirrors the real one. Points are drawn there through Optuna's public ask, so a
-refused draw costs no database row and no round trip; only the accepted point is written. Refused drafts are told FAIL
-*in the sketch*, which no sampler reads: the sampler learns from trials that trained, not from our refusals.
+A `Sketch` is a study in memory that mirrors the real one. Points are drawn there through Optuna's public sampler
+interface, so a refused draw costs no database row, no round trip, and nothing that a sampler reads: samplers learn from
+trials that trained, not from our refusals.
 
-Redrawing alone could go on for ever when a sampler's density sits on refused ground (measured: a two-objective study
-livelocked in 16 of 16 seeds), so after `PATIENCE` refused draws the point comes from a quasi-random reservoir of
-feasible points.
+What a draw costs must not grow with the study, so the sketch holds at most `MOST_ROWS` trials. When it is full it is
+made anew from the best, the latest and an even share of the others (`optimizer.thinning`).
 """
 
 import dataclasses
-import logging
 import math
 import random
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import optuna
-from scipy.stats import qmc
 
+from constraints import conditions as conditionals
 from constraints import domain as domains
-from constraints import ruleset as rulesets
-from constraints import verdict as verdicts
-from optimizer import errors, facts, space, study
+from optimizer import errors, space, study, thinning
 
-logger = logging.getLogger(__name__)
+State = optuna.trial.TrialState
 
-#: refused draws in a row before the reservoir is asked
-PATIENCE = 200
-#: quasi-random points that are looked at before a space is called empty in practice: 2^20, in blocks
-RESERVOIR_POINTS = 2**20
-RESERVOIR_BLOCK = 2**14
+#: rows at which the sketch is thinned, and how many finished trials it keeps then
+MOST_ROWS = 1200
+KEPT_TRIALS = 500
+
+#: draws before a proposal comes from the reservoir. A Gaussian process is fitted for each draw and, with the same
+#: trials, asks for nearly the same point again
+PATIENCE = {"gp": 3}
+USUAL_PATIENCE = 60
+
+#: notes that samplers leave for other workers' constant liar; the sketch makes its own
+_PASSING_NOTES = ("tpe:relative_params", "gp:relative_params")
+
+
+#: samplers that draw without regard to results
+UNGUIDED = ("random", "qmc")
 
 
 @dataclasses.dataclass(frozen=True)
-class Draft:
-    """A drawn point and its verdict. `params` are the sampled ones, `attributes` the sampler's own notes."""
+class Draw:
+    """A point that a sampler wants, and the notes it keeps with it (generations of NSGA-II, states of CMA-ES)."""
 
     params: Mapping[str, Any]
-    verdict: verdicts.Verdict
-    attributes: Mapping[str, Any]
+    notes: Mapping[str, Any]
 
 
-def make(name: str, *, seed: int, objectives: int, startup_trials: int) -> optuna.samplers.BaseSampler:
+def make(
+    name: str, *, seed: int, objectives: int, startup_trials: int, conditional: bool
+) -> optuna.samplers.BaseSampler:
     """The Optuna sampler that a study file names.
+
+    Args:
+        conditional: whether a parameter of the space depends on another one.
 
     Raises:
         errors.BadInput: the sampler cannot serve this number of objectives.
     """
-    match name:
-        case "tpe":
-            return optuna.samplers.TPESampler(
-                seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=startup_trials
-            )
-        case "gp":
-            return optuna.samplers.GPSampler(seed=seed, n_startup_trials=startup_trials)
-        case "random":
-            return optuna.samplers.RandomSampler(seed=seed)
-        case "qmc":
-            return optuna.samplers.QMCSampler(scramble=True, seed=seed)
-        case "nsga2":
-            return optuna.samplers.NSGAIISampler(seed=seed)
-        case "cmaes":
-            if objectives > 1:
+    with warnings.catch_warnings():
+        # `group` and a few sampler options are marked experimental; a person who names a sampler need not hear it
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        match name:
+            case "tpe":
+                return optuna.samplers.TPESampler(
+                    seed=seed,
+                    multivariate=True,
+                    group=conditional,
+                    constant_liar=True,
+                    n_startup_trials=startup_trials,
+                )
+            case "gp":
+                return optuna.samplers.GPSampler(
+                    seed=seed, n_startup_trials=startup_trials, warn_independent_sampling=False
+                )
+            case "random":
+                return optuna.samplers.RandomSampler(seed=seed)
+            case "qmc":
+                return optuna.samplers.QMCSampler(scramble=True, seed=seed, warn_independent_sampling=False)
+            case "nsga2":
+                return optuna.samplers.NSGAIISampler(seed=seed)
+            case "cmaes" if objectives == 1:
+                return optuna.samplers.CmaEsSampler(
+                    seed=seed, n_startup_trials=startup_trials, warn_independent_sampling=False
+                )
+            case "cmaes":
                 raise errors.BadInput("search.sampler: cmaes knows one objective; use tpe, gp or nsga2 for several")
-            return optuna.samplers.CmaEsSampler(seed=seed, n_startup_trials=startup_trials)
     raise errors.BadInput(f"search.sampler: there is no sampler {name!r}")
 
 
 class Sketch:
-    """A study in memory that mirrors a real one and draws points that the rules accept.
+    """A study in memory that mirrors a real one and draws points for it.
 
-    Not thread-safe: a worker owns one. Proposing reads the real study's trials (`learn`) and nothing else.
+    Not thread-safe: a worker owns one.
+
+    Args:
+        make_sampler: a new sampler, from a `seed`.
+        directions: of the objectives, in their order.
+        parameters: domains in dependency order.
+        fixed: the study's other parameters, which conditions may name.
+        seed: all chance in here follows from it.
+        guided_from: number of results from which on the sampler follows them; None for samplers that never do.
     """
 
     def __init__(
         self,
-        sampler: optuna.samplers.BaseSampler,
+        make_sampler: Callable[..., optuna.samplers.BaseSampler],
         directions: Sequence[study.Direction],
         parameters: Mapping[str, domains.Domain],
-        seed: int,
-    ) -> None:
-        self._parameters = parameters
-        self._study = optuna.create_study(sampler=sampler, directions=list(directions))
-        self._random = random.Random(seed)  # noqa: S311 - draws soft rules' acceptance, not a secret
-        self._seed = seed
-        self._known: set[int] = set()
-        self._running: dict[int, int] = {}
-        self._reservoir_drawn = 0
-
-    def learn(self, trials: Sequence[optuna.trial.FrozenTrial]) -> None:
-        """Take over what the real study holds: finished trials once, running ones as stand-ins."""
-        for trial in trials:
-            if trial.number in self._known or trial.state == optuna.trial.TrialState.WAITING:
-                continue
-            running = trial.state == optuna.trial.TrialState.RUNNING
-            if running and (trial.number in self._running or not trial.params):
-                continue
-            if not running and trial.number in self._running:
-                # a running trial's stand-in ends as FAIL, which no sampler reads; the finished one is added below
-                self._study.tell(self._running.pop(trial.number), state=optuna.trial.TrialState.FAIL)
-            self._study.add_trial(trial)
-            if running:
-                self._running[trial.number] = self._study.get_trials(deepcopy=False)[-1].number
-            else:
-                self._known.add(trial.number)
-
-    def draw(
-        self,
-        judge: Callable[[Mapping[str, Any]], verdicts.Verdict],
-        is_active: Callable[[domains.Domain, Mapping[str, Any]], bool],
-    ) -> Draft:
-        """Draw one point, whatever the rules say of it."""
-        trial = self._study.ask()
-        params = space.draw(trial, self._parameters, is_active)
-        frozen = self._study.get_trials(deepcopy=False)[trial.number]
-        attributes = {key: value for key, value in frozen.system_attrs.items() if not key.startswith("tpe:")}
-        self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        return Draft(params, judge(params), attributes)
-
-    def keeps(self, verdict: verdicts.Verdict) -> bool:
-        """Whether an accepted draw is kept: soft rules are acceptance probabilities."""
-        return verdict.verdict != "refused" and self._random.random() < verdict.weight
-
-    def from_reservoir(
-        self,
-        rules: rulesets.RuleSet,
-        situation: facts.Situation,
         fixed: Mapping[str, Any],
-        judge: Callable[[Mapping[str, Any]], verdicts.Verdict],
-        is_active: Callable[[domains.Domain, Mapping[str, Any]], bool],
-    ) -> Draft:
-        """The next feasible point of a quasi-random sequence over the whole space.
+        seed: int,
+        guided_from: int | None,
+    ) -> None:
+        self._guided_from = math.inf if guided_from is None else guided_from
+        self._make_sampler = make_sampler
+        self._directions = list(directions)
+        self._parameters = parameters
+        self._distributions = space.distributions(parameters)
+        self._conditions = conditionals.Conditions(parameters, fixed)
+        self._fixed = fixed
+        self._seed = seed
+        self._random = random.Random(seed)  # noqa: S311 - thins a history, no secret
+        self._kept: list[optuna.trial.FrozenTrial] = []
+        self._running: dict[int, int] = {}
+        self._open(())
 
-        Raises:
-            errors.NothingFeasible: none of `RESERVOIR_POINTS` points is accepted.
+    def learn(
+        self, finished: Sequence[optuna.trial.FrozenTrial], running: Sequence[optuna.trial.FrozenTrial] = ()
+    ) -> None:
+        """Take over what the real study holds.
+
+        Args:
+            finished: trials that have ended since the last call. Those that crashed teach nothing.
+            running: all that run now; their parameters stand in for them, so that nobody draws beside them.
         """
-        sequence = qmc.Sobol(d=len(self._parameters), scramble=True, rng=self._seed)
-        if self._reservoir_drawn:
-            sequence.fast_forward(self._reservoir_drawn)
-        start = self._reservoir_drawn
-        while self._reservoir_drawn - start < RESERVOIR_POINTS:
-            block = sequence.random(RESERVOIR_BLOCK)
-            points = [_point(row, self._parameters, is_active) for row in block]
-            accepted = _accepted(points, rules, situation, fixed, self._parameters)
-            hits = np.flatnonzero(accepted)
-            if hits.size:
-                self._reservoir_drawn += int(hits[0]) + 1
-                params = points[int(hits[0])]
-                return Draft(params, judge(params), {})
-            self._reservoir_drawn += RESERVOIR_BLOCK
-        raise errors.NothingFeasible(
-            f"none of {RESERVOIR_POINTS} quasi-random points of the space is accepted; "
-            "`tuneguard rules check FILE --study STUDY.yaml` names the rules that clash"
-        )
+        fresh = [trial for trial in finished if trial.state in (State.COMPLETE, State.PRUNED)]
+        if self._rows + len(fresh) > MOST_ROWS:
+            self._kept = thinning.thin([*self._kept, *fresh], self._directions, KEPT_TRIALS, self._random)
+            self._open(self._kept)
+        else:
+            self._kept += fresh
+            self._add(fresh)
+        self._follow({trial.number: trial for trial in running if trial.params})
 
+    def begin(self) -> None:
+        """Begin a proposal: what was learned counts from here on."""
+        self._draft = self._study.ask()
+        self._rows += 1
 
-def _point(
-    row: np.ndarray,
-    parameters: Mapping[str, domains.Domain],
-    is_active: Callable[[domains.Domain, Mapping[str, Any]], bool],
-) -> dict[str, Any]:
-    """A row of the unit cube, shape (parameters,), as a point of the space."""
-    point: dict[str, Any] = {}
-    for share, (name, domain) in zip(row, parameters.items(), strict=True):
-        if domain.when is None or is_active(domain, point):
-            point[name] = at_share(domain, float(share))
-    return point
+    @property
+    def is_guided(self) -> bool:
+        """Whether draws follow from results, so that what the sampler wants says something."""
+        return self._guided_from <= len(self._kept)
 
+    def keeps(self, weight: float) -> bool:
+        """Whether an accepted draw is kept: the weights of soft rules are acceptance probabilities."""
+        return self._random.random() < weight
 
-def at_share(domain: domains.Domain, share: float) -> Any:
-    """The value at a share in [0, 1) of a domain: uniform over choices and steps, log-uniform where it is log."""
-    count = domain.points()
-    if math.isfinite(count):
-        if domain.log:
-            low, high = math.log(domain.low), math.log(domain.high + 1)
-            return min(int(domain.high), int(math.exp(low + share * (high - low))))
-        return domain.value_at(int(share * count))
-    if domain.log:
-        return math.exp(math.log(domain.low) + share * (math.log(domain.high) - math.log(domain.low)))
-    return domain.low + share * (domain.high - domain.low)
+    def draw(self, given: Mapping[str, Any] = MappingProxyType({})) -> Draw:
+        """One point as the sampler wants it, whatever the rules say of it; `given` values stand as they are."""
+        sampler = self._study.sampler
+        trial = self._study.get_trials(deepcopy=False)[self._draft.number]
+        wanted = sampler.sample_relative(self._study, trial, sampler.infer_relative_search_space(self._study, trial))
+        params: dict[str, Any] = {}
+        for name, domain in self._parameters.items():
+            if domain.when is not None and not self._conditions.is_active(name, {**self._fixed, **params}):
+                continue
+            value = given.get(name, wanted.get(name))
+            if value is None or not domain.contains(value):
+                value = self._alone(trial, name, domain)
+            params[name] = space.snap(domain, value)
+        notes = self._study.get_trials(deepcopy=False)[self._draft.number].system_attrs
+        return Draw(params, {key: note for key, note in notes.items() if not key.startswith(_PASSING_NOTES)})
 
+    def end(self) -> None:
+        """End a proposal. Its draft is told FAIL, which no sampler reads; the real trial is learned when it runs."""
+        self._study.tell(self._draft.number, state=State.FAIL)
 
-def _accepted(
-    points: Sequence[Mapping[str, Any]],
-    rules: rulesets.RuleSet,
-    situation: facts.Situation,
-    fixed: Mapping[str, Any],
-    parameters: Mapping[str, domains.Domain],
-) -> np.ndarray:
-    """Which points the rules accept, shape (points,)."""
-    known = [situation.facts({**fixed, **point}) for point in points]
-    names = known[0].keys() if known else ()
-    columns = {name: np.array([fact.get(name, np.nan) for fact in known]) for name in names}
-    return rules.check(space.columns(points, parameters), facts=columns).accepted
+    def _alone(self, trial: optuna.trial.FrozenTrial, name: str, domain: domains.Domain) -> Any:
+        if domain.points() == 1:
+            return domain.low if domain.kind == "float" else domain.value_at(0)
+        return self._study.sampler.sample_independent(self._study, trial, name, self._distributions[name])
+
+    def _open(self, trials: Sequence[optuna.trial.FrozenTrial]) -> None:
+        """Begin a study in memory with these trials; samplers remember their study, so it gets a new one."""
+        self._study = optuna.create_study(sampler=self._make_sampler(seed=self._seed), directions=self._directions)
+        self._seed += 1_000_003
+        self._rows = 0
+        self._running.clear()
+        self._add(trials)
+
+    def _add(self, trials: Sequence[optuna.trial.FrozenTrial]) -> None:
+        for trial in trials:
+            self._study.add_trial(trial)
+        self._rows += len(trials)
+
+    def _follow(self, running: Mapping[int, optuna.trial.FrozenTrial]) -> None:
+        """Stand-ins for the trials that run; one that ended is told FAIL, its result is learned by itself."""
+        for number in self._running.keys() - running.keys():
+            self._study.tell(self._running.pop(number), state=State.FAIL)
+        for number in sorted(running.keys() - self._running.keys()):
+            self._running[number] = len(self._study.get_trials(deepcopy=False))
+            self._add([running[number]])

@@ -1,14 +1,21 @@
-"""The search space as Optuna and the rules see it: distributions, draws and columns."""
+"""The search space as Optuna, the rules and a reservoir see it: distributions, values, columns and the unit cube."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import optuna
 
+from constraints import conditions as conditionals
 from constraints import domain as domains
+from constraints import sample
 
 Distribution = optuna.distributions.BaseDistribution
+
+#: a point's identity: two trials with the same one train the same
+Point: TypeAlias = tuple[tuple[str, Any], ...]
 
 
 def distributions(space: Mapping[str, domains.Domain]) -> dict[str, Distribution]:
@@ -28,33 +35,9 @@ def distribution(domain: domains.Domain) -> Distribution:
     return optuna.distributions.FloatDistribution(domain.low, high, log=domain.log, step=domain.step)
 
 
-def draw(trial: optuna.Trial, space: Mapping[str, domains.Domain], is_active: Callable[..., bool]) -> dict[str, Any]:
-    """Ask a trial for each active parameter, parents first.
-
-    Args:
-        trial: an Optuna trial, on any storage.
-        space: domains in dependency order.
-        is_active: `is_active(domain, values)` says whether a conditional parameter is set under the values so far.
-
-    Returns:
-        The values, stepped floats snapped to the grid that the study file means.
-    """
-    values: dict[str, Any] = {}
-    for name, domain in space.items():
-        if domain.when is not None and not is_active(domain, values):
-            continue
-        values[name] = snap(domain, _suggest(trial, name, domain))
-    return values
-
-
-def _suggest(trial: optuna.Trial, name: str, domain: domains.Domain) -> Any:
-    form = distribution(domain)
-    if isinstance(form, optuna.distributions.CategoricalDistribution):
-        return trial.suggest_categorical(name, form.choices)
-    if isinstance(form, optuna.distributions.IntDistribution):
-        return trial.suggest_int(name, form.low, form.high, log=form.log, step=form.step)
-    assert isinstance(form, optuna.distributions.FloatDistribution)
-    return trial.suggest_float(name, form.low, form.high, log=form.log, step=form.step)
+def point(params: Mapping[str, Any]) -> Point:
+    """The identity of a point, whatever the order of its parameters."""
+    return tuple(sorted(params.items()))
 
 
 def snap(domain: domains.Domain, value: Any) -> Any:
@@ -68,8 +51,71 @@ def columns(points: Sequence[Mapping[str, Any]], space: Mapping[str, domains.Dom
     """Points as columns of shape (points,); a parameter that is not set is NaN (numbers) or None (text)."""
     table: dict[str, np.ndarray] = {}
     for name, domain in space.items():
-        text = domain.kind == "choice" and any(isinstance(choice, str) for choice in domain.choices or ())
+        text = domain.value_kind == "text"
         missing = None if text else np.nan
         values = [point.get(name, missing) for point in points]
         table[name] = np.array(values, dtype=object if text else float)
     return table
+
+
+def unit_columns(
+    cube: npt.NDArray[np.float64],
+    space: Mapping[str, domains.Domain],
+    conditions: conditionals.Conditions,
+    fixed: Mapping[str, Any],
+) -> dict[str, np.ndarray]:
+    """Rows of the unit cube, shape (points, parameters), as columns of shape (points,), without Python per point."""
+    table: dict[str, np.ndarray] = {}
+    for at, (name, domain) in enumerate(space.items()):
+        text = domain.value_kind == "text"
+        column = sample.spread(domain, cube[:, at]).astype(object if text else float)
+        if domain.when is not None:
+            column[~conditions.active(name, {**fixed, **table}, len(cube))] = None if text else np.nan
+        table[name] = column
+    return table
+
+
+def unit_point(
+    row: npt.NDArray[np.float64],
+    space: Mapping[str, domains.Domain],
+    conditions: conditionals.Conditions,
+    fixed: Mapping[str, Any],
+) -> dict[str, Any]:
+    """A row of the unit cube, shape (parameters,), as a point: what `unit_columns` says of it."""
+    values: dict[str, Any] = {}
+    for share, (name, domain) in zip(row, space.items(), strict=True):
+        if domain.when is None or conditions.is_active(name, {**fixed, **values}):
+            values[name] = at_share(domain, float(share))
+    return values
+
+
+def at_share(domain: domains.Domain, share: float) -> Any:
+    """The value at a share in [0, 1) of a domain: uniform over choices and steps, log-uniform where it is log."""
+    if math.isfinite(count := domain.points()) and not domain.log:
+        return domain.value_at(min(int(share * count), int(count) - 1))
+    value = float(sample.spread(domain, np.array([share]))[0])
+    return int(value) if domain.kind == "int" else value
+
+
+def share_of(domain: domains.Domain, value: Any) -> float:
+    """Where a value lies in its domain, in [0, 1): the middle of its part of the range where there are parts."""
+    if domain.kind == "choice":
+        return (domain.choices.index(value) + 0.5) / len(domain.choices)
+    if domain.log:
+        width = 1 if domain.kind == "int" else 0
+        low, high = math.log(domain.low), math.log(domain.high + width)
+        return _inside((math.log(value + width / 2) - low) / (high - low) if high > low else 0.0)
+    if math.isfinite(count := domain.points()):
+        return _inside((round((value - domain.low) / (domain.step or 1)) + 0.5) / count)
+    return _inside((value - domain.low) / (domain.high - domain.low))
+
+
+def unit_row(params: Mapping[str, Any], space: Mapping[str, domains.Domain]) -> npt.NDArray[np.float64]:
+    """A point as a row of the unit cube, shape (parameters,); parameters that are not set lie in the middle."""
+    return np.array(
+        [share_of(domain, params[name]) if name in params else 0.5 for name, domain in space.items()], dtype=float
+    )
+
+
+def _inside(share: float) -> float:
+    return min(max(share, 0.0), math.nextafter(1.0, 0.0))

@@ -51,6 +51,10 @@ class Search(jobs.Record):
     seed: int = 42
     refusals: Literal["resample", "prune"] = "resample"
     startup_trials: Annotated[int, pydantic.Field(ge=1)] = 10
+    #: whether a point that was tried is drawn again, and trained again where a person asks for it
+    duplicates: Literal["avoid", "train"] = "avoid"
+    #: how often each usable point is trained in all, each time from another seed
+    repeats: Annotated[int, pydantic.Field(ge=1)] = 1
 
 
 class EvaluationEntry(jobs.Record):

@@ -1,17 +1,18 @@
 """The only place that constructs: settings to services, services to campaigns."""
 
 import dataclasses
+import functools
 import getpass
 import logging
 import os
 import pathlib
 import socket
+import warnings
 
 import optuna
 
-from constraints import conditions
 from optimizer import campaign as campaigns
-from optimizer import errors, facts, launch, provenance, records, rulebook, sampler
+from optimizer import errors, facts, history, launch, provenance, records, rulebook, sampler
 from optimizer import observer as observers
 from optimizer import settings as settings_module
 from optimizer import study as study_module
@@ -57,12 +58,15 @@ def create_study(services: Services, study: study_module.Study) -> stored_studie
     try:
         existing = stored_studies.get(services.database, study.name)
     except storage_errors.NotFound:
-        optuna.create_study(
+        made = optuna.create_study(
             study_name=study.name,
             storage=services.optuna_storage,
             directions=list(study.objectives.values()),
             load_if_exists=True,
-        ).set_metric_names(list(study.objectives))
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            made.set_metric_names(list(study.objectives))
         return stored_studies.create(services.database, study.name, study.source, facts={})
     changed = study_module.incompatible(study_module.parse(existing.document, study.name), study)
     if changed:
@@ -86,18 +90,24 @@ def stored_study(services: Services, name: str) -> tuple[stored_studies.Study, s
 
 
 def open_optuna(services: Services, study: study_module.Study) -> optuna.Study:
-    """Optuna's study, with the sampler that the study file names for points that a person enqueued in part."""
-    return optuna.load_study(study_name=study.name, storage=services.optuna_storage, sampler=make_sampler(study, 0))
-
-
-def make_sampler(study: study_module.Study, worker: int) -> optuna.samplers.BaseSampler:
-    """The study's sampler; each worker draws from a seed of its own."""
-    return sampler.make(
-        study.search.sampler,
-        seed=study.search.seed + worker,
-        objectives=len(study.objectives),
-        startup_trials=study.search.startup_trials,
+    """Optuna's study. Its sampler never draws: proposals are made in a worker's sketch."""
+    return optuna.load_study(
+        study_name=study.name, storage=services.optuna_storage, sampler=optuna.samplers.RandomSampler()
     )
+
+
+def make_sketch(study: study_module.Study, seed: int) -> sampler.Sketch:
+    """The study in memory where its sampler draws, from a worker's own seed."""
+    search = study.search
+    make = functools.partial(
+        sampler.make,
+        search.sampler,
+        objectives=len(study.objectives),
+        startup_trials=search.startup_trials,
+        conditional=any(domain.when is not None for domain in study.space.values()),
+    )
+    guided_from = None if search.sampler in sampler.UNGUIDED else search.startup_trials
+    return sampler.Sketch(make, list(study.objectives.values()), study.space, study.fixed, seed, guided_from)
 
 
 def open_campaign(
@@ -118,28 +128,22 @@ def open_campaign(
         "environment": provenance.environment(checkout()),
     }
     stored_studies.add_facts(services.database, stored.id, known)
-    opened = open_optuna(services, study)
-    trials = opened.get_trials(deepcopy=False)
-    # a study that goes on must not repeat the draws it began with
-    seed_shift = len(trials)
+    # workers that join must neither draw what another draws nor repeat what was drawn before
+    seed = study.search.seed + stored_studies.join(services.database, stored.id)
     return campaigns.Campaign(
         study=study,
         study_id=stored.id,
         budget=study.search.trials,
-        optuna_study=opened,
+        optuna_study=open_optuna(services, study),
         optuna_storage=services.optuna_storage,
         artifact_store=services.artifact_store,
         database=services.database,
         settings=services.settings,
         situation=situation(study, found),
         book=book,
-        conditions=conditions.Conditions(study.space, study.fixed),
-        sketch=sampler.Sketch(
-            make_sampler(study, seed_shift),
-            list(study.objectives.values()),
-            study.space,
-            seed=study.search.seed + seed_shift,
-        ),
+        sketch=make_sketch(study, seed),
+        history=history.History(study.search.repeats),
+        seed=seed,
         observer=observer,
         worker_id=workers.register(services.database, socket.gethostname(), os.getpid(), device.name),
     )

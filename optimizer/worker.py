@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from optimizer import campaign as campaigns
-from optimizer import errors, follow, guards, launch, propose, score, tell
+from optimizer import duplicates, errors, follow, guards, launch, propose, score, tell
 from storage import runs, workers
 from trainers import events, job, paths
 
@@ -47,6 +47,9 @@ def work(
         if claim is None:
             break
         if isinstance(claim, propose.Refused):
+            continue
+        if claim.same_as is not None:
+            duplicates.take_over(campaign, claim)
             continue
         campaign.observer.started(claim.number, claim.params, taken_up=claim.taken_up)
         try:
@@ -156,7 +159,7 @@ def write_job(
             job.TrialSpec(
                 number=claim.number,
                 params=dict(claim.params),
-                seed=int(claim.params.get("seed", study.search.seed)),
+                seed=claim.seed,
                 directory=str(trial.directory),
             ),
         ),

@@ -61,6 +61,15 @@ def add_facts(source: database.Database, study_id: str, facts: Mapping[str, Any]
         connection.execute(sa.update(_T).where(_T.c.id == study_id).values(facts=merged))
 
 
+def join(source: database.Database, study_id: str) -> int:
+    """How many workers have joined the study before this one; counted once for each call."""
+    joined = sa.func.coalesce(_T.c.facts["joined"].as_integer(), 0)
+    count = sa.func.jsonb_build_object("joined", joined + 1)
+    statement = sa.update(_T).where(_T.c.id == study_id).values(facts=_T.c.facts.op("||")(count)).returning(joined)
+    with source.transaction() as connection:
+        return int(connection.execute(statement).scalar_one()) - 1
+
+
 def set_document(source: database.Database, study_id: str, document: str) -> None:
     """Replace the resolved study file; whether the trials stay comparable is the caller's to know."""
     with source.transaction() as connection:

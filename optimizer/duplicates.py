@@ -1,0 +1,36 @@
+"""A trial whose point and seed were trained before takes that result over; training them again would tell nothing."""
+
+import dataclasses
+import logging
+
+import optuna
+
+from optimizer import campaign as campaigns
+from optimizer import propose, records
+from storage import errors, leases, results
+
+logger = logging.getLogger(__name__)
+
+State = optuna.trial.TrialState
+
+
+def take_over(campaign: campaigns.Campaign, claim: propose.Claim) -> None:
+    """Tell a claimed trial what the one before it came to; a lease that was lost leaves it to its new holder."""
+    source = claim.same_as
+    assert source is not None
+    known = results.listed(campaign.database, campaign.study_id)
+    try:
+        with leases.telling(campaign.database, claim.lease) as connection:
+            for result in (each for each in known if each.trial_number == source.number):
+                results.record_in(connection, claim.lease, dataclasses.replace(result, trial_number=claim.number))
+            trial = campaign.trial(claim.number)
+            for name, value in {**source.user_attrs, records.TAKEN_FROM: source.number}.items():
+                trial.set_user_attr(name, value)
+            for rule, value in source.constraints.items():
+                trial.set_constraint(rule, value)
+            values = source.values if source.state is State.COMPLETE else None
+            campaign.optuna_study.tell(claim.number, values, state=source.state)
+    except errors.LeaseLost as error:
+        logger.warning("trial %d is not told: %s", claim.number, error, extra={"trial": claim.number})
+        return
+    logger.info("trial %d takes over the result of trial %d", claim.number, source.number)

@@ -1,0 +1,81 @@
+"""What a worker knows of its study's trials: read once a proposal, counted as they end."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import optuna
+
+from optimizer import records, space
+
+State = optuna.trial.TrialState
+
+#: states whose outcome would come again: the same parameters and seed train the same LoRA
+_SETTLED = (State.COMPLETE, State.PRUNED)
+
+
+class History:
+    """A study's trials as a search needs them. Each finished trial is looked at once.
+
+    Args:
+        repeats: how often each usable point is trained in all.
+    """
+
+    def __init__(self, repeats: int = 1) -> None:
+        self.running: list[optuna.trial.FrozenTrial] = []
+        self.waiting: list[optuna.trial.FrozenTrial] = []
+        #: all trials, and those among them that cost no training: refused ones, and results taken over
+        self.rows = 0
+        self.free = 0
+        self._repeats = repeats
+        self._outcomes: dict[space.Point, list[optuna.trial.FrozenTrial]] = {}
+        self._to_repeat: dict[space.Point, Mapping[str, Any]] = {}
+        self._counted: set[int] = set()
+        self._settled = 0
+
+    def look(self, trials: Sequence[optuna.trial.FrozenTrial]) -> list[optuna.trial.FrozenTrial]:
+        """Take in a study's trials, in the order of their numbers; returns those that ended since the last look."""
+        fresh: list[optuna.trial.FrozenTrial] = []
+        self.running, self.waiting, self.rows = [], [], len(trials)
+        for trial in trials[self._settled :]:
+            if trial.state is State.WAITING:
+                self.waiting.append(trial)
+            elif trial.state is State.RUNNING:
+                self.running.append(trial)
+            elif trial.number not in self._counted:
+                self._count(trial)
+                fresh.append(trial)
+        while self._settled < len(trials) and trials[self._settled].number in self._counted:
+            self._settled += 1
+        return fresh
+
+    def is_tried(self, params: Mapping[str, Any]) -> bool:
+        """Whether this very point has an outcome or is being trained."""
+        point = space.point(params)
+        return point in self._outcomes or any(space.point(trial.params) == point for trial in self.running)
+
+    def outcomes(self, params: Mapping[str, Any]) -> Sequence[optuna.trial.FrozenTrial]:
+        """Trials of this very point that have ended, usable or not."""
+        return self._outcomes.get(space.point(params), ())
+
+    def next_repeat(self) -> tuple[Mapping[str, Any], int] | None:
+        """A usable point that has been trained too seldom, and which repeat of it is next (1 is the first repeat)."""
+        for point, params in self._to_repeat.items():
+            begun = len(self._outcomes[point]) + sum(space.point(trial.params) == point for trial in self.running)
+            if begun < self._repeats:
+                return params, begun
+        return None
+
+    def _count(self, trial: optuna.trial.FrozenTrial) -> None:
+        self._counted.add(trial.number)
+        refused = records.REFUSED_BY in trial.user_attrs
+        taken_over = records.TAKEN_FROM in trial.user_attrs
+        self.free += refused or taken_over
+        if trial.state not in _SETTLED or refused or taken_over:
+            return
+        point = space.point(trial.params)
+        outcomes = self._outcomes.setdefault(point, [])
+        outcomes.append(trial)
+        if trial.state is State.COMPLETE and len(outcomes) < self._repeats:
+            self._to_repeat[point] = trial.params
+        else:
+            self._to_repeat.pop(point, None)
