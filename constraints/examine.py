@@ -131,7 +131,8 @@ class _Examiner:
         share, error = self._sample.share(kept)
         feasible = True if kept.any() and len(judged) == len(self._hard) else self._prover.feasible(self._hard)
         clash = self._prover.contradiction(self._hard) if feasible is False else ()
-        alone = {id_: refused[at] & (refused.sum(axis=0) == 1) for at, id_ in enumerate(judged)}
+        by_one = refused.sum(axis=0) == 1
+        alone = {id_: refused[at] & by_one for at, id_ in enumerate(judged)}
         return Examination(
             feasible_share=share,
             standard_error=error,

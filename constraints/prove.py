@@ -7,7 +7,7 @@ asked only for what no sampled point shows. Every answer is exact or 'not decide
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from constraints.domain import Domain, Value
@@ -45,6 +45,7 @@ class Prover:
         self._deadline = time.monotonic() + seconds
         self.reasons: dict[str, str] = {}
         self.refused: dict[str, z3.BoolRef | None] = {}
+        self._resting: dict[str, z3.BoolRef] = {}  # a rule's formula negated, for the rules that are expressed
         try:
             self._encoder = Encoder(space, scope, known)
         except NotEncodableError as error:
@@ -52,14 +53,20 @@ class Prover:
             self.reasons = dict.fromkeys(self.refused, str(error))
             self._solver = None
             return
-        for rule in rules:
-            try:
-                self.refused[rule.id] = self._encoder.broken(rule)
-            except NotEncodableError as error:
-                self.refused[rule.id] = None
-                self.reasons[rule.id] = str(error)
         self._solver = z3.Solver(ctx=self._encoder.context)
         self._solver.add(self._encoder.space_formula)
+        for rule in rules:
+            self.refused[rule.id] = None
+            try:
+                formula = self._encoder.broken(rule)
+            except NotEncodableError as error:
+                self.reasons[rule.id] = str(error)
+                continue
+            # a name for the formula: questions then only assume names, and the solver keeps what it has learned
+            name = z3.Bool(f"rule {rule.id}", self._encoder.context)
+            self._solver.add(name == formula)
+            self.refused[rule.id] = name
+            self._resting[rule.id] = z3.Not(name)
 
     def can_fire(self, rule: str) -> bool | None:
         """Whether some point of the space breaks a rule."""
@@ -68,17 +75,12 @@ class Prover:
 
     def can_rest(self, rule: str) -> bool | None:
         """Whether some point of the space keeps a rule."""
-        formula = self.refused[rule]
-        return None if formula is None else self._satisfiable([self._not(formula)])
+        return self._satisfiable(self._kept([rule])) if rule in self._resting else None
 
     def fires_alone(self, rule: str, others: Sequence[str]) -> bool | None:
         """Whether some point breaks a rule and none of the others. Others that are not expressed leave it open."""
         formula = self.refused[rule]
-        kept = [self.refused[other] for other in others]
-        if formula is None:
-            return None
-        found = self._satisfiable([formula, *(self._not(each) for each in kept if each is not None)])
-        return None if found and None in kept else found
+        return None if formula is None else self._kept_somewhere(others, formula)
 
     def covered_by(self, rule: str, others: Sequence[str]) -> tuple[str, ...]:
         """A small set of others that refuse whatever a redundant rule refuses."""
@@ -101,29 +103,38 @@ class Prover:
 
     def reaches_below(self, rules: Sequence[str], parameter: str, limit: float) -> bool | None:
         """Whether some point that keeps the rules has a number below `limit`."""
-        number = None if self._solver is None else self._encoder.number(parameter)
-        return None if number is None else self._kept_somewhere(rules, number < repr(limit))
+        return self._reaches(rules, parameter, lambda number: number < repr(limit))
 
     def reaches_above(self, rules: Sequence[str], parameter: str, limit: float) -> bool | None:
         """Whether some point that keeps the rules has a number above `limit`."""
+        return self._reaches(rules, parameter, lambda number: number > repr(limit))
+
+    def _reaches(self, rules: Sequence[str], parameter: str, where: Callable[[z3.ArithRef], z3.BoolRef]) -> bool | None:
         number = None if self._solver is None else self._encoder.number(parameter)
-        return None if number is None else self._kept_somewhere(rules, number > repr(limit))
+        if self._solver is None or number is None:
+            return None
+        self._solver.push()
+        self._solver.add(where(number))
+        found = self._kept_somewhere(rules)
+        self._solver.pop()
+        return found
 
     def _kept_somewhere(self, rules: Sequence[str], *also: z3.BoolRef) -> bool | None:
         found = self._satisfiable([*self._kept(rules), *also])
-        return None if found and any(self.refused[rule] is None for rule in rules) else found
+        return None if found and any(rule not in self._resting for rule in rules) else found
 
     def _kept(self, rules: Sequence[str]) -> list[z3.BoolRef]:
-        return [self._not(formula) for rule in rules if (formula := self.refused[rule]) is not None]
-
-    def _not(self, formula: z3.BoolRef) -> z3.BoolRef:
-        return self._z3.Not(formula)
+        return [self._resting[rule] for rule in rules if rule in self._resting]
 
     def _clash(self, rules: Sequence[str], assumed: list[z3.BoolRef]) -> tuple[str, ...]:
-        """Rules that cannot all be kept under an assumption; one by one, each that can be left out is left out."""
-        chosen = [rule for rule in rules if self.refused[rule] is not None]
-        if self._satisfiable([*assumed, *self._kept(chosen)]) is not False:
+        """Rules that cannot all be kept under an assumption, none of which can be left out.
+
+        z3 names a core of the clash; of its rules, one by one, each that can be left out is left out.
+        """
+        if self._solver is None or self._satisfiable([*assumed, *self._kept(rules)]) is not False:
             return ()
+        core = {literal.get_id() for literal in self._solver.unsat_core()}
+        chosen = [rule for rule in rules if rule in self._resting and self._resting[rule].get_id() in core]
         for rule in list(chosen):
             fewer = [other for other in chosen if other != rule]
             if self._satisfiable([*assumed, *self._kept(fewer)]) is False:
@@ -137,8 +148,5 @@ class Prover:
         if left <= 0:
             return None
         self._solver.set("timeout", left)
-        self._solver.push()
-        self._solver.add(*formulas)
-        answer = self._solver.check()
-        self._solver.pop()
+        answer = self._solver.check(*formulas)
         return True if answer == self._z3.sat else False if answer == self._z3.unsat else None

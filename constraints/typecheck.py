@@ -93,10 +93,25 @@ class _Checker:
             self.complain(Name(name, start=node.start, end=node.end), "is not known here", hint)
             return "unknown"
         if symbol.body is not None:
-            for inner in sorted(expression.names(symbol.body)):
-                if self._scope.find(inner) is None and self._scope.elsewhere(inner):
-                    self.complain(node, f"is derived from '{inner}'", self._scope.elsewhere(inner))
+            for inner in sorted(self._unknown_below(symbol.body)):
+                hint = self._scope.elsewhere(inner) or did_you_mean(inner, self._scope.known())
+                self.complain(node, f"is derived from '{inner}', which is not known here", hint)
         return symbol.kind
+
+    def _unknown_below(self, body: Node) -> set[str]:
+        """Names that a derived value is made of, directly or not, and that do not exist at this moment."""
+        unknown: set[str] = set()
+        waiting = [body]
+        followed: set[str] = set()
+        while waiting:
+            for name in expression.names(waiting.pop()) - followed:
+                followed.add(name)
+                symbol = self._scope.find(name)
+                if symbol is None:
+                    unknown.add(name)
+                elif symbol.body is not None:
+                    waiting.append(symbol.body)
+        return unknown
 
     def _all(self, parts: tuple[Node, ...], needed: Kind, result: Kind) -> Kind:
         for part in parts:

@@ -243,7 +243,8 @@ def test_every_mistake_of_a_file_is_reported_with_its_place(tmp_path: Path) -> N
         ("refuse: network_dim > 1, weight: 0.5", "only a 'discourage' rule has a weight"),
         (
             "refuse: network_dim == 1 and ratio > spike",
-            "'ratio' is derived from 'loss' (it is only known while a trial runs; use it in a 'stop' rule)",
+            "'ratio' is derived from 'loss', which is not known here "
+            "(it is only known while a trial runs; use it in a 'stop' rule)",
         ),
     ],
 )
