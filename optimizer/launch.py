@@ -45,11 +45,16 @@ class Device:
         if self.threads is not None:
             environment["OMP_NUM_THREADS"] = str(self.threads)
         elif self.gpu is None:
-            environment.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))
+            environment.setdefault("OMP_NUM_THREADS", str(cores()))
         return environment
 
     def accelerate(self) -> tuple[str, ...]:
         return (*_ACCELERATE, "--cpu") if self.gpu is None else _ACCELERATE
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclasses.dataclass

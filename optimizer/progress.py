@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import rich.console
@@ -42,23 +42,31 @@ class Progress:
     Args:
         study: what is tried; its first objective decides what is best.
         budget: trials that the study may spend.
-        earlier: the trials of earlier runs.
+        trials: reads all trials of the study, those of earlier runs and of other workers too.
         quiet: show nothing.
     """
 
     def __init__(
-        self, study: studies.Study, budget: int, earlier: Sequence[records.TrialRecord], *, quiet: bool = False
+        self,
+        study: studies.Study,
+        budget: int,
+        trials: Callable[[], Sequence[records.TrialRecord]],
+        *,
+        quiet: bool = False,
     ) -> None:
         self._budget = budget
-        self._done = sum(1 for record in earlier if record.state in ("usable", "unusable", "crashed"))
+        self._trials = trials
+        self._done = 0
         self._parameters = tuple(study.space)
         self._objectives = study.objectives
         self._quiet = quiet
         self._rows: list[Row] = []
         self._refused: Counter[str] = Counter()
         self._draws = 0
-        best = records.best(earlier, study.objectives)
-        self._best = None if best is None else (best.values[next(iter(study.objectives))] or 0.0, best.number)
+        self._best: tuple[float, int] | None = None
+        self._began = time.monotonic()
+        self._look()
+        self._done_before = self._done
         self._console = rich.console.Console(file=sys.stderr)
         self._live: rich.live.Live | None = None
 
@@ -100,18 +108,17 @@ class Progress:
         row.state = conclusion.failure.kind if conclusion.failure else conclusion.ending.value
         row.seconds = sum(conclusion.seconds.values())
         row.metrics = conclusion.metrics
-        if conclusion.ending in (score.Ending.USABLE, score.Ending.UNUSABLE, score.Ending.CRASHED):
-            self._done += 1
-        if conclusion.values is not None:
-            self._remember_best(trial, conclusion.values[0])
+        self._look()
         measured = ", ".join(f"{name} {_number(conclusion.metrics.get(name))}" for name in self._objectives)
         self._line(f"trial {trial} is {row.state}: {measured}, {row.seconds:.1f} s ({self._status()})")
 
-    def _remember_best(self, trial: int, value: float) -> None:
-        first = next(iter(self._objectives.values()))
-        better = self._best is None or (value > self._best[0] if first == "maximize" else value < self._best[0])
-        if better:
-            self._best = (value, trial)
+    def _look(self) -> None:
+        """Count what is done and find the best, over all workers."""
+        found = self._trials()
+        self._done = sum(1 for record in found if record.state in ("usable", "unusable", "crashed"))
+        best = records.best(found, self._objectives)
+        if best is not None:
+            self._best = (best.values[next(iter(self._objectives))] or 0.0, best.number)
 
     def _line(self, text: str) -> None:
         if self._live is None and not self._quiet:
@@ -122,10 +129,11 @@ class Progress:
 
     def _status(self) -> str:
         left = max(0, self._budget - self._done)
-        ended = [row.seconds for row in self._rows if row.seconds is not None]
         said = [f"{self._done} of {self._budget} done"]
-        if ended and left:
-            said.append(f"about {sum(ended) / len(ended) * left / 60:.1f} min left")
+        fresh = self._done - self._done_before
+        if fresh and left:
+            minutes = (time.monotonic() - self._began) / fresh * left / 60
+            said.append(f"about {minutes:.1f} min left")
         if self._best is not None:
             said.append(f"best {next(iter(self._objectives))} {self._best[0]:.3f} in trial {self._best[1]}")
         return ", ".join(said)

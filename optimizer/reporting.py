@@ -5,6 +5,8 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from optuna.artifacts import exceptions as artifact_exceptions
+
 from optimizer import facts, ledger, records, rulebook, wiring
 from optimizer import study as studies
 from optimizer.report import html
@@ -38,9 +40,9 @@ def gather(services: wiring.Services, study: studies.Study) -> report_records.Re
         objectives=study.objectives,
         trials=trials,
         distributions={trial.number: trial.distributions for trial in frozen},
-        pictures={record.number: _pictures(record.images) for record in trials},
+        pictures={record.number: _pictures(services, record.images) for record in trials},
         best=None if best is None else best.number,
-        baseline=_baseline(stored.facts),
+        baseline=_baseline(services, stored.facts),
         refused_points=refusals.total(services.database, stored.id),
         refusing_rules=_refusing_rules(services, study, stored.id, versions),
         ledger=balance(services, study, trials),
@@ -77,30 +79,36 @@ def balance(services: wiring.Services, study: studies.Study, trials: Sequence[re
     return ledger.balance(trained, [*refused, *[None] * rest])
 
 
-def _pictures(images: Sequence[Mapping[str, Any]]) -> list[report_records.Picture]:
-    return [_picture(image) for image in images]
+def _pictures(services: wiring.Services, images: Sequence[Mapping[str, Any]]) -> list[report_records.Picture]:
+    return [
+        report_records.Picture(
+            prompt=str(image["prompt"]),
+            seed=int(image["seed"]),
+            held_out=bool(image["held_out"]),
+            clip_score=image.get("clip_score"),
+            failure=image.get("failure"),
+            content=_content(services, image),
+        )
+        for image in images
+    ]
 
 
-def _picture(image: Mapping[str, Any]) -> report_records.Picture:
+def _content(services: wiring.Services, image: Mapping[str, Any]) -> bytes | None:
+    """A picture's bytes: from the artifacts, which every worker uploads to, else from where it was drawn."""
     try:
-        content = pathlib.Path(str(image["path"])).read_bytes()
-    except OSError:
-        content = None
-    return report_records.Picture(
-        prompt=str(image["prompt"]),
-        seed=int(image["seed"]),
-        held_out=bool(image["held_out"]),
-        clip_score=image.get("clip_score"),
-        failure=image.get("failure"),
-        content=content,
-    )
+        if "artifact" in image:
+            with services.artifact_store.open_reader(image["artifact"]) as stored:
+                return stored.read()
+        return pathlib.Path(str(image["path"])).read_bytes()
+    except (OSError, artifact_exceptions.ArtifactNotFound):
+        return None
 
 
-def _baseline(known: Mapping[str, Any]) -> report_records.Baseline | None:
+def _baseline(services: wiring.Services, known: Mapping[str, Any]) -> report_records.Baseline | None:
     baseline = known.get("baseline")
     if baseline is None:
         return None
-    return report_records.Baseline(baseline["metrics"], _pictures(baseline["images"]))
+    return report_records.Baseline(baseline["metrics"], _pictures(services, baseline["images"]))
 
 
 def _refusing_rules(

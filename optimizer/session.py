@@ -1,14 +1,18 @@
 """Working on a study in this process: from the first proposal to the last trial, stopped cleanly by Ctrl-C."""
 
 import dataclasses
+import logging
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from optimizer import crew as crews
 from optimizer import launch, observer, progress, propose, wiring, worker
 from optimizer import study as studies
 from storage import workers
+
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,9 +26,10 @@ class Ending:
 def run(
     services: wiring.Services,
     study: studies.Study,
-    device: launch.Device,
+    devices: Sequence[launch.Device],
     *,
     add_trials: int | None = None,
+    until: int | None = None,
     quiet: bool = False,
 ) -> Ending:
     """Create or go on with a study and work on it.
@@ -32,27 +37,36 @@ def run(
     Args:
         services: database, Optuna's storage, artifacts.
         study: what is tried.
-        device: what this worker trains on.
-        add_trials: spend that many trials beyond those that are there; None: up to the study file's own number.
+        devices: what is trained on: the first one by this process, each further one by a worker process beside it.
+        add_trials: spend that many trials beyond those that are there.
+        until: work until the study has that many trials; without either, the study file's own number counts.
         quiet: show nothing.
 
     Raises:
         errors.BadInput: the study, its rules or its dataset are wrong.
         errors.NothingFeasible: the rules leave no point.
     """
-    campaign = wiring.open_campaign(services, study, device, observer.Silent())
+    campaign = wiring.open_campaign(services, study, devices[0], observer.Silent())
+    if until is not None:
+        campaign.budget = until
     if add_trials is not None:
         campaign.budget = propose.spent(campaign) + add_trials
-    launcher = wiring.trainer_process(services.settings, study, device)
-    shown = progress.Progress(study, campaign.budget, wiring.trial_records(services, study), quiet=quiet)
+    trainer = wiring.trainer_process(services.settings, study, devices[0])
+    shown = progress.Progress(study, campaign.budget, lambda: wiring.trial_records(services, study), quiet=quiet)
+    crew = crews.start(services.settings, study.name, devices[1:], campaign.budget)
     with stop_signals() as stop, shown:
         campaign.observer = shown
         try:
-            launcher.warm_up()
-            tally = worker.work(campaign, launcher, device, stop.is_set)
+            trainer.warm_up()
+            tally = worker.work(campaign, trainer, devices[0], stop.is_set)
+            while not stop.is_set() and crew.is_working():
+                stop.wait(0.2)
         finally:
-            launcher.close()
+            trainer.close()
+            crew.stop()
             workers.leave(services.database, campaign.worker_id)
+    for log in crew.failed():
+        logger.warning("a worker ended with an error; its log is %s", log)
     return Ending(tally, stop.is_set())
 
 

@@ -9,8 +9,9 @@ from optimizer.cli import options
 @click.option("--trials", type=click.IntRange(min=1), help="Add this many trials to what is there.")
 @click.option("--gpu", type=click.IntRange(min=0), help="Train on this GPU (default: the first one, else the CPU).")
 @click.option("--cpu", is_flag=True, help="Train on the CPU even where there is a GPU.")
+@click.option("--workers", type=click.IntRange(min=1), help="Worker processes (default: one for each GPU, or one).")
 @options.as_json
-def command(trials: int | None, gpu: int | None, cpu: bool, as_json: bool) -> None:
+def command(trials: int | None, gpu: int | None, cpu: bool, workers: int | None, as_json: bool) -> None:
     """Tune a LoRA on the shipped demo base: the whole product in some minutes.
 
     Starts an embedded Postgres, creates the study `quickstart`, refuses unsafe proposals by its rules, trains and
@@ -27,4 +28,6 @@ def command(trials: int | None, gpu: int | None, cpu: bool, as_json: bool) -> No
 
     read = settings.read()
     study = studies.read(wiring.checkout() / "examples" / "quickstart" / "study.yaml")
-    study_commands.run_and_report(wiring.services(read), study, trials, gpu, cpu, as_json)
+    services = wiring.services(read)
+    chosen = study_commands.devices(services, gpu, cpu, workers)
+    study_commands.run_and_report(services, study, trials, chosen, as_json)

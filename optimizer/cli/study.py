@@ -45,8 +45,9 @@ def check(file: pathlib.Path, as_json: bool) -> None:
 @click.option("--trials", type=click.IntRange(min=1), help="Add this many trials to what is there.")
 @click.option("--gpu", type=click.IntRange(min=0), help="Train on this GPU (default: the first one, else the CPU).")
 @click.option("--cpu", is_flag=True, help="Train on the CPU even where there is a GPU.")
+@click.option("--workers", type=click.IntRange(min=1), help="Worker processes (default: one for each GPU, or one).")
 @options.as_json
-def run(file: pathlib.Path, trials: int | None, gpu: int | None, cpu: bool, as_json: bool) -> None:
+def run(file: pathlib.Path, trials: int | None, gpu: int | None, cpu: bool, workers: int | None, as_json: bool) -> None:
     """Create a study from FILE, or go on with it, and work on it here. Ctrl-C stops cleanly.
 
     \b
@@ -58,7 +59,8 @@ def run(file: pathlib.Path, trials: int | None, gpu: int | None, cpu: bool, as_j
     from optimizer import study as studies
 
     study = studies.read(file)
-    run_and_report(wiring.services(settings.read()), study, trials, gpu, cpu, as_json)
+    services = wiring.services(settings.read())
+    run_and_report(services, study, trials, devices(services, gpu, cpu, workers), as_json)
 
 
 @command.command("list")
@@ -244,14 +246,13 @@ def run_and_report(
     services: "wiring.Services",
     study: "studies.Study",
     trials: int | None,
-    gpu: int | None,
-    cpu: bool,
+    chosen: "list[launch.Device]",
     as_json: bool,
 ) -> None:
     """Work on a study here, then say what came of it. Exits with 130 when stopped."""
     from optimizer import records, reporting, session, wiring
 
-    ending = session.run(services, study, device(services, gpu, cpu), add_trials=trials, quiet=as_json)
+    ending = session.run(services, study, chosen, add_trials=trials, quiet=as_json)
     found = wiring.trial_records(services, study)
     best_found = records.best(found, study.objectives)
     path = write_report(services, study, None)
@@ -268,15 +269,24 @@ def run_and_report(
         raise click.exceptions.Exit(130)
 
 
-def device(services: "wiring.Services", gpu: int | None, cpu: bool) -> "launch.Device":
-    """The device that a person asked for, else the first GPU, else the CPU."""
+def devices(services: "wiring.Services", gpu: int | None, cpu: bool, workers: int | None) -> "list[launch.Device]":
+    """What to train on, a device a worker: the GPU that a person asked for, else all of them, else the CPU.
+
+    Several workers on the CPU share its cores, since more threads than cores slow all of them down.
+    """
     from optimizer import errors, facts, launch
 
     there = facts.gpus().count
-    if gpu is not None and gpu >= there:
-        raise errors.BadInput(f"--gpu {gpu}: this machine has {there} GPUs")
-    index = None if cpu else gpu if gpu is not None else 0 if there else None
-    return launch.Device(index, services.settings.trainer_threads)
+    threads = services.settings.trainer_threads
+    if gpu is not None:
+        if gpu >= there:
+            raise errors.BadInput(f"--gpu {gpu}: this machine has {there} GPUs, counted from 0")
+        return [launch.Device(gpu, threads)] * (workers or 1)
+    if cpu or not there:
+        count = workers or 1
+        share = threads if count == 1 else threads or max(1, launch.cores() // count)
+        return [launch.Device(None, share)] * count
+    return [launch.Device(number % there, threads) for number in range(workers or there)]
 
 
 def write_report(services: "wiring.Services", study: "studies.Study", output: pathlib.Path | None) -> pathlib.Path:

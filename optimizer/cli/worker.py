@@ -13,10 +13,11 @@ def command() -> None:
 @command.command("run")
 @click.argument("name")
 @click.option("--trials", type=click.IntRange(min=1), help="Add this many trials to what is there.")
+@click.option("--until", type=click.IntRange(min=1), help="Work until the study has this many trials.")
 @click.option("--gpu", type=click.IntRange(min=0), help="Train on this GPU (default: the first one, else the CPU).")
 @click.option("--cpu", is_flag=True, help="Train on the CPU even where there is a GPU.")
 @options.as_json
-def run(name: str, trials: int | None, gpu: int | None, cpu: bool, as_json: bool) -> None:
+def run(name: str, trials: int | None, until: int | None, gpu: int | None, cpu: bool, as_json: bool) -> None:
     """Work on the study NAME until its trials are spent. Start one for each GPU, on any machine.
 
     \b
@@ -29,8 +30,8 @@ def run(name: str, trials: int | None, gpu: int | None, cpu: bool, as_json: bool
 
     services = wiring.services(settings.read())
     _, study = wiring.stored_study(services, name)
-    chosen = study_commands.device(services, gpu, cpu)
-    ending = session.run(services, study, chosen, add_trials=trials, quiet=as_json)
+    chosen = study_commands.devices(services, gpu, cpu, workers=1)
+    ending = session.run(services, study, chosen, add_trials=trials, until=until, quiet=as_json)
     if as_json:
         options.print_json({"name": name, "stopped": ending.stopped, **vars(ending.tally)})
     if ending.stopped:

@@ -176,6 +176,16 @@ def test_a_trial_survives_ctrl_c_a_killed_worker_and_a_killed_trainer(place: pla
     assert told(place, "survivor", 0, "resumed") == 3
 
 
+def test_two_workers_share_a_study_without_taking_each_other_s_trials(place: places.Place) -> None:
+    done = place.run("study", "run", place.study("shared", trials=4), "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    trials = place.json("study", "show", "shared")["trials"]
+    assert [trial["state"] for trial in trials] == ["usable"] * 4
+    for trial in trials:
+        assert told(place, "shared", trial["number"], "job-started") == 1
+    assert len({pid for trial in trials for pid in pids(place, "shared", trial["number"])}) == 2
+
+
 def test_a_stop_rule_ends_a_trial_early_and_it_is_never_the_best(place: places.Place) -> None:
     rules = places.RULES + (
         "  - id: long-enough\n    stop: step >= 20\n    because: Twenty steps are all this test can wait for.\n"
