@@ -11,7 +11,7 @@ import torch
 
 @dataclasses.dataclass(frozen=True)
 class Draws:
-    """Everything random about a batch. All are on the CPU, so that equal seeds mean the same on every device.
+    """Everything random about a batch, drawn on the CPU, so that equal seeds mean the same on every device.
 
     `flips` (B,) chooses the mirrored picture, `posterior` (B, C, h, w) the point in the VAE's distribution, `noise`
     (B, C, h, w) and `times` (B,) the training noise; `dropped` (B,) leaves captions empty.
@@ -22,6 +22,15 @@ class Draws:
     noise: torch.Tensor
     times: torch.Tensor
     dropped: torch.Tensor
+
+    def to(self, device: torch.device) -> "Draws":
+        """The same draws on `device`."""
+        return Draws(**{name: move(value, device) for name, value in vars(self).items()})
+
+
+def move(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A CPU tensor on `device`. From pinned memory, so that the host need not wait for a GPU that is still busy."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def draw(

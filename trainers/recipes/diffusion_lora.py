@@ -109,17 +109,23 @@ def run(order: Order) -> None:
         seconds = {"load": 0.0, "train": 0.0, "sample": 0.0, "score": 0.0}
         try:
             outcome = _run_trial(order, spec, seconds)
-        except (torch.OutOfMemoryError, RuntimeError) as error:
-            if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
                 raise
             outcome = "failed"
-            message = str(error).strip().splitlines()[0]
+            message = (str(error).strip() or "out of memory").splitlines()[0]
             finding = health.Finding("out-of-memory", 0, message, {})
             order.reporter.tell("failed", spec.number, **dataclasses.asdict(finding), fatal=True)
         except interruption.Interrupted:
             order.reporter.tell("trial-finished", spec.number, outcome="interrupted", seconds=seconds)
             raise
         order.reporter.tell("trial-finished", spec.number, outcome=outcome, seconds=seconds)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether an error is a device's or the host's missing memory; the host's comes as a plain RuntimeError."""
+    known = ("can't allocate memory", "bad_alloc", "could not create a memory", "could not create a primitive")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in str(error) for words in known)
 
 
 def _run_trial(order: Order, spec: job.TrialSpec, seconds: dict[str, float]) -> str:
@@ -356,28 +362,28 @@ def _loss(trial: Trial, captions: _Captions, batch: _Batch) -> torch.Tensor:
     if own.network_dropout > 0:  # the only user of the global generator
         torch.manual_seed(randomness.seed_for(own.seed, "dropout", batch.number))
 
+    draws, rows = draws.to(device), diffusion.move(rows, device)
     latents = shelf.mean[rows, draws.flips]
     if shelf.deviation is not None:
-        latents = latents + shelf.deviation[rows, draws.flips] * draws.posterior.to(device)
-    noise, times = draws.noise.to(device), draws.times.to(device)
-    noisy = noise_schedule.add_noise(latents, noise, times)
+        latents = latents + shelf.deviation[rows, draws.flips] * draws.posterior
+    noisy = noise_schedule.add_noise(latents, draws.noise, draws.times)
     with trial.accelerator.autocast():
         empty = len(trial.examples.captions) - 1
-        conditioning = captions(shelf.captions[rows].masked_fill(draws.dropped.to(device), empty))
+        conditioning = captions(shelf.captions[rows].masked_fill(draws.dropped, empty))
         extra = None
         if conditioning.pooled is not None:
             extra = {"text_embeds": conditioning.pooled, "time_ids": shelf.time_ids[rows]}
         prediction = trial.base.unet(
             noisy.to(trial.base.unet.dtype),
-            times,
+            draws.times,
             encoder_hidden_states=conditioning.hidden,
             added_cond_kwargs=extra,
             return_dict=False,
         )[0]
-    target = diffusion.target(noise_schedule, latents, noise, times)
+    target = diffusion.target(noise_schedule, latents, draws.noise, draws.times)
     losses = torch.nn.functional.mse_loss(prediction.float(), target, reduction="none").mean(dim=(1, 2, 3))
     if own.min_snr_gamma > 0:
-        losses = losses * diffusion.min_snr_weights(noise_schedule, times, own.min_snr_gamma)
+        losses = losses * diffusion.min_snr_weights(noise_schedule, draws.times, own.min_snr_gamma)
     return losses.mean()
 
 

@@ -1,0 +1,105 @@
+from typing import Any
+
+import numpy
+import pytest
+import torch
+from PIL import Image
+
+from trainers import job, sampling
+from trainers.scoring import clip, scores, verdicts
+
+
+class Embedder:
+    """Embeddings chosen by the test in place of a CLIP model's: by grey value of the picture, by text."""
+
+    def __init__(self, by_grey: dict[int, list[float]], by_text: dict[str, list[float]]) -> None:
+        self._by_grey, self._by_text = by_grey, by_text
+
+    def images(self, images: list[Image.Image]) -> torch.Tensor:
+        return torch.tensor([self._by_grey[image.getpixel((0, 0))[0]] for image in images])  # type: ignore[index]
+
+    def texts(self, texts: list[str]) -> torch.Tensor:
+        return torch.tensor([self._by_text[text] for text in texts])
+
+
+def drawn(prompt: str, number: int, grey: int, *, held_out: bool = False, failure: str | None = None) -> sampling.Drawn:
+    shot = sampling.Shot(prompt, number, 1, held_out, 1000 + number)
+    return sampling.Drawn(shot, Image.new("RGB", (2, 2), (grey,) * 3), failure)
+
+
+SHOWN = [
+    drawn("a", 0, 1),
+    drawn("b", 1, 2, failure="black-images"),
+    drawn("c", 0, 3, held_out=True),
+]
+JUDGE: Any = Embedder(
+    {1: [1.0, 0.0], 2: [0.6, 0.8], 3: [0.0, 1.0]}, {"a": [1.0, 0.0], "b": [0.0, 1.0], "c": [0.8, 0.6]}
+)
+REFERENCES = scores.References(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), "hash")
+
+
+def test_each_picture_is_compared_with_its_own_prompt_and_all_training_images() -> None:
+    cosines = scores.score(JUDGE, SHOWN, REFERENCES)
+    assert cosines.text == pytest.approx([1.0, 0.8, 0.6])
+    assert cosines.subject == pytest.approx(numpy.array([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]]))
+    assert cosines.alike == pytest.approx((0.6 + 0.0 + 0.8) / 3)
+
+
+def test_held_out_pictures_do_not_move_what_the_search_sees() -> None:
+    cosines = scores.score(JUDGE, SHOWN, REFERENCES)
+    metrics = scores.metrics(SHOWN, cosines, numpy.array([0.5, 0.5, 0.5]))
+    assert metrics["clip_score"] == pytest.approx(0.9)
+    assert metrics["clip_score_gain"] == pytest.approx(0.4)
+    assert metrics["held_out_clip_score"] == pytest.approx(0.6)
+    assert metrics["held_out_clip_score_gain"] == pytest.approx(0.1)
+    assert metrics["subject_similarity"] == pytest.approx((1.0 + 0.0 + 0.6 + 0.8) / 4)
+    assert metrics["subject_similarity_max"] == pytest.approx(0.9)
+    assert (metrics["failure_rate"], metrics["black_share"], metrics["flat_share"]) == (0.5, 0.5, 0.0)
+
+
+def test_the_bootstrap_interval_holds_the_mean_and_narrows_with_more_pictures() -> None:
+    values = numpy.random.default_rng(1).normal(0.5, 0.1, 400)
+    low, high = scores.bootstrap(values[:20])
+    assert low < values[:20].mean() < high
+    closer = scores.bootstrap(values)
+    assert closer[1] - closer[0] < (high - low) / 2
+    assert scores.bootstrap(values) == closer
+
+
+def test_the_bootstrap_interval_covers_as_often_as_it_says() -> None:
+    generator = numpy.random.default_rng(2)
+    hits = 0
+    for _ in range(200):
+        low, high = scores.bootstrap(generator.normal(0.0, 1.0, 32))
+        hits += low < 0 < high
+    assert 0.88 < hits / 200 < 0.98
+
+
+def findings(thresholds: job.Thresholds, **changes: Any) -> list[str]:
+    sound = scores.Scores(numpy.array([0.5, 0.5]), numpy.array([[0.9, 0.2], [0.3, 0.999]]), 0.999)
+    images = [{"path": "a.png", "failure": changes.get("failure")}, {"path": "b.png", "failure": None}]
+    metrics = {"clip_score_gain": -0.2}
+    return [finding.kind for finding in verdicts.findings(metrics, images, sound, thresholds, 10)]
+
+
+def test_collapse_copying_and_falling_below_the_base_are_found() -> None:
+    assert findings(job.Thresholds()) == ["collapse"]
+    assert findings(job.Thresholds(copying_similarity=0.99, below_base_margin=0.1, collapse_similarity=1.0)) == [
+        "below-base",
+        "copying",
+    ]
+    assert findings(job.Thresholds(below_base_margin=0.3, collapse_similarity=1.0)) == []
+
+
+def test_broken_pictures_come_last_and_are_no_collapse() -> None:
+    assert findings(job.Thresholds(below_base_margin=0.1), failure="flat-images") == ["below-base", "flat-images"]
+
+
+def test_the_demo_judge_tells_matching_captions_from_others(tmp_path: Any) -> None:
+    judge = clip.load(job.ClipModel(), torch.device("cpu"), tmp_path)
+    red = Image.new("RGB", (64, 64), (220, 40, 40))
+    red.paste((50, 80, 220), (16, 16, 48, 48))
+    texts = judge.texts(["a blue square on a red background", "a yellow star on a black background"])
+    right, wrong = (judge.images([red]) @ texts.T)[0].tolist()
+    assert right > wrong + 0.3
+    assert judge.images([red]).norm(dim=1).item() == pytest.approx(1.0, abs=1e-5)

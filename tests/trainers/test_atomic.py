@@ -1,0 +1,43 @@
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from trainers import atomic
+
+CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def test_a_file_is_replaced_whole(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "new" / "file.bin"
+    atomic.write(path, b"one")
+    atomic.write(path, b"another")
+    assert path.read_bytes() == b"another"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_failed_write_keeps_the_old_file_and_no_temporary_one(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "file.bin"
+    atomic.write(path, b"one")
+
+    def fail(temporary: pathlib.Path) -> None:
+        temporary.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        atomic.build(path, fail)
+    assert path.read_bytes() == b"one"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_disk_limit_in_the_middle_of_a_write_leaves_nothing(tmp_path: pathlib.Path) -> None:
+    program = (
+        "import resource, pathlib, sys; from trainers import atomic; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); "
+        "atomic.write(pathlib.Path(sys.argv[1]), bytes(100_000))"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "file.bin")]
+    ended = subprocess.run(command, cwd=CHECKOUT, capture_output=True, check=False)
+    assert b"File too large" in ended.stderr
+    assert list(tmp_path.iterdir()) == []
