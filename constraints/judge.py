@@ -283,7 +283,8 @@ def _number_column(slot: Slot, value: Any) -> tuple[Any, Any]:
         column = np.asarray(value, dtype=float)
     except (TypeError, ValueError) as error:
         raise PointError(f"column '{slot.name}' must hold numbers") from error
-    if column.size and np.abs(column).max() <= _LARGE:
+    flat = column.ravel()
+    if column.size and flat @ flat <= _LARGE * _LARGE:  # one pass that NaN, infinity and large numbers all fail
         return column, True
     present = ~np.isnan(column)
     if not slot.nan_is_unset:

@@ -70,15 +70,16 @@ class RuleSet:
         judgement = self._before.check(values, points := _length(columns))
         fired = judgement.broken | judgement.undecided
         hard, soft = self._hard_count, self._before.rules[self._hard_count :]
-        discouraged = fired[hard:]
-        weights = np.array([rule.weight for rule in soft])[:, None]
+        weight = np.ones(points)
+        for rule, applies in zip(soft, fired[hard:], strict=True):
+            weight *= np.where(applies, rule.weight, 1.0)
         return verdict.Verdicts(
             rule_ids=tuple(rule.id for rule in self._before.rules[:hard]),
             refused=fired[:hard],
             undecided=judgement.undecided[:hard],
             soft_ids=tuple(rule.id for rule in soft),
-            discouraged=discouraged,
-            weight=np.where(discouraged, weights, 1.0).prod(axis=0) if soft else np.ones(points),
+            discouraged=fired[hard:],
+            weight=weight,
             _violation=lambda: judgement.violation()[:hard],
         )
 
