@@ -44,10 +44,11 @@ def test_a_port_in_use_is_named(elsewhere: places.Place) -> None:
 
 def test_a_data_folder_of_another_postgres_version_is_named(elsewhere: places.Place) -> None:
     data = elsewhere.home / "postgres" / "data"
-    data.mkdir(parents=True)
-    (data / "PG_VERSION").write_text("9.6\n", encoding="utf-8")
-    assert_clear(elsewhere.run("db", "up"), 2, "9.6")
-    assert (data / "PG_VERSION").read_text(encoding="utf-8") == "9.6\n"
+    (data / "global").mkdir(parents=True)
+    (data / "global" / "pg_control").write_bytes(b"")
+    (data / "PG_VERSION").write_text("16\n", encoding="utf-8")
+    assert_clear(elsewhere.run("db", "up"), 2, "Postgres 16")
+    assert (data / "PG_VERSION").read_text(encoding="utf-8") == "16\n"
 
 
 def test_a_wrong_study_file_starts_no_database(elsewhere: places.Place) -> None:
