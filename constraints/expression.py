@@ -4,7 +4,7 @@ The grammar is Python's, cut down by an allow-list: the text is split into known
 settles precedence, and each of its nodes is either translated or refused. Nothing is ever evaluated here. Nodes compare
 by meaning: `start` and `end`, their character offsets in the text, take no part.
 
-    truth      = disjunction ["if" truth "else" truth]
+    truth      = disjunction ["if" disjunction "else" truth]
     disjunction= conjunction {"or" conjunction}
     conjunction= inversion {"and" inversion}
     inversion  = "not" inversion | comparison
