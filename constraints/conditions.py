@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from constraints import expression, loading, typecheck
+from constraints import loading, parsing, typecheck
 from constraints.domain import Domain, Value
 from constraints.errors import ExpressionError
 from constraints.judge import Judge, Rule
@@ -45,7 +45,7 @@ class Conditions:
     def _judges(self) -> dict[str, Judge]:
         scope = loading.study_scope(loading.World(self._space, self._fixed))
         return {
-            name: Judge([Rule(name, "refuse", "", 1.0, expression.parse(domain.when), scope, "", 0)])
+            name: Judge([Rule(name, "refuse", "", 1.0, parsing.parse(domain.when), scope, "", 0)])
             for name, domain in self._space.items()
             if domain.when is not None
         }
@@ -59,7 +59,7 @@ def problems(space: Mapping[str, Domain], fixed: Mapping[str, Value] | None = No
         if domain.when is None:
             continue
         try:
-            errors = typecheck.check(expression.parse(domain.when), scope)
+            errors = typecheck.check(parsing.parse(domain.when), scope)
         except ExpressionError as error:
             errors = [error]
         if errors:

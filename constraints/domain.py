@@ -9,7 +9,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Literal, TypeAlias
 
-from constraints import document, expression
+from constraints import document, expression, parsing
 from constraints.errors import ConstraintsError, ExpressionError
 
 Value: TypeAlias = bool | int | float | str
@@ -149,7 +149,7 @@ def _needs(domain: Domain, space: Mapping[str, Domain], fixed: Sequence[str]) ->
     if domain.when is None:
         return frozenset()
     try:
-        mentioned = expression.names(expression.parse(domain.when))
+        mentioned = expression.names(parsing.parse(domain.when))
     except ExpressionError as error:
         raise ConstraintsError(f"{domain.name}: 'when: {domain.when}': {error.message}") from error
     for name in sorted(mentioned - space.keys() - set(fixed)):

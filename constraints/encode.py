@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import z3
 
-from constraints import expression
+from constraints import expression, parsing
 from constraints.compile import is_computed
 from constraints.domain import TOLERANCE, Domain, Value, in_order
 from constraints.errors import ConstraintsError
@@ -106,7 +106,7 @@ class Encoder:
         """Adds a parameter's variables and returns what holds of them."""
         active = self._true
         if domain.when is not None:
-            active = self.truths(expression.parse(domain.when), scope).holds
+            active = self.truths(parsing.parse(domain.when), scope).holds
         self._active[domain.name] = active
         if domain.points() <= MOST_VALUES:
             return self._declare_choice(domain, active)

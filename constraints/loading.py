@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from constraints import document, expression, rulefile, typecheck, vocabulary
+from constraints import document, expression, parsing, rulefile, typecheck, vocabulary
 from constraints.document import Document
 from constraints.domain import Domain, Value
 from constraints.errors import DocumentError, ExpressionError, Problem
@@ -114,7 +114,7 @@ def study_scope(world: World) -> Scope:
     written = {}
     for name, text in world.derived.items():
         if name not in world.space and name not in world.fixed:
-            written[name] = expression.parse(text)
+            written[name] = parsing.parse(text)
     return _with_derived(scope, written)[0]
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import pydantic
 
-from constraints import document, expression
+from constraints import document, expression, parsing
 from constraints.document import Document
 from constraints.errors import DocumentError, ExpressionError, Problem
 from constraints.expression import And, Node, Not
@@ -199,7 +199,7 @@ def _expressions(source: Document) -> tuple[dict[Location, Written], list[Proble
     problems = []
     for loc, text in _expression_texts(source.data):
         try:
-            written[loc] = Written(expression.parse(text), loc)
+            written[loc] = Written(parsing.parse(text), loc)
         except ExpressionError as error:
             problems.append(source.problem_inside(loc, error.start, error.message, error.hint))
     return written, problems

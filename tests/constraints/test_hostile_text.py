@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from constraints import examples, expression, ruleset
+from constraints import examples, expression, parsing, ruleset
 from constraints.domain import Domain
 from constraints.errors import ConstraintsError
 from constraints.ruleset import RuleText
@@ -61,7 +61,7 @@ def soup(chance: random.Random) -> str:
 def feed(text: str) -> None:
     """A text as an expression, as a rule's condition, and as a whole file; whatever is accepted is judged, too."""
     try:
-        expression.to_text(expression.parse(text))
+        expression.to_text(parsing.parse(text))
     except ConstraintsError as error:
         str(error)
     for document in (text, DOCUMENT.replace("EXPRESSION", text)):

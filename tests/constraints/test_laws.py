@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from constraints import expression, loading
+from constraints import expression, loading, parsing
 from constraints.domain import Domain
 from constraints.expression import (
     And,
@@ -324,10 +324,10 @@ def test_a_batch_of_many_is_as_many_batches_of_one(nodes: list[Node], table: lis
 @given(truths)
 def test_text_to_nodes_to_text_to_nodes_is_the_identity(node: Node) -> None:
     text = expression.to_text(node)
-    assume(len(text) <= expression.MAXIMUM_LENGTH and text.count("(") + text.count("not ") < expression.MAXIMUM_DEPTH)
-    again = expression.parse(text)
-    assert expression.parse(expression.to_text(again)) == again
-    assert expression.to_text(again) == expression.to_text(expression.parse(expression.to_text(again)))
+    assume(len(text) <= parsing.MAXIMUM_LENGTH and text.count("(") + text.count("not ") < parsing.MAXIMUM_DEPTH)
+    again = parsing.parse(text)
+    assert parsing.parse(expression.to_text(again)) == again
+    assert expression.to_text(again) == expression.to_text(parsing.parse(expression.to_text(again)))
 
 
 @given(truths, truths, st.lists(points, min_size=1, max_size=8))

@@ -1,6 +1,6 @@
 import pytest
 
-from constraints import expression
+from constraints import expression, parsing
 from constraints.errors import ExpressionError
 
 
@@ -24,12 +24,12 @@ from constraints.errors import ExpressionError
     ],
 )
 def test_text_survives_the_way_to_nodes_and_back(text: str) -> None:
-    node = expression.parse(text)
-    assert expression.parse(expression.to_text(node)) == node
+    node = parsing.parse(text)
+    assert parsing.parse(expression.to_text(node)) == node
 
 
 def test_a_chain_is_a_conjunction_of_its_links() -> None:
-    assert expression.parse("a < b <= 3") == expression.parse("a < b and b <= 3")
+    assert parsing.parse("a < b <= 3") == parsing.parse("a < b and b <= 3")
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_chain_is_a_conjunction_of_its_links() -> None:
 )
 def test_what_is_not_in_the_language_is_refused_where_it_stands(text: str, message: str, place: str | None) -> None:
     with pytest.raises(ExpressionError) as caught:
-        expression.parse(text)
+        parsing.parse(text)
     assert message in caught.value.message
     if place is not None:
         assert text[caught.value.start : caught.value.end] in (place, place + "()")
@@ -92,14 +92,14 @@ def test_what_is_not_in_the_language_is_refused_where_it_stands(text: str, messa
 )
 def test_what_is_too_long_or_too_deep_is_refused(text: str) -> None:
     with pytest.raises(ExpressionError, match=r"deeper|characters long"):
-        expression.parse(text)
+        parsing.parse(text)
 
 
 def test_offsets_count_characters_not_bytes() -> None:
     with pytest.raises(ExpressionError) as caught:
-        expression.parse('x == "é€" and flor(y) > 1')
+        parsing.parse('x == "é€" and flor(y) > 1')
     assert (caught.value.start, caught.value.end) == (14, 18)
 
 
 def test_newlines_of_a_folded_text_are_spaces() -> None:
-    assert expression.parse("a > 1\n  and b > 2\n") == expression.parse("a > 1 and b > 2")
+    assert parsing.parse("a > 1\n  and b > 2\n") == parsing.parse("a > 1 and b > 2")
