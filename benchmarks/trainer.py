@@ -23,7 +23,21 @@ import torch
 import transformers
 from PIL import Image
 
-from trainers import adapters, data, dataset, events, health, interruption, job, kept, models, optim, settings, text
+from trainers import (
+    adapters,
+    data,
+    dataset,
+    events,
+    health,
+    interruption,
+    job,
+    kept,
+    models,
+    optim,
+    orders,
+    settings,
+    text,
+)
 from trainers.recipes import diffusion_lora
 from trainers.scoring import clip
 
@@ -151,7 +165,7 @@ def run_ours(train_job: job.TrainJob, held: kept.Kept, asked: interruption.Inter
     """Seconds of the training phase, as the trainer itself tells them: set-up of the LoRA and optimizer included."""
     spec = train_job.trials[0].model_copy(update={"directory": str(folder)})
     reporter = events.Reporter(folder / "events.jsonl")
-    order = diffusion_lora.Order(train_job.model_copy(update={"trials": (spec,)}), reporter, asked, held)
+    order = orders.Order(train_job.model_copy(update={"trials": (spec,)}), reporter, asked, held)
     diffusion_lora.run(order)
     told, _ = events.read(folder / "events.jsonl")
     (trained,) = [event.data for event in told if event.event == "trained"]
@@ -214,7 +228,7 @@ def time_split(
     """Shares of a step by part, each part waited for, and the host syncs a step makes outside of reports (GPU only)."""
     folder.mkdir()
     spec = train_job.trials[0].model_copy(update={"directory": str(folder)})
-    order = diffusion_lora.Order(train_job, events.Reporter(folder / "events.jsonl"), asked, held)
+    order = orders.Order(train_job, events.Reporter(folder / "events.jsonl"), asked, held)
     trial = diffusion_lora._load(order, spec)
     own, base = trial.settings, trial.base
     weights, text_weights = diffusion_lora._adapt(base, own)
@@ -325,7 +339,7 @@ def random_base(size: str, precision: str, device: torch.device) -> models.Base:
     for part in pipeline.components.values():
         if isinstance(part, torch.nn.Module):
             part.requires_grad_(False).eval().to(device)
-    return models.Base(size, family, f"random {size}", f"random {size}", pipeline)
+    return models.Base(size, pathlib.Path(size), family, f"random {size}", f"random {size}", pipeline)
 
 
 if __name__ == "__main__":

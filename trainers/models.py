@@ -32,6 +32,7 @@ class Base:
     """A loaded text-to-image model. The hashes name its content; `source` is what the job called it."""
 
     source: str
+    path: pathlib.Path
     family: Family
     sha256: str
     vae_sha256: str
@@ -86,7 +87,7 @@ def load(source: str, precision: str, device: torch.device, cache: pathlib.Path)
             part.requires_grad_(False).eval()
             part.to(device=device, dtype=torch.float32 if name == "vae" else _PRECISIONS[precision])
     vae = path / "vae" if path.is_dir() else path
-    return Base(source, family, digests.of_model(path, cache), digests.of_model(vae, cache), pipeline)
+    return Base(source, path, family, digests.of_model(path, cache), digests.of_model(vae, cache), pipeline)
 
 
 def _locate(source: str) -> pathlib.Path:

@@ -177,9 +177,22 @@ class OpenTable(dict[str, Parameter]):
         return Parameter(name, "any", "Handed to the script as it is.")
 
 
+_SD_SCRIPTS = (
+    Parameter("sd_scripts", "text", "Folder of a checkout of kohya's sd-scripts, with its requirements installed."),
+    *_DIFFUSION_LORA,
+)
+
 TRAINERS: Mapping[str, Mapping[str, Parameter]] = {
     "diffusion-lora": {parameter.name: parameter for parameter in _DIFFUSION_LORA},
+    "sd-scripts": {parameter.name: parameter for parameter in _SD_SCRIPTS},
     "command": OpenTable({parameter.name: parameter for parameter in _COMMAND}),
+}
+
+
+#: what a trainer cannot do without
+_NEEDED: Mapping[str, Mapping[str, str]] = {
+    "command": {"script": "say under `fixed` which Python script trains"},
+    "sd-scripts": {"sd_scripts": "say under `fixed` where sd-scripts is checked out"},
 }
 
 
@@ -215,9 +228,8 @@ def check(trainer: str, params: Mapping[str, Scalar]) -> list[str]:
     known = table(trainer)
     problems = [problem for name in params if (problem := unknown_name(trainer, name))]
     problems += [problem for name in params if name in known and (problem := known[name].problem(params[name]))]
-    if trainer == "command" and "script" not in params:
-        problems.append("script: missing; say under `fixed` which Python script trains")
-    return problems or list(_contradictions(params) if trainer == "diffusion-lora" else ())
+    problems += [f"{name}: missing; {what}" for name, what in _NEEDED.get(trainer, {}).items() if name not in params]
+    return problems or list(() if trainer == "command" else _contradictions(params))
 
 
 def _contradictions(params: Mapping[str, Scalar]) -> Iterable[str]:

@@ -93,13 +93,14 @@ def run(kept: Any) -> Callable[..., Told]:
     """Runs a job in this process and returns what it told."""
 
     def run_job(train_job: job.TrainJob, asked: interruption.Interruption | None = None) -> Told:
+        from trainers import orders
         from trainers.recipes import diffusion_lora
 
         file = paths.JobPaths(pathlib.Path(train_job.directory)).events
         _, offset = events.read(file)
         reporter = events.Reporter(file)
         try:
-            order = diffusion_lora.Order(train_job, reporter, asked or interruption.Interruption(), kept)
+            order = orders.Order(train_job, reporter, asked or interruption.Interruption(), kept)
             diffusion_lora.run(order)
         finally:
             reporter.close()

@@ -8,6 +8,7 @@ from trainers import events, interruption, job
 _MODULES = {
     "diffusion-lora": "trainers.recipes.diffusion_lora",
     "command": "trainers.recipes.command",
+    "sd-scripts": "trainers.recipes.sd_scripts",
 }
 
 

@@ -10,10 +10,7 @@ import pathlib
 import subprocess
 import sys
 
-from trainers import errors, events, interruption, job, paths
-
-#: seconds between two looks at the script
-_POLL_SECONDS = 0.1
+from trainers import errors, events, interruption, job, paths, processes
 
 
 class Recipe:
@@ -30,7 +27,7 @@ class Recipe:
         file = paths.JobPaths(pathlib.Path(train_job.directory))
         _, told_before = events.read(file.events)
         process = subprocess.Popen([sys.executable, str(script), str(file.job)], env=_environment())
-        code = _wait(process, asked)
+        code = processes.wait(process, asked)
         if code == job.ExitCode.INTERRUPTED or asked.requested:
             raise interruption.Interrupted
         if code == job.ExitCode.BAD_INPUT:
@@ -51,15 +48,3 @@ def _environment() -> dict[str, str]:
     checkout = str(pathlib.Path(__file__).resolve().parents[2])
     before = os.environ.get("PYTHONPATH")
     return {**os.environ, "PYTHONPATH": f"{checkout}{os.pathsep}{before}" if before else checkout}
-
-
-def _wait(process: subprocess.Popen[bytes], asked: interruption.Interruption) -> int:
-    """Wait for the script, handing on a wish to stop; returns its exit code."""
-    handed_on = False
-    while True:
-        try:
-            return process.wait(timeout=_POLL_SECONDS)
-        except subprocess.TimeoutExpired:
-            if asked.requested and not handed_on:
-                process.terminate()
-                handed_on = True

@@ -26,6 +26,7 @@ from trainers import (
     dataset,
     diffusion,
     errors,
+    evaluation,
     events,
     health,
     interruption,
@@ -35,49 +36,32 @@ from trainers import (
     lora_metadata,
     models,
     optim,
+    orders,
     paths,
     randomness,
-    sampling,
     settings,
     steps,
     text,
 )
-from trainers.scoring import baseline, clip, scores, verdicts
 
 #: a divergence is found at most this many steps after it happened
 _LONGEST_BLINDNESS_STEPS = 20
 
 
 @dataclasses.dataclass(frozen=True)
-class Order:
-    """A job, whom to tell about it, who may stop it, and what is kept for the next one."""
-
-    job: job.TrainJob
-    reporter: events.Reporter
-    asked: interruption.Interruption
-    kept: kept.Kept
-
-    @property
-    def cache(self) -> pathlib.Path:
-        return pathlib.Path(self.job.cache)
-
-
-@dataclasses.dataclass(frozen=True)
 class Trial:
     """One trial with everything it needs, loaded and on its device."""
 
-    order: Order
+    order: orders.Order
     spec: job.TrialSpec
     settings: settings.LoraSettings
     plan: steps.StepPlan
     accelerator: accelerate.Accelerator
     base: models.Base
     noise_schedule: Any
-    judge: clip.Judge
+    yardstick: evaluation.Yardstick
     facts: dataset.DatasetFacts
     examples: data.Examples
-    references: scores.References
-    baseline: baseline.Baseline
 
     @property
     def paths(self) -> paths.TrialPaths:
@@ -100,10 +84,10 @@ class Recipe:
         self._kept = kept.Kept()
 
     def run(self, train_job: job.TrainJob, reporter: events.Reporter, asked: interruption.Interruption) -> None:
-        run(Order(train_job, reporter, asked, self._kept))
+        run(orders.Order(train_job, reporter, asked, self._kept))
 
 
-def run(order: Order) -> None:
+def run(order: orders.Order) -> None:
     """Run every trial of a job, one after another; see `recipes.Recipe.run`."""
     for spec in order.job.trials:
         seconds = {"load": 0.0, "train": 0.0, "sample": 0.0, "score": 0.0}
@@ -128,48 +112,34 @@ def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in str(error) for words in known)
 
 
-def _run_trial(order: Order, spec: job.TrialSpec, seconds: dict[str, float]) -> str:
+def _run_trial(order: orders.Order, spec: job.TrialSpec, seconds: dict[str, float]) -> str:
     """One trial to its outcome; the base is left as it was loaded."""
-    asked, evaluation, thresholds = order.asked, order.job.evaluation, order.job.thresholds
-    with _clock(seconds, "load"):
+    with orders.Clock(seconds, "load"):
         trial = _load(order, spec)
     trial.tell("loaded", seconds=seconds["load"])
     try:
-        with _clock(seconds, "train"):
+        with orders.Clock(seconds, "train"):
             ended_early = _train(trial)
         if ended_early:
             return ended_early
-        with _clock(seconds, "sample"):
-            drawn = sampling.draw(trial.base, evaluation, thresholds, asked.check)
-            files = sampling.save(drawn, trial.paths)
+        evaluation.evaluate(order, spec, trial.yardstick, trial.plan.total_steps, seconds)
     finally:
         _clean(trial.base, checkpointed=trial.settings.gradient_checkpointing)
-    trial.tell("sampled", images=[str(file) for file in files], seconds=seconds["sample"])
-    with _clock(seconds, "score"):
-        cosines = scores.score(trial.judge, drawn, trial.references)
-        metrics = scores.metrics(drawn, cosines, trial.baseline.text)
-    images = scores.records(drawn, cosines, files)
-    trial.tell("scored", metrics=metrics, images=images, seconds=seconds["score"])
-    for finding in verdicts.findings(metrics, images, cosines, thresholds, trial.plan.total_steps):
-        trial.tell("failed", **dataclasses.asdict(finding), fatal=False)
     return "finished"
 
 
 # --- load -------------------------------------------------------------------------------------------------------------
 
 
-def _load(order: Order, spec: job.TrialSpec) -> Trial:
+def _load(order: orders.Order, spec: job.TrialSpec) -> Trial:
     own = settings.lora_settings(spec.params, spec.seed)
     facts = dataset.inspect(order.job.dataset)
     accelerator = _accelerator(own.mixed_precision)
     device = accelerator.device
     base = order.kept.base(order.job.base, own.mixed_precision, device, order.cache)
-    judge = order.kept.judge(order.job.evaluation.clip, device, order.cache)
     order.asked.check()
     examples = data.prepare(base, facts, own, order.cache, flip=order.job.dataset.flip)
-    references = scores.references(judge, facts)
-    untrained = baseline.measure(base, judge, order.job, references, order.asked.check)
-    order.reporter.tell("baseline", spec.number, metrics=untrained.metrics, images=untrained.images)
+    yardstick = evaluation.yardstick(order, spec, base, facts, device)
     noise_schedule = DDPMScheduler.from_config(base.pipeline.scheduler.config)
     noise_schedule.alphas_cumprod = noise_schedule.alphas_cumprod.to(device)
     return Trial(
@@ -180,11 +150,9 @@ def _load(order: Order, spec: job.TrialSpec) -> Trial:
         accelerator=accelerator,
         base=base,
         noise_schedule=noise_schedule,
-        judge=judge,
+        yardstick=yardstick,
         facts=facts,
         examples=examples,
-        references=references,
-        baseline=untrained,
     )
 
 
@@ -483,16 +451,3 @@ def _clean(base: models.Base, *, checkpointed: bool) -> None:
         model.eval()
         if checkpointed:
             adapters.set_gradient_checkpointing(model, on=False)
-
-
-class _clock:
-    """Adds the seconds spent inside to one phase, also when it ends in an exception."""
-
-    def __init__(self, seconds: dict[str, float], phase: str) -> None:
-        self._seconds, self._phase = seconds, phase
-
-    def __enter__(self) -> None:
-        self._started = time.monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        self._seconds[self._phase] += time.monotonic() - self._started
