@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from constraints import expression
-from constraints.compile import Compiler, PointProgram, Program, Role
+from constraints.compile import Compiler, Role
 from constraints.errors import PointError
 from constraints.expression import Node
 from constraints.intervals import Bounds
 from constraints.rulefile import RuleKind
 from constraints.scope import Scope, Symbol
+from constraints.source import PointProgram, Program
 
 Bools: TypeAlias = "npt.NDArray[np.bool_]"
 Floats: TypeAlias = "npt.NDArray[np.float64]"
@@ -209,26 +210,26 @@ class Judge:
     def _column_program(self, role: Role, rules: tuple[int, ...]) -> Program:
         if (role, rules) not in self._column_programs:
             compiler, outputs = self._compiler(role, rules)
-            self._column_programs[role, rules] = compiler.column_program(outputs)
+            self._column_programs[role, rules] = compiler.source.column_program(outputs)
         return self._column_programs[role, rules]
 
     def _number_program(self, role: Role, rules: tuple[int, ...]) -> Program:
         if (role, rules) not in self._number_programs:
             compiler, outputs = self._compiler(role, rules)
-            self._number_programs[role, rules] = compiler.number_program(outputs)
+            self._number_programs[role, rules] = compiler.source.number_program(outputs)
         return self._number_programs[role, rules]
 
     @cached_property
     def _point_program(self) -> PointProgram:
         compiler, outputs = self._compiler("holds", tuple(range(len(self.rules))))
-        return compiler.point_program(outputs, [slot.kind for slot in self.slots])
+        return compiler.source.point_program(outputs, [slot.kind for slot in self.slots])
 
     @cached_property
     def _margin_programs(self) -> list[PointProgram]:
         programs = []
         for rule in range(len(self.rules)):
             compiler, outputs = self._compiler("margin", (rule,))
-            programs.append(compiler.point_program(outputs, [slot.kind for slot in self.slots]))
+            programs.append(compiler.source.point_program(outputs, [slot.kind for slot in self.slots]))
         return programs
 
     def _compiler(self, role: Role, rules: tuple[int, ...]) -> tuple[Compiler, list[str]]:
