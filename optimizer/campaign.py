@@ -6,14 +6,12 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import optuna
 
 from constraints import ruleset as rulesets
 from constraints import verdict as verdicts
-from optimizer import facts, history, observer, rulebook, sampler, settings, space, study
-from optimizer import reservoir as reservoirs
+from optimizer import observer, rulebook, settings, space, study
+from optimizer import search as searches
 from storage import artifacts, database, leases, studies
 
 
@@ -33,12 +31,8 @@ class Campaign:
     artifact_store: artifacts.ArtifactStore
     database: database.Database
     settings: settings.Settings
-    situation: facts.Situation
     book: rulebook.Rulebook
-    sketch: sampler.Sketch
-    history: history.History
-    #: where all chance of this worker begins
-    seed: int
+    search: searches.Search
     observer: observer.Observer
     worker_id: str
 
@@ -56,12 +50,7 @@ class Campaign:
         before = self.book.label
         self.book.refresh(self.database)
         if self.book.label != before:
-            self.__dict__.pop("reservoir", None)
-
-    @functools.cached_property
-    def reservoir(self) -> reservoirs.Reservoir:
-        """Feasible points under the rules as they stand."""
-        return reservoirs.Reservoir(self.study.space, self.study.fixed, self.weigh, self.seed)
+            self.search.follow(self.book.rules)
 
     def version_of(self, refused_by: Sequence[str]) -> int | None:
         """The database id of the rule version that holds the first of these rules."""
@@ -69,20 +58,11 @@ class Campaign:
 
     def judge(self, params: Mapping[str, Any]) -> verdicts.Verdict:
         """What the rules say of a point (sampled parameters; the fixed ones are added)."""
-        point = study.complete(self.study, params)
-        return self.rules.check_point(params, facts=self.situation.facts(point))
-
-    def weigh(self, columns: reservoirs.Columns) -> npt.NDArray[np.float64]:
-        """What the rules say of a table of points, shape (points,): 0 refused, 1 accepted, between them discouraged."""
-        known = self.situation.facts({**self.study.fixed, **columns})
-        verdicts_ = self.rules.check(columns, facts=known)
-        weights: npt.NDArray[np.float64] = np.where(verdicts_.accepted, verdicts_.weight, 0.0)
-        return weights
+        return self.search.judge(params)
 
     def look(self) -> None:
         """Read what became of the study's trials, and let the sampler learn from it."""
-        fresh = self.history.look(self.trials())
-        self.sketch.learn(fresh, self.history.running)
+        self.search.look(self.trials())
 
     def trials(self, states: tuple[optuna.trial.TrialState, ...] | None = None) -> list[optuna.trial.FrozenTrial]:
         return self.optuna_study.get_trials(deepcopy=False, states=states)
@@ -104,7 +84,7 @@ class Campaign:
             ),
         )
         # numbers follow each other, so the next one is it unless a person enqueued a point just now
-        expected = self.history.rows
+        expected = self.search.history.rows
         with contextlib.suppress(KeyError):
             if self.optuna_storage.get_trial_id_from_study_id_trial_number(self._optuna_study_id, expected) == made:
                 return expected

@@ -6,8 +6,8 @@ from typing import Any
 
 from constraints import verdict as verdicts
 from constraints import witness
-from optimizer import campaign as campaigns
 from optimizer import errors, reservoir, sampler
+from optimizer import search as searches
 
 #: points of the reservoir that may turn out refused when they are judged one by one (a last digit rounded differently)
 _AGAIN = 8
@@ -32,65 +32,68 @@ class Drawn:
     refused: tuple[tuple[Mapping[str, Any], verdicts.Verdict], ...] = ()
 
 
-def draw(campaign: campaigns.Campaign) -> Drawn:
+def draw(search: searches.Search) -> Drawn:
     """Draw the next point of a study.
 
     Raises:
         errors.NothingFeasible: no point of the space is accepted; the message names the rules that clash.
     """
-    search = campaign.study.search
+    wishes = search.study.search
     refused: list[tuple[Mapping[str, Any], verdicts.Verdict]] = []
     first: sampler.Draw | None = None
-    campaign.sketch.begin()
+    search.sketch.begin()
     try:
-        for _ in range(sampler.PATIENCE.get(search.sampler, sampler.USUAL_PATIENCE)):
-            drawn = campaign.sketch.draw()
+        for _ in range(sampler.PATIENCE.get(wishes.sampler, sampler.USUAL_PATIENCE)):
+            drawn = search.sketch.draw()
             first = first or drawn
-            if search.duplicates == "avoid" and campaign.history.is_tried(drawn.params):
+            if search.is_known(drawn.params):
                 continue
-            verdict = campaign.judge(drawn.params)
-            if verdict.refused_by and search.refusals == "prune":
+            verdict = search.judge(drawn.params)
+            if verdict.refused_by and wishes.refusals == "prune":
                 return Drawn(drawn.params, drawn.notes, verdict, ((drawn.params, verdict),))
             if verdict.refused_by:
                 refused.append((drawn.params, verdict))
-            elif campaign.sketch.keeps(verdict.weight):
+            elif search.sketch.keeps(verdict.weight):
                 return Drawn(drawn.params, drawn.notes, verdict, tuple(refused))
     finally:
-        campaign.sketch.end()
+        search.sketch.end()
     assert first is not None
-    params = _from_reservoir(campaign, first.params if campaign.sketch.is_guided else None)
+    params = _from_reservoir(search, first.params if search.sketch.is_guided else None)
     return Drawn(params, first.notes, None, tuple(refused))
 
 
-def _from_reservoir(campaign: campaigns.Campaign, wanted: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+def _from_reservoir(search: searches.Search, wanted: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     """A feasible point near the wanted one; None when each one has been tried."""
-    there = campaign.reservoir
-    for trial in campaign.history.running:
+    there = search.reservoir
+    for trial in search.history.running:
         there.add(trial.params)
-    found = _take(campaign, wanted)
+    found = _take(search, wanted)
     if found is not None or there.has_any:
         return found
-    solved = _solve(campaign, there)
-    return solved or _take(campaign, wanted) or _nothing()
+    solved = _solve(search, there)
+    if solved is None and not there.is_whole:
+        solved = _take(search, wanted)
+    if solved is None:
+        raise errors.NothingFeasible(_nothing(there))
+    return solved
 
 
-def _take(campaign: campaigns.Campaign, wanted: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    avoid = campaign.study.search.duplicates == "avoid"
+def _take(search: searches.Search, wanted: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     for _ in range(_AGAIN):
-        found = campaign.reservoir.take(wanted, campaign.history.is_tried if avoid else lambda _: False)
+        found = search.reservoir.take(wanted, search.is_known)
         if found is None:
             return None
-        if not campaign.judge(found).refused_by:
-            campaign.reservoir.add(found)
+        if not search.judge(found).refused_by:
+            search.reservoir.add(found)
             return found
     return None
 
 
-def _solve(campaign: campaigns.Campaign, there: reservoir.Reservoir) -> Mapping[str, Any] | None:
+def _solve(search: searches.Search, there: reservoir.Reservoir) -> Mapping[str, Any] | None:
     """A point that z3 solves for, if the rules accept it; otherwise its neighbourhood is known from now on."""
-    study = campaign.study
-    constants = {name: value for name, value in campaign.situation.facts(study.fixed).items() if name in _CONSTANT}
-    said = witness.seek(campaign.rules, constants, _SECONDS)
+    study = search.study
+    constants = {name: value for name, value in search.situation.facts(study.fixed).items() if name in _CONSTANT}
+    said = witness.seek(search.rules, constants, _SECONDS)
     if said.contradiction:
         raise errors.NothingFeasible(
             f"the rules {', '.join(said.contradiction)} leave no point of the space of {study.name!r} together; loosen "
@@ -99,7 +102,7 @@ def _solve(campaign: campaigns.Campaign, there: reservoir.Reservoir) -> Mapping[
     if said.point is None:
         return None
     there.add(said.point)
-    accepted = not campaign.judge(said.point).refused_by and not campaign.history.is_tried(said.point)
+    accepted = not search.judge(said.point).refused_by and not search.history.is_tried(said.point)
     return said.point if accepted else None
 
 
@@ -107,8 +110,11 @@ def _solve(campaign: campaigns.Campaign, there: reservoir.Reservoir) -> Mapping[
 _CONSTANT = frozenset({"gpu.count", "gpu.vram_gb", "dataset.images"})
 
 
-def _nothing() -> Mapping[str, Any]:
-    raise errors.NothingFeasible(
-        f"none of {reservoir.MOST_POINTS} points of the space is accepted, and z3 neither found one nor proved that "
-        "there is none; `tuneguard rules check FILE --study STUDY.yaml` shows what each rule refuses"
+def _nothing(there: reservoir.Reservoir) -> str:
+    """What to say where no point was found and no rules were proved to clash."""
+    looked = "no point" if there.is_whole else f"none of {reservoir.MOST_POINTS} points"
+    open_ = "" if there.is_whole else ", and z3 neither found one nor proved that there is none"
+    return (
+        f"{looked} of the space is accepted{open_}; loosen a rule, or widen the space "
+        "(`tuneguard rules check FILE --study STUDY.yaml` shows what each rule refuses)"
     )

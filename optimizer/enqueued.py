@@ -32,14 +32,14 @@ def complete(campaign: campaigns.Campaign, trial: optuna.Trial, waited: optuna.t
 
 def _filled(campaign: campaigns.Campaign, given: Mapping[str, Any]) -> dict[str, Any]:
     """The given values with the others drawn beside them: the first draw that the rules accept, else the last one."""
-    campaign.sketch.begin()
+    campaign.search.sketch.begin()
     try:
         for _ in range(sampler.PATIENCE.get(campaign.study.search.sampler, sampler.USUAL_PATIENCE)):
-            params = dict(campaign.sketch.draw(given).params)
+            params = dict(campaign.search.sketch.draw(given).params)
             if params.keys() <= given.keys() or not campaign.judge(params).refused_by:
                 break
     finally:
-        campaign.sketch.end()
+        campaign.search.sketch.end()
     return params
 
 

@@ -61,16 +61,16 @@ def claim(campaign: campaigns.Campaign) -> Claim | Refused | None:
     taken = take_up(campaign)
     if taken is not None:
         return taken
-    popped = _pop(campaign) if campaign.history.waiting else None
+    popped = _pop(campaign) if campaign.search.history.waiting else None
     return popped or (_search(campaign) if spent(campaign) < campaign.budget else None)
 
 
 def _search(campaign: campaigns.Campaign) -> Claim | Refused | None:
     """The next trial that the search itself wants; None when nothing is left to try."""
-    repeat = campaign.history.next_repeat()
+    repeat = campaign.search.history.next_repeat()
     if repeat is not None:
         return _start(campaign, draw.Drawn(repeat[0]), {records.REPEAT: repeat[1]})
-    drawn = draw.draw(campaign)
+    drawn = draw.draw(campaign.search)
     _count(campaign, drawn.refused)
     if drawn.params is None:
         logger.info("every feasible point of the space has been tried", extra={"study": campaign.study.name})
@@ -82,13 +82,13 @@ def _search(campaign: campaigns.Campaign) -> Claim | Refused | None:
 
 def spent(campaign: campaigns.Campaign) -> int:
     """Trials that count towards the budget: all rows under `prune`, those that trained or train under `resample`."""
-    rows = campaign.history.rows
-    return rows if campaign.study.search.refusals == "prune" else rows - campaign.history.free
+    rows = campaign.search.history.rows
+    return rows if campaign.study.search.refusals == "prune" else rows - campaign.search.history.free
 
 
 def take_up(campaign: campaigns.Campaign) -> Claim | None:
     """A begun trial that nobody works on any more: its worker stopped, or was silent longer than its lease."""
-    begun = {trial.number: trial for trial in campaign.history.running if trial.params}
+    begun = {trial.number: trial for trial in campaign.search.history.running if trial.params}
     free = leases.free(campaign.database, campaign.study_id, list(begun)) if begun else []
     if not free:
         return None
@@ -175,7 +175,7 @@ def _claim(
     seed = _seed(campaign, params, trial.user_attrs)
     same = None
     if not taken_up and campaign.study.search.duplicates == "avoid":
-        outcomes = campaign.history.outcomes(trial.params)
+        outcomes = campaign.search.history.outcomes(trial.params)
         same = next((each for each in outcomes if _seed(campaign, params, each.user_attrs) == seed), None)
     return Claim(trial.number, params, lease, taken_up, seed, same)
 

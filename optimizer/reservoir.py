@@ -23,7 +23,7 @@ from constraints import domain as domains
 from optimizer import space
 
 #: quasi-random points that one proposal looks at before it calls feasible points rarer than that, and in which blocks
-MOST_POINTS = 2**20
+MOST_POINTS = 2**22
 BLOCK = 2**14
 #: a space with at most so many points is looked at whole
 WHOLE = 2**16

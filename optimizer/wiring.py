@@ -11,9 +11,11 @@ import warnings
 
 import optuna
 
+from constraints import ruleset as rulesets
 from optimizer import campaign as campaigns
 from optimizer import errors, facts, history, launch, provenance, records, rulebook, sampler
 from optimizer import observer as observers
+from optimizer import search as searches
 from optimizer import settings as settings_module
 from optimizer import study as study_module
 from storage import artifacts, database, embedded, migration, optuna_store, results, runs, workers
@@ -96,8 +98,10 @@ def open_optuna(services: Services, study: study_module.Study) -> optuna.Study:
     )
 
 
-def make_sketch(study: study_module.Study, seed: int) -> sampler.Sketch:
-    """The study in memory where its sampler draws, from a worker's own seed."""
+def open_search(
+    study: study_module.Study, rules: rulesets.RuleSet, situation: facts.Situation, seed: int
+) -> searches.Search:
+    """A search that knows of no trial yet; all its chance follows from the seed."""
     search = study.search
     make = functools.partial(
         sampler.make,
@@ -107,7 +111,8 @@ def make_sketch(study: study_module.Study, seed: int) -> sampler.Sketch:
         conditional=any(domain.when is not None for domain in study.space.values()),
     )
     guided_from = None if search.sampler in sampler.UNGUIDED else search.startup_trials
-    return sampler.Sketch(make, list(study.objectives.values()), study.space, study.fixed, seed, guided_from)
+    sketch = sampler.Sketch(make, list(study.objectives.values()), study.space, study.fixed, seed, guided_from)
+    return searches.Search(study, rules, situation, sketch, history.History(search.repeats), seed)
 
 
 def open_campaign(
@@ -139,11 +144,8 @@ def open_campaign(
         artifact_store=services.artifact_store,
         database=services.database,
         settings=services.settings,
-        situation=situation(study, found),
         book=book,
-        sketch=make_sketch(study, seed),
-        history=history.History(study.search.repeats),
-        seed=seed,
+        search=open_search(study, book.rules, situation(study, found), seed),
         observer=observer,
         worker_id=workers.register(services.database, socket.gethostname(), os.getpid(), device.name),
     )

@@ -1,0 +1,61 @@
+"""A study's search without its database: a sampler's sketch, the rules that judge, and what is known of trials."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import optuna
+
+from constraints import ruleset as rulesets
+from constraints import verdict as verdicts
+from optimizer import facts, history, sampler, study
+from optimizer import reservoir as reservoirs
+
+
+@dataclasses.dataclass
+class Search:
+    """Everything that a proposal follows from. Not thread-safe.
+
+    The rules change: a running study follows the newest version of its rule sets. What is known of its trials grows.
+    """
+
+    study: study.Study
+    rules: rulesets.RuleSet
+    situation: facts.Situation
+    sketch: sampler.Sketch
+    history: history.History
+    #: where all chance begins
+    seed: int
+
+    def follow(self, rules: rulesets.RuleSet) -> None:
+        """Go on under other rules; what was feasible under the old ones is forgotten."""
+        self.rules = rules
+        self.__dict__.pop("reservoir", None)
+
+    @functools.cached_property
+    def reservoir(self) -> reservoirs.Reservoir:
+        """Feasible points under the rules as they stand."""
+        return reservoirs.Reservoir(self.study.space, self.study.fixed, self.weigh, self.seed)
+
+    def judge(self, params: Mapping[str, Any]) -> verdicts.Verdict:
+        """What the rules say of a point (sampled parameters; the fixed ones are added)."""
+        point = study.complete(self.study, params)
+        return self.rules.check_point(params, facts=self.situation.facts(point))
+
+    def weigh(self, columns: reservoirs.Columns) -> npt.NDArray[np.float64]:
+        """What the rules say of a table of points, shape (points,): 0 refused, 1 accepted, between them discouraged."""
+        judged = self.rules.check(columns, facts=self.situation.facts({**self.study.fixed, **columns}))
+        weights: npt.NDArray[np.float64] = np.where(judged.accepted, judged.weight, 0.0)
+        return weights
+
+    def look(self, trials: Sequence[optuna.trial.FrozenTrial]) -> None:
+        """Take in all trials of the study, in the order of their numbers, and let the sampler learn from new ones."""
+        fresh = self.history.look(trials)
+        self.sketch.learn(fresh, self.history.running)
+
+    def is_known(self, params: Mapping[str, Any]) -> bool:
+        """Whether a draw would be a duplicate that the study wants to avoid."""
+        return self.study.search.duplicates == "avoid" and self.history.is_tried(params)
