@@ -300,7 +300,9 @@ def random_base(size: str, precision: str, device: torch.device) -> models.Base:
     shapes: dict[str, Any] = SIZES[size]
     dtype = {"no": torch.float32, "bf16": torch.bfloat16}[precision]
     tokenizer = transformers.CLIPTokenizer.from_pretrained(models.DEMO / "base" / "tokenizer", model_max_length=77)
-    schedule = diffusers.DDIMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
+    schedule = diffusers.DDIMScheduler(
+        beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, steps_offset=1, clip_sample=False
+    )
     with torch.device(device):
         unet = diffusers.UNet2DConditionModel(**shapes["unet"]).to(dtype)
         vae = diffusers.AutoencoderKL(

@@ -9,6 +9,7 @@ import diffusers
 import torch
 import transformers
 from diffusers import DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers.loaders.single_file import SingleFileComponentError
 
 from trainers import digests, errors
 
@@ -21,6 +22,11 @@ DEMO = pathlib.Path(__file__).resolve().parent.parent / "examples" / "demo"
 for library in (diffusers.utils.logging, transformers.utils.logging):
     library.set_verbosity_error()
     library.disable_progress_bar()
+
+_SINGLE_FILE_REMEDY = (
+    "a single file holds no tokenizer and no configuration: they come from the hub, or, without a network, from a "
+    "folder {folder} that holds the same family's model in diffusers' layout (its weights may be left out)"
+)
 
 _FAMILIES: dict[str, Family] = {"StableDiffusionPipeline": "sd15", "StableDiffusionXLPipeline": "sdxl"}
 _PIPELINES = {"sd15": StableDiffusionPipeline, "sdxl": StableDiffusionXLPipeline}
@@ -79,8 +85,10 @@ def load(source: str, precision: str, device: torch.device, cache: pathlib.Path)
     path = _locate(source)
     try:
         family, pipeline = _single_file(path) if path.is_file() else _folder(path, source)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise errors.ModelError(f"base {source!r}: cannot be loaded from {path}: {error}") from error
+    except (OSError, ValueError, KeyError, ImportError, SingleFileComponentError) as error:
+        reason = str(error).strip().splitlines()[0]
+        remedy = f"; {_SINGLE_FILE_REMEDY.format(folder=path.with_suffix(''))}" if path.is_file() else ""
+        raise errors.ModelError(f"base {source!r}: cannot be loaded from {path}: {reason}{remedy}") from error
     pipeline.set_progress_bar_config(disable=True)
     for name, part in pipeline.components.items():
         if isinstance(part, torch.nn.Module):
