@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -59,9 +60,7 @@ def undecided_reason(rule: Rule, values: Mapping[str, Any]) -> str:
     for node in _innermost_first(rule.broken, rule.scope):
         if isinstance(node, Name) and values.get(node.name) is None and not rule.scope[node.name].optional:
             return f"could not be decided: {node.name} has no value"
-        if _is_number(node, rule.scope) and _evaluate(node, rule.scope, "value", values) != _evaluate(
-            node, rule.scope, "value", values
-        ):
+        if _is_number(node, rule.scope) and math.isnan(_evaluate(node, rule.scope, "value", values)):
             return f"could not be decided: {expression.to_text(node)} has no value here"
     return "could not be decided"
 

@@ -188,7 +188,7 @@ class Judge:
         """The violation at a point that breaks the rule."""
         quick = self._margin_programs[rule](values)
         margin = float(quick[0]) if quick is not None else self.margin(rule, values)
-        if margin != margin:  # noqa: PLR0124 - NaN: no part of the rule has a distance
+        if math.isnan(margin):  # no part of the rule has a distance
             return UNDECIDED_VIOLATION
         return min(max(margin, LEAST_VIOLATION), MOST_VIOLATION)
 
