@@ -101,23 +101,29 @@ def source_of(name: str) -> Source:
 
 
 def push(database: databases.Database, study: studies.Study, author: str) -> Rulebook:
-    """Store the rule files of a study as versions (a text that is already the newest stays it) and open them.
+    """Store the rule files of a study as versions and open them; nothing is stored unless all of them are right.
 
-    A name without `.yaml` is a rule set of the database where there is one, else a shipped rule file.
+    A name without `.yaml` is a rule set of the database where there is one, else a shipped rule file. A text that is
+    stored already is not pushed again, so a file that was not edited never takes the place of a newer version.
+
+    Raises:
+        errors.BadInput: a rule file is wrong; the message lists every problem of every file.
     """
     stored = {version.set_name for version in rule_versions.listed(database)}
-    names = []
-    for name in study.rules:
-        if name in stored:
-            names.append(name)
-            continue
-        alone = load(study, [source_of(name)])
-        rule_versions.push(
-            database, alone.name, alone.files[0].document.text, author=author, note=f"study {study.name}"
-        )
-        names.append(alone.name)
+    sources = [_stored(database, name) if name in stored else source_of(name) for name in study.rules]
+    files = load(study, sources).files
+    for name, file in zip(study.rules, files, strict=True):
+        texts = {version.text for version in rule_versions.listed(database, file.name)}
+        if name not in stored and file.document.text not in texts:
+            rule_versions.push(database, file.name, file.document.text, author=author, note=f"study {study.name}")
+    names = tuple(file.name for file in files)
     versions = tuple(rule_versions.newest(database, name) for name in names)
-    return Rulebook(study, tuple(names), versions, load_versions(study, versions))
+    return Rulebook(study, names, versions, load_versions(study, versions))
+
+
+def _stored(database: databases.Database, name: str) -> Source:
+    version = rule_versions.newest(database, name)
+    return loading.RuleText(text=version.text, name=f"{name}@{version.number}")
 
 
 def load_versions(study: studies.Study, versions: Sequence[rule_versions.RuleVersion]) -> rulesets.RuleSet:

@@ -88,7 +88,9 @@ def stored_study(services: Services, name: str) -> tuple[stored_studies.Study, s
         storage.errors.NotFound: there is none; the message names those there are.
     """
     stored = stored_studies.get(services.database, name)
-    return stored, study_module.parse(stored.document, name)
+    study = study_module.parse(stored.document, name)
+    # its rule files may lie on another machine, and the database has newer versions of them
+    return stored, study.model_copy(update={"rules": tuple(stored.facts.get("rule_sets", study.rules))})
 
 
 def open_optuna(services: Services, study: study_module.Study) -> optuna.Study:
@@ -124,8 +126,8 @@ def open_campaign(
         errors.BadInput: the dataset or a rule file is wrong.
     """
     found = inspect_dataset(study)
-    stored = create_study(services, study)
     book = rulebook.push(services.database, study, author=author())
+    stored = create_study(services, study)
     known = {
         "images": found.images,
         "dataset_hash": found.hash,
