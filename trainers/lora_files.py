@@ -1,13 +1,19 @@
-"""LoRA files in kohya's key layout, which diffusers, ComfyUI and A1111-style loaders read.
+"""LoRA files in kohya's key layout, which diffusers, ComfyUI and A1111-style loaders read, or in diffusers' own.
 
-A layer `a.b.c` becomes `<prefix>_a_b_c.lora_down.weight`, `.lora_up.weight` and `.alpha`. The alpha written is the
-true one (diffusers' own converter writes the rank), and text-encoder names carry `text_model` even where transformers
-no longer has that level, since other loaders match it. Metadata values are text: the format knows nothing else.
+kohya's: a layer `a.b.c` becomes `<prefix>_a_b_c.lora_down.weight`, `.lora_up.weight` and `.alpha`. The alpha written
+is the true one (diffusers' own converter writes the rank), and text-encoder names carry `text_model` even where
+transformers no longer has that level, since other loaders match it.
+
+diffusers': a layer becomes `<model>.a.b.c.lora_A.weight` and `.lora_B.weight`, and rank and alpha stand in the metadata
+under `lora_adapter_metadata`, without which its loader takes the alpha to be the rank.
+
+Metadata values are text: the format knows nothing else.
 """
 
 import hashlib
+import json
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import safetensors.torch
@@ -20,17 +26,30 @@ _TEXT_PREFIXES: Mapping[models.Family, tuple[str, ...]] = {"sd15": ("lora_te",),
 UNET_PREFIX = "lora_unet"
 
 
-def tensors(base: models.Base, precision: str) -> dict[str, torch.Tensor]:
-    """The base's LoRA as kohya-named tensors on the CPU, contiguous; alphas are scalars of the same type."""
+def kohya(base: models.Base, precision: str) -> dict[str, torch.Tensor]:
+    """The base's LoRA as kohya-named tensors on the CPU, contiguous; alphas are float32 scalars."""
     named: dict[str, torch.Tensor] = {}
-    for prefix, model in _prefixed(base):
+    for prefix, model in zip((UNET_PREFIX, *_TEXT_PREFIXES[base.family]), _adapted(base).values(), strict=True):
         for name, layer in adapters.layers(model):
             key = module_key(prefix, name)
-            alpha = layer.scaling[adapters.NAME] * layer.r[adapters.NAME]
-            named[f"{key}.lora_down.weight"] = layer.lora_A[adapters.NAME].weight
-            named[f"{key}.lora_up.weight"] = layer.lora_B[adapters.NAME].weight
-            named[f"{key}.alpha"] = torch.tensor(alpha)
-    return {key: tensor.detach().to("cpu", _DTYPES[precision]).contiguous() for key, tensor in named.items()}
+            named[f"{key}.lora_down.weight"] = _saved(layer.lora_A[adapters.NAME].weight, precision)
+            named[f"{key}.lora_up.weight"] = _saved(layer.lora_B[adapters.NAME].weight, precision)
+            named[f"{key}.alpha"] = torch.tensor(float(layer.scaling[adapters.NAME] * layer.r[adapters.NAME]))
+    return named
+
+
+def diffusers(base: models.Base, precision: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """The base's LoRA as diffusers names it, and the metadata that its loader needs."""
+    named: dict[str, torch.Tensor] = {}
+    adapter: dict[str, Any] = {}
+    for prefix, model in _adapted(base).items():
+        for name, layer in adapters.layers(model):
+            named[f"{prefix}.{name}.lora_A.weight"] = _saved(layer.lora_A[adapters.NAME].weight, precision)
+            named[f"{prefix}.{name}.lora_B.weight"] = _saved(layer.lora_B[adapters.NAME].weight, precision)
+            adapter[f"{prefix}.r"] = layer.r[adapters.NAME]
+            adapter[f"{prefix}.lora_alpha"] = layer.scaling[adapters.NAME] * layer.r[adapters.NAME]
+            adapter.setdefault(f"{prefix}.target_modules", []).append(name)
+    return named, {"format": "pt", "lora_adapter_metadata": json.dumps(adapter)}
 
 
 def module_key(prefix: str, name: str) -> str:
@@ -52,9 +71,14 @@ def save(path: pathlib.Path, named: Mapping[str, torch.Tensor], metadata: Mappin
     return hashlib.sha256(data).hexdigest()
 
 
-def _prefixed(base: models.Base) -> Iterator[tuple[str, Any]]:
-    yield UNET_PREFIX, base.unet
-    yield from zip(_TEXT_PREFIXES[base.family], base.text_encoders, strict=True)
+def _adapted(base: models.Base) -> dict[str, Any]:
+    """The models that may carry a LoRA, by diffusers' names."""
+    names = ("unet", "text_encoder", "text_encoder_2")
+    return dict(zip(names, (base.unet, *base.text_encoders), strict=False))
+
+
+def _saved(weight: torch.Tensor, precision: str) -> torch.Tensor:
+    return weight.detach().to("cpu", _DTYPES[precision]).contiguous()
 
 
 def _sshs_hashes(named: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> dict[str, str]:

@@ -160,6 +160,8 @@ _DIFFUSION_LORA = (
     Parameter("gradient_checkpointing", "truth", "Compute activations twice to save memory.", default=False),
     Parameter("save_precision", "text", "Precision of the saved LoRA.", choices=("float", "fp16", "bf16"),
               default="float"),
+    Parameter("save_format", "text", "Key layout of the saved LoRA: kohya's loads everywhere, diffusers' in diffusers.",
+              choices=("kohya", "diffusers"), default="kohya"),
     Parameter("seed", "int", "Seed of the training's own randomness; by default the trial's.", low=0,
               high=2**63 - 1),
 )  # fmt: skip

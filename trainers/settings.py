@@ -45,6 +45,7 @@ class LoraSettings:
     mixed_precision: Literal["no", "fp16", "bf16"]
     gradient_checkpointing: bool
     save_precision: Literal["float", "fp16", "bf16"]
+    save_format: Literal["kohya", "diffusers"]
     seed: int
 
 

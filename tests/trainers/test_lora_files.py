@@ -73,12 +73,16 @@ def draw(pipeline: Any) -> torch.Tensor:
     return latents
 
 
+@pytest.mark.parametrize("layout", ["kohya", "diffusers"])
 def test_a_saved_lora_gives_the_trained_pictures_in_a_fresh_pipeline(
-    adapted: models.Base, sdxl_folder: pathlib.Path, tmp_path: pathlib.Path
+    layout: str, adapted: models.Base, sdxl_folder: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     trained = draw(adapted.pipeline)
     path = tmp_path / "lora.safetensors"
-    lora_files.save(path, lora_files.tensors(adapted, "float"), {"ss_network_dim": "4"})
+    if layout == "kohya":
+        lora_files.save(path, lora_files.kohya(adapted, "float"), {"ss_network_dim": "4"})
+    else:
+        lora_files.save(path, *lora_files.diffusers(adapted, "float"))
     kind = StableDiffusionPipeline if adapted.family == "sd15" else StableDiffusionXLPipeline
     folder = models.DEMO / "base" if adapted.family == "sd15" else sdxl_folder
     fresh = kind.from_pretrained(folder, dtype=torch.float32)
@@ -91,13 +95,13 @@ def test_a_saved_lora_gives_the_trained_pictures_in_a_fresh_pipeline(
 
 
 def test_the_file_says_the_true_alpha(adapted: models.Base) -> None:
-    alphas = [tensor for key, tensor in lora_files.tensors(adapted, "float").items() if key.endswith(".alpha")]
+    alphas = [tensor for key, tensor in lora_files.kohya(adapted, "float").items() if key.endswith(".alpha")]
     assert alphas
     assert all(alpha.item() == 1.5 for alpha in alphas)
 
 
 def test_text_encoder_keys_carry_text_model_for_other_loaders(adapted: models.Base) -> None:
-    keys = [key for key in lora_files.tensors(adapted, "float") if key.startswith("lora_te")]
+    keys = [key for key in lora_files.kohya(adapted, "float") if key.startswith("lora_te")]
     first = "lora_te_" if adapted.family == "sd15" else "lora_te1_"
     assert f"{first}text_model_encoder_layers_0_self_attn_q_proj.lora_down.weight" in keys
     assert all("_text_model_encoder_layers_" in key for key in keys)
@@ -128,12 +132,14 @@ def test_every_module_of_a_full_size_unet_has_a_name_that_diffusers_maps_back(
 def test_metadata_and_hashes_are_text_and_true(demo: models.Base, tmp_path: pathlib.Path) -> None:
     adapters.attach(demo.unet, adapters.UNET_TARGETS, dim=4, alpha=2.0, dropout=0.0, seed=1)
     path = tmp_path / "lora.safetensors"
-    sha256 = lora_files.save(path, lora_files.tensors(demo, "fp16"), {"ss_network_alpha": "2.0", "other": "kept"})
+    sha256 = lora_files.save(path, lora_files.kohya(demo, "fp16"), {"ss_network_alpha": "2.0", "other": "kept"})
     content = path.read_bytes()
     assert sha256 == hashlib.sha256(content).hexdigest()
     with safetensors.safe_open(path, framework="pt") as file:
         metadata = file.metadata()
-        assert file.get_tensor(file.keys()[0]).dtype == torch.float16
+        kinds = {name.split(".", 1)[1]: file.get_tensor(name).dtype for name in file.keys()}  # noqa: SIM118
+    half = torch.float16
+    assert kinds == {"lora_down.weight": half, "lora_up.weight": half, "alpha": torch.float32}
     assert metadata["other"] == "kept"
     header_bytes = int.from_bytes(content[:8], "little")
     assert metadata["sshs_model_hash"] == hashlib.sha256(content[8 + header_bytes :]).hexdigest()

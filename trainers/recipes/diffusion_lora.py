@@ -437,7 +437,11 @@ def _save(trial: Trial, started: float) -> None:
         started=started,
         finished=time.time(),
     )
-    named = lora_files.tensors(trial.base, trial.settings.save_precision)
+    if trial.settings.save_format == "diffusers":
+        named, adapter = lora_files.diffusers(trial.base, trial.settings.save_precision)
+        metadata |= adapter
+    else:
+        named = lora_files.kohya(trial.base, trial.settings.save_precision)
     sha256 = lora_files.save(trial.paths.lora, named, metadata)
     trial.tell("saved", path=str(trial.paths.lora), sha256=sha256)
     for model in (trial.base.unet, *trial.base.text_encoders):

@@ -83,7 +83,7 @@ def checkout(tmp_path: pathlib.Path) -> pathlib.Path:
     adapters.attach(base.unet, adapters.UNET_TARGETS, dim=4, alpha=2.0, dropout=0.0, seed=1)
     for weight in adapters.weights(base.unet):
         weight.data = torch.randn(weight.shape, generator=torch.Generator().manual_seed(2)) * 0.03
-    lora_files.save(folder / "lora.safetensors", lora_files.tensors(base, "float"), {})
+    lora_files.save(folder / "lora.safetensors", lora_files.kohya(base, "float"), {})
     return folder
 
 
