@@ -6,6 +6,7 @@ The text encoder is a CLIP text model of 3 layers, the denoiser a UNet of two le
 
 import copy
 import dataclasses
+import json
 import os
 import pathlib
 import random
@@ -200,6 +201,11 @@ def write(
         requires_safety_checker=False,
     )
     pipeline.to(torch.float16).save_pretrained(folder)
+    for part in ("vae", "unet"):  # where they were loaded from is nobody's business
+        config = folder / part / "config.json"
+        told = json.loads(config.read_text(encoding="utf-8"))
+        told.pop("_name_or_path", None)
+        config.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
 
 @torch.no_grad()

@@ -48,6 +48,7 @@ def make(plan: Plan, work: pathlib.Path, output: pathlib.Path, *, start: pathlib
     networks = denoiser.read(start / "base") if start else denoiser.build(tokenizer)
     networks = denoiser.train(networks, latents, captions, tokenizer, plan.denoiser, work)
     model = judge.train(tokenizer, plan.judge, work, start=start / "clip" if start else None)
+    tokenizer = _tokenizer(work, start)  # a fresh one: padding and truncation stay with one that was used
     for part in ("base", "clip"):
         shutil.rmtree(output / part, ignore_errors=True)
     denoiser.write(networks, vae, tokenizer, output / "base")

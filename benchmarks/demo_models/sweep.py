@@ -111,6 +111,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=60, help="trials of all workers together")
     parser.add_argument("--worker", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--noises", type=int, nargs="+", default=trials.SEEDS, help="sets of sampling noise")
     parser.add_argument("--models", type=pathlib.Path, help="folder with base/ and clip/ instead of the shipped ones")
     parser.add_argument("--work", type=pathlib.Path, required=True, help="folder for the trials' own folders")
     parser.add_argument("--out", type=pathlib.Path, required=True)
@@ -120,7 +121,7 @@ def main() -> None:
         with given.out.open(encoding="utf-8", newline="") as file:
             done = {int(row["trial"]) for row in csv.DictReader(file)}
     base, judge = (str(given.models / "base"), str(given.models / "clip")) if given.models else ("demo", "demo")
-    with trials.Trainer(given.work, base=base, judge=judge) as trainer:
+    with trials.Trainer(given.work, base=base, judge=judge, seeds=tuple(given.noises)) as trainer:
         for number, params in draws(given.design, given.worker, given.workers):
             if number >= given.count:
                 break
