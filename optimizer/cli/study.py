@@ -180,13 +180,13 @@ def export(name: str, trial: int | None, form: str, output: pathlib.Path | None)
 
     \b
     Examples:
-      tuneguard study export quickstart --format sd-scripts -o best.toml
+      tuneguard study export quickstart -o best.toml        # writes best.dataset.toml, too
       tuneguard study export quickstart --trial 7 --format diffusers
     """
     from optimizer import errors, export, records, settings, wiring
 
     services = wiring.services(settings.read())
-    _, study = wiring.stored_study(services, name)
+    stored, study = wiring.stored_study(services, name)
     found = wiring.trial_records(services, study)
     chosen = records.best(found, study.objectives)
     if trial is not None:
@@ -194,12 +194,14 @@ def export(name: str, trial: int | None, form: str, output: pathlib.Path | None)
     if chosen is None:
         what = "usable trial yet" if trial is None else f"trial {trial}"
         raise errors.BadInput(f"the study {name!r} has no {what}")
-    text = export.FORMATS[form](study, chosen)
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        output.write_text(text, encoding="utf-8")
-        click.echo(f"wrote {output}")
+    source = export.Source(study, chosen, images=int(stored.facts.get("images", 1)))
+    for exported in export.FORMATS[form](source):
+        if output is None:
+            click.echo(exported.text)
+        else:
+            path = output.with_suffix(exported.suffix + output.suffix)
+            path.write_text(exported.text, encoding="utf-8")
+            click.echo(f"wrote {path}")
 
 
 @command.command("enqueue")

@@ -21,7 +21,7 @@ space:
   optimizer_type: {choices: [AdamW, Prodigy]}
   lr_warmup_steps: {choices: [50, 100]}
   d_coef: {float: [0.5, 2.0], when: optimizer_type == "Prodigy"}
-fixed: {resolution: 512, train_batch_size: 2, max_train_epochs: 12}
+fixed: {resolution: 512, train_batch_size: 2, max_train_epochs: 12, lr_scheduler: cosine}
 objectives: {clip_score: maximize}
 evaluation: {prompts: [a cat]}
 """
@@ -61,34 +61,36 @@ def trial(**params: Any) -> records.TrialRecord:
     )
 
 
+def source(spec: study.Study, **params: Any) -> export.Source:
+    return export.Source(spec, trial(**params), images=10)
+
+
 def test_sd_scripts_gets_true_alpha_and_whole_warmup_steps(spec: study.Study) -> None:
-    read = tomllib.loads(export.sd_scripts(spec, trial()))
+    config, dataset = export.to_sd_scripts(source(spec))
+    read = tomllib.loads(config.text)
     assert read["network_alpha"] == 16.0
     assert read["lr_warmup_steps"] == 100
     assert isinstance(read["lr_warmup_steps"], int)
-    assert read["datasets"][0]["subsets"][0]["image_dir"] == spec.dataset.path
+    assert read["max_train_steps"] == 12 * 5
+    assert tomllib.loads(dataset.text)["datasets"][0]["subsets"][0]["image_dir"] == spec.dataset.path
 
 
-def test_sd_scripts_is_told_that_the_text_encoder_is_not_trained(spec: study.Study) -> None:
+def test_sd_scripts_is_told_whether_the_text_encoder_is_trained(spec: study.Study) -> None:
     """Its own default trains the text encoder at the full learning rate."""
-    assert tomllib.loads(export.sd_scripts(spec, trial()))["network_train_unet_only"] is True
-    with_text = tomllib.loads(export.sd_scripts(spec, trial(text_encoder_lr=5e-5)))
-    assert with_text["text_encoder_lr"] == 5e-5
+    assert tomllib.loads(export.to_sd_scripts(source(spec))[0].text)["network_train_unet_only"] is True
+    with_text = tomllib.loads(export.to_sd_scripts(source(spec, text_encoder_lr=5e-5))[0].text)
+    assert with_text["text_encoder_lr"] == [5e-5]
     assert "network_train_unet_only" not in with_text
 
 
-def test_sd_scripts_takes_an_optimizer_s_own_arguments_as_text(spec: study.Study) -> None:
-    read = tomllib.loads(export.sd_scripts(spec, trial(optimizer_type="Prodigy", learning_rate=1.0, d_coef=2.0)))
-    assert read["optimizer_args"] == ["d_coef=2.0"]
-
-
 def test_diffusers_arguments_name_the_rank_and_warn_of_alpha(spec: study.Study) -> None:
-    text = export.diffusers(spec, trial())
-    assert "--rank=64" in text.splitlines()
-    assert "alpha 16" in text
+    (exported,) = export.to_diffusers(source(spec))
+    assert "--rank=64" in exported.text.splitlines()
+    assert "alpha 16" in exported.text
 
 
 def test_json_holds_complete_parameters(spec: study.Study) -> None:
-    read = json.loads(export.plain(spec, trial()))
+    (exported,) = export.to_json(source(spec))
+    read = json.loads(exported.text)
     assert read["params"]["resolution"] == 512
     assert read["params"]["network_dim"] == 64
