@@ -9,10 +9,7 @@ import numpy
 import torch
 from PIL import Image, ImageOps
 
-from trainers import buckets, cache, dataset, errors, models, randomness, settings, text
-
-#: images the VAE encodes at a time
-_ENCODE_BATCH = 8
+from trainers import buckets, cache, dataset, errors, models, portions, randomness, settings, text
 
 #: a picture, and whether it is mirrored
 Wanted = tuple[dataset.Picture, bool]
@@ -105,8 +102,9 @@ def _latents(
 @torch.no_grad()
 def _encode(base: models.Base, wanted: Sequence[Wanted], size: buckets.Size) -> list[Mapping[str, torch.Tensor]]:
     entries: list[Mapping[str, torch.Tensor]] = []
-    for start in range(0, len(wanted), _ENCODE_BATCH):
-        pixels = torch.stack([_pixels(picture, size, mirrored) for picture, mirrored in wanted[start:][:_ENCODE_BATCH]])
+    at_a_time = portions.encoded(*size)
+    for start in range(0, len(wanted), at_a_time):
+        pixels = torch.stack([_pixels(picture, size, mirrored) for picture, mirrored in wanted[start:][:at_a_time]])
         encoded = base.vae.encode(pixels.to(base.vae.device, base.vae.dtype))
         scale = base.vae.config.scaling_factor
         if hasattr(encoded, "latent_dist"):
@@ -115,7 +113,7 @@ def _encode(base: models.Base, wanted: Sequence[Wanted], size: buckets.Size) -> 
         else:
             entries += [{"mean": one} for one in encoded.latents * scale]
     broken = [
-        f"{picture.path}: the VAE encodes it to NaN or infinite latents"
+        f"{picture.place}: the VAE encodes it to NaN or infinite latents"
         for (picture, _), entry in zip(wanted, entries, strict=True)
         if not all(bool(torch.isfinite(tensor).all()) for tensor in entry.values())
     ]
@@ -126,9 +124,7 @@ def _encode(base: models.Base, wanted: Sequence[Wanted], size: buckets.Size) -> 
 
 def _pixels(picture: dataset.Picture, size: buckets.Size, mirrored: bool) -> torch.Tensor:
     """The picture scaled to cover `size`, cropped at its centre: (3, H, W) in [-1, 1]."""
-    with Image.open(picture.path) as image:
-        upright = ImageOps.exif_transpose(image).convert("RGB")
-    fitted = ImageOps.fit(upright, size, Image.Resampling.LANCZOS)
+    fitted = ImageOps.fit(picture.image(), size, Image.Resampling.LANCZOS)
     if mirrored:
         fitted = ImageOps.mirror(fitted)
     return torch.from_numpy(numpy.asarray(fitted).copy()).permute(2, 0, 1).float() / 127.5 - 1

@@ -7,12 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from PIL import Image
 
-from trainers import job, models, paths
+from trainers import job, models, paths, portions
 from trainers.scoring import pictures
-
-#: pixels that are drawn at a time (16 pictures of 512 x 512)
-_PIXELS_AT_A_TIME = 16 * 512 * 512
-_PICTURES_AT_A_TIME = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +54,7 @@ def draw(
     Args:
         check: called between batches; raises to stop.
     """
-    at_a_time = max(1, min(_PICTURES_AT_A_TIME, _PIXELS_AT_A_TIME // base.resolution**2))
+    at_a_time = portions.drawn(base.resolution)
     wanted = shots(evaluation)
     drawn: list[Drawn] = []
     for start in range(0, len(wanted), at_a_time):
@@ -89,9 +85,13 @@ def _draw_batch(
 
 
 def decode(base: models.Base, latents: torch.Tensor) -> torch.Tensor:
-    """Latents (B, C, h, w) to pixels (B, 3, H, W), 0..1 where they are sound; NaN stays NaN."""
-    dtype = base.vae.dtype
-    decoded: torch.Tensor = base.vae.decode(latents.to(dtype) / base.vae.config.scaling_factor, return_dict=False)[0]
+    """Latents (B, C, h, w) to pixels (B, 3, H, W), 0..1 where they are sound; NaN stays NaN.
+
+    A few at a time: the VAE holds hundreds of channels at full resolution in float32.
+    """
+    scaled = latents.to(base.vae.dtype) / base.vae.config.scaling_factor
+    parts = torch.split(scaled, portions.decoded(base.resolution))
+    decoded = torch.cat([base.vae.decode(part, return_dict=False)[0] for part in parts])
     return decoded / 2 + 0.5
 
 
