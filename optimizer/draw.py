@@ -43,7 +43,7 @@ def draw(search: searches.Search) -> Drawn:
     first: sampler.Draw | None = None
     search.sketch.begin()
     try:
-        for _ in range(sampler.PATIENCE.get(wishes.sampler, sampler.USUAL_PATIENCE)):
+        for _ in range(search.patience):
             drawn = search.sketch.draw()
             first = first or drawn
             if search.is_known(drawn.params):
@@ -54,10 +54,12 @@ def draw(search: searches.Search) -> Drawn:
             if verdict.refused_by:
                 refused.append((drawn.params, verdict))
             elif search.sketch.keeps(verdict.weight):
+                search.gain_patience()
                 return Drawn(drawn.params, drawn.notes, verdict, tuple(refused))
     finally:
         search.sketch.end()
     assert first is not None
+    search.lose_patience()
     params = _from_reservoir(search, first.params if search.sketch.is_guided else None)
     return Drawn(params, first.notes, None, tuple(refused))
 

@@ -34,7 +34,7 @@ def _filled(campaign: campaigns.Campaign, given: Mapping[str, Any]) -> dict[str,
     """The given values with the others drawn beside them: the first draw that the rules accept, else the last one."""
     campaign.search.sketch.begin()
     try:
-        for _ in range(sampler.PATIENCE.get(campaign.study.search.sampler, sampler.USUAL_PATIENCE)):
+        for _ in range(sampler.USUAL_PATIENCE):
             params = dict(campaign.search.sketch.draw(given).params)
             if params.keys() <= given.keys() or not campaign.judge(params).refused_by:
                 break

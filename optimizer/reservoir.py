@@ -34,8 +34,9 @@ MOST_ANCHORS = 1024
 #: small changes tried around known points, and how large they are: shares of a parameter's range
 NEIGHBOURS = 2**12
 SPREADS = (0.003, 0.03, 0.3)
-#: how often a parameter of few values is drawn anew instead
+#: how often a parameter of few values is drawn anew, and any other is moved: a rule may hold some where they are
 REDRAWN = 0.2
+MOVED = 0.5
 #: points looked at between a feasible point and the one that is wanted
 STEPS = 32
 
@@ -130,9 +131,10 @@ class Reservoir:
         rows = self._anchors[self._chance.integers(len(self._anchors), size=NEIGHBOURS)]
         few = np.array([domain.points() <= ENOUGH for domain in self._parameters.values()])
         spread = self._chance.choice(SPREADS, size=(NEIGHBOURS, 1))
-        moved = np.where(few, rows, rows + spread * self._chance.standard_normal(rows.shape))
-        redrawn = self._chance.random(rows.shape) < np.where(few, REDRAWN, 0.0)
-        changed = _inside(np.where(redrawn, self._chance.random(rows.shape), moved))
+        moved = rows + spread * self._chance.standard_normal(rows.shape)
+        redrawn = self._chance.random(rows.shape)
+        changes = self._chance.random(rows.shape) < np.where(few, REDRAWN, MOVED)
+        changed = np.where(changes, np.where(few, redrawn, _inside(moved)), rows)
         return self._feasible(np.concatenate([self._anchors, changed]))
 
     def _all(self) -> Found:
@@ -198,4 +200,4 @@ class Reservoir:
 def _inside(rows: Rows) -> Rows:
     """Rows reflected at the ends of the unit cube and kept below 1."""
     folded = np.abs(np.mod(rows + 1.0, 2.0) - 1.0)
-    return np.minimum(folded, math.nextafter(1.0, 0.0))
+    return np.minimum(folded, space.LAST)

@@ -29,6 +29,23 @@ class Search:
     history: history.History
     #: where all chance begins
     seed: int
+    #: draws before the next proposal comes from the reservoir
+    patience: int = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        self.patience = self._most_patience
+
+    @property
+    def _most_patience(self) -> int:
+        return sampler.PATIENCE.get(self.study.search.sampler, sampler.USUAL_PATIENCE)
+
+    def lose_patience(self) -> None:
+        """The sampler found nothing: where that goes on, most draws would be in vain."""
+        self.patience = max(min(sampler.LEAST_PATIENCE, self._most_patience), self.patience // 2)
+
+    def gain_patience(self) -> None:
+        """The sampler found a feasible point by itself."""
+        self.patience = min(self._most_patience, self.patience * 2)
 
     def follow(self, rules: rulesets.RuleSet) -> None:
         """Go on under other rules; what was feasible under the old ones is forgotten."""

@@ -14,6 +14,9 @@ from constraints import sample
 
 Distribution = optuna.distributions.BaseDistribution
 
+#: the last share of a domain that is below 1
+LAST = math.nextafter(1.0, 0.0)
+
 #: a point's identity: two trials with the same one train the same
 Point: TypeAlias = tuple[tuple[str, Any], ...]
 
@@ -68,7 +71,7 @@ def unit_columns(
     table: dict[str, np.ndarray] = {}
     for at, (name, domain) in enumerate(space.items()):
         text = domain.value_kind == "text"
-        column = sample.spread(domain, cube[:, at]).astype(object if text else float)
+        column = _spread(domain, cube[:, at]).astype(object if text else float)
         if domain.when is not None:
             column[~conditions.active(name, {**fixed, **table}, len(cube))] = None if text else np.nan
         table[name] = column
@@ -93,7 +96,7 @@ def at_share(domain: domains.Domain, share: float) -> Any:
     """The value at a share in [0, 1) of a domain: uniform over choices and steps, log-uniform where it is log."""
     if math.isfinite(count := domain.points()) and not domain.log:
         return domain.value_at(min(int(share * count), int(count) - 1))
-    value = float(sample.spread(domain, np.array([share]))[0])
+    value = float(_spread(domain, np.array([share]))[0])
     return int(value) if domain.kind == "int" else value
 
 
@@ -118,4 +121,12 @@ def unit_row(params: Mapping[str, Any], space: Mapping[str, domains.Domain]) -> 
 
 
 def _inside(share: float) -> float:
-    return min(max(share, 0.0), math.nextafter(1.0, 0.0))
+    return min(max(share, 0.0), LAST)
+
+
+def _spread(domain: domains.Domain, shares: npt.NDArray[np.float64]) -> np.ndarray:
+    """Values at shares; the ends of a continuous range are met exactly, since a rule may leave nothing but an end."""
+    values: np.ndarray = sample.spread(domain, shares)
+    if math.isinf(domain.points()):
+        values = np.where(shares <= 0.0, domain.low, np.where(shares >= LAST, domain.high, values))
+    return values

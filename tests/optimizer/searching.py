@@ -1,0 +1,73 @@
+"""Searches for tests: a study from its space and rules as text, without a database."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+
+from constraints import loading
+from optimizer import facts, rulebook, space, wiring
+from optimizer import search as searches
+from optimizer import study as studies
+
+SITUATION = facts.Situation(facts.Gpu(0, None), images=20)
+
+
+def study(parameters: Mapping[str, Any], **search: Any) -> studies.Study:
+    """A study over parameters as a study file writes them."""
+    document = {
+        "study_version": 1,
+        "name": "test",
+        "base": "demo",
+        "dataset": "/nowhere",
+        "space": parameters,
+        "objectives": search.pop("objectives", {"clip_score": "maximize"}),
+        "search": search,
+        "evaluation": {"prompts": ["a prompt"]},
+    }
+    return studies.parse(json.dumps(document), "test")
+
+
+def rules(of: studies.Study, *rules_: Mapping[str, Any]) -> Any:
+    """Rules over a study's space; each is a mapping as a rule file writes it, without id and reason."""
+    written = [{"id": f"rule-{at}", "because": "a test", **rule} for at, rule in enumerate(rules_)]
+    text = json.dumps({"rules_version": 1, "name": "test", "rules": written})
+    return rulebook.load(of, [loading.RuleText(text=text, name="test.yaml")])
+
+
+def search(of: studies.Study, *rules_: Mapping[str, Any], seed: int = 1) -> searches.Search:
+    return wiring.open_search(of, rules(of, *rules_), SITUATION, seed)
+
+
+class Trials:
+    """The trials of a search, as Optuna would hand them back."""
+
+    def __init__(self, of: searches.Search) -> None:
+        self._search = of
+        self.trials: list[optuna.trial.FrozenTrial] = []
+
+    def add(
+        self,
+        params: Mapping[str, Any],
+        values: list[float] | None,
+        notes: Mapping[str, Any] | None = None,
+        **more: Any,
+    ) -> optuna.trial.FrozenTrial:
+        """A trial that ended: COMPLETE with values, PRUNED without."""
+        state = optuna.trial.TrialState.PRUNED if values is None else optuna.trial.TrialState.COMPLETE
+        domains = self._search.study.space
+        trial = optuna.trial.create_trial(
+            state=more.pop("state", state),
+            values=values,
+            params=dict(params),
+            distributions={name: space.distribution(domains[name]) for name in params},
+            system_attrs=dict(notes or {}),
+            **more,
+        )
+        trial.number = len(self.trials)
+        self.trials.append(trial)
+        return trial
+
+    def look(self) -> None:
+        self._search.look(self.trials)
