@@ -1,6 +1,7 @@
 """Facts that rules may name beside the parameters: the GPU, the dataset, and what follows from a point.
 
-`total_steps`, `effective_batch` and `warmup_share` follow from the parameters, so they are columns like them.
+`total_steps`, `effective_batch`, `warmup_share` and the estimates follow from the parameters, so they are columns like
+them.
 """
 
 import dataclasses
@@ -10,6 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
+from optimizer import estimates
 
 #: everything a rule may name before a trial, beside parameters, derived names and limits
 KNOWN = frozenset(
@@ -44,6 +47,12 @@ class Situation:
     images: int | None
     #: how often each image is shown an epoch
     repeats: int = 1
+    #: what trials take; None where nobody asks
+    estimator: estimates.Estimator | None = None
+
+    def for_rules(self, text: str) -> "Situation":
+        """What rules of this text need: estimates cost more to work out than most rules to judge."""
+        return self if "estimate." in text else dataclasses.replace(self, estimator=None)
 
     def facts(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The facts that hold at a point, or at every point of a table.
@@ -60,14 +69,16 @@ class Situation:
         batch = _column(values, "train_batch_size", 1)
         accumulation = _column(values, "gradient_accumulation_steps", 1)
         known["effective_batch"] = batch * accumulation
-        if self.images is None:
-            return known
-        known["dataset.images"] = float(self.images)
-        known["dataset.steps_per_epoch"] = np.ceil(self.images * self.repeats / batch)
-        total = _total_steps(values, known["dataset.steps_per_epoch"], batch, accumulation)
+        per_epoch = None
+        if self.images is not None:
+            known["dataset.images"] = float(self.images)
+            per_epoch = known["dataset.steps_per_epoch"] = np.ceil(self.images * self.repeats / batch)
+        total = _total_steps(values, per_epoch, batch, accumulation)
         if total is not None:
             known["total_steps"] = total
             known["warmup_share"] = _warmup_share(values, total)
+        if self.estimator is not None:
+            known |= self.estimator.facts(values, total)
         return known
 
 
@@ -78,15 +89,20 @@ def _column(values: Mapping[str, Any], name: str, default: float) -> Any:
 
 
 def _total_steps(values: Mapping[str, Any], per_epoch: Any, batch: Any, accumulation: Any) -> Any:
-    """Optimizer steps, from epochs where they are given, else from samples; None where neither is."""
-    by_epochs = by_samples = None
-    if "max_train_epochs" in values:
-        by_epochs = values["max_train_epochs"] * np.ceil(per_epoch / accumulation)
+    """Optimizer steps, from whichever of steps, samples and epochs is given; None where none can be worked out."""
+    counted = []
+    if "max_train_epochs" in values and per_epoch is not None:
+        counted.append(values["max_train_epochs"] * np.ceil(per_epoch / accumulation))
     if "max_train_samples" in values:
-        by_samples = np.ceil(values["max_train_samples"] / (batch * accumulation))
-    if by_epochs is None or by_samples is None:
-        return by_samples if by_epochs is None else by_epochs
-    return np.where(np.isnan(by_epochs), by_samples, by_epochs) if np.ndim(by_epochs) else by_epochs
+        counted.append(np.ceil(values["max_train_samples"] / (batch * accumulation)))
+    if "max_train_steps" in values:
+        counted.append(values["max_train_steps"])
+    if not counted:
+        return None
+    total = counted[0]
+    for other in counted[1:]:
+        total = np.where(np.isnan(total), other, total)
+    return total
 
 
 def _warmup_share(values: Mapping[str, Any], total_steps: Any) -> Any:

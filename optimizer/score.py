@@ -76,7 +76,7 @@ def conclude(
     if finished is None or finished["outcome"] == "interrupted":
         message = str(by_name.get("job-finished", {}).get("message", ""))
         return dataclasses.replace(known, ending=_unfinished(finished, known.exit_code), message=message)
-    if finished["outcome"] == "finished" and known.metrics:
+    if finished["outcome"] == "finished" and by_name.get("scored", {}).get("metrics"):
         return _scored(known, rules, objectives, params)
     return dataclasses.replace(known, ending=Ending.UNUSABLE, constraints={TRAINED: 1.0})
 
@@ -97,10 +97,12 @@ def _known(told: Sequence[events.Event], by_name: Mapping[str, Mapping[str, Any]
         failure = Failure(str(failed["kind"]), failed.get("step"), str(failed["message"]))
     if stopped is not None:
         failure = Failure("stopped-by-rule", stopped.get("step"), f"the stop rule {stopped['rule']} ended the training")
+    memory = [float(event.data["vram_gb"]) for event in told if event.data.get("vram_gb")]
+    peak = {"vram_gb": max(memory)} if memory else {}
     steps = [int(event.data["step"]) for event in told if event.event in ("step", "failed") and event.data["step"]]
     return Conclusion(
         ending=Ending.USABLE,
-        metrics=scored.get("metrics", {}),
+        metrics={**scored.get("metrics", {}), **peak},
         images=tuple(scored.get("images", ())),
         failure=failure,
         stopped_by=None if stopped is None else str(stopped["rule"]),

@@ -82,9 +82,10 @@ def finish(
         connection.execute(ended)
 
 
-def listed(source: database.Database, study_id: str) -> list[Run]:
-    """All attempts of a study, by trial and attempt."""
-    query = sa.select(_T).where(_T.c.study_id == study_id).order_by(_T.c.trial_number, _T.c.attempt)
+def listed(source: database.Database, study_id: str, since: int = 0) -> list[Run]:
+    """The attempts of a study at trials from number `since` on, by trial and attempt."""
+    wanted = (_T.c.study_id == study_id) & (_T.c.trial_number >= since)
+    query = sa.select(_T).where(wanted).order_by(_T.c.trial_number, _T.c.attempt)
     with source.transaction() as connection:
         return [_run(row) for row in connection.execute(query)]
 

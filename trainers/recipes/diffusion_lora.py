@@ -10,7 +10,7 @@ Shapes: B images of a batch, C latent channels, h and w latent sides, T tokens.
 import dataclasses
 import pathlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import accelerate
@@ -34,6 +34,7 @@ from trainers import (
     kept,
     lora_files,
     lora_metadata,
+    memory,
     models,
     optim,
     orders,
@@ -103,7 +104,7 @@ def run(order: orders.Order) -> None:
         except interruption.Interrupted:
             order.reporter.tell("trial-finished", spec.number, outcome="interrupted", seconds=seconds)
             raise
-        order.reporter.tell("trial-finished", spec.number, outcome=outcome, seconds=seconds)
+        order.reporter.tell("trial-finished", spec.number, outcome=outcome, seconds=seconds, **memory.peak())
 
 
 def _is_out_of_memory(error: Exception) -> bool:
@@ -114,6 +115,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 def _run_trial(order: orders.Order, spec: job.TrialSpec, seconds: dict[str, float]) -> str:
     """One trial to its outcome; the base is left as it was loaded."""
+    memory.forget_peak()
     with orders.Clock(seconds, "load"):
         trial = _load(order, spec)
     trial.tell("loaded", seconds=seconds["load"])
@@ -406,9 +408,6 @@ def _tell_step(
     trial: Trial, state: checkpoints.TrialState, step: int, loss: float, norm: float, minutes: float
 ) -> None:
     estimate = state.optimizer.param_groups[0].get("d", 1.0)  # Prodigy's own estimate of the step size
-    live: Mapping[str, Any] = {}
-    if trial.device.type == "cuda":
-        live = {"vram_gb": torch.cuda.max_memory_reserved(trial.device) / 2**30}
     trial.tell(
         "step",
         step=step,
@@ -420,7 +419,7 @@ def _tell_step(
         grad_norm_median=state.health.grad_norm_median,
         learning_rate_now=state.schedule.get_last_lr()[0] * estimate,
         elapsed_minutes=minutes,
-        **live,
+        **memory.peak(),
     )
 
 
