@@ -55,6 +55,10 @@ class Search(jobs.Record):
     duplicates: Literal["avoid", "train"] = "avoid"
     #: how often each usable point is trained in all, each time from another seed
     repeats: Annotated[int, pydantic.Field(ge=1)] = 1
+    #: earlier studies by name, or CSV files, whose trials teach the sampler
+    warm_start: tuple[str, ...] = ()
+    #: points that are tried first; parameters left out are drawn
+    start: tuple[Mapping[str, Scalar], ...] = ()
 
 
 class EvaluationEntry(jobs.Record):
@@ -145,6 +149,7 @@ def resolve(document: documents.Document, folder: pathlib.Path) -> Study:
     problems: list[constraint_errors.Problem] = []
     space = _space(document, file, problems)
     _check_parameters(document, file, space, problems)
+    _check_start(document, file, space, problems)
     prompts = _prompts(document, file.evaluation.prompts, "prompts", folder, problems)
     held_out = _prompts(document, file.evaluation.held_out, "held_out", folder, problems)
     if problems:
@@ -154,6 +159,8 @@ def resolve(document: documents.Document, folder: pathlib.Path) -> Study:
     base = file.base if file.base == "demo" or not _looks_like_path(file.base) else _absolute(file.base, folder)
     rules = tuple(_absolute(rule, folder) if rule.endswith((".yaml", ".yml")) else rule for rule in file.rules)
     evaluation = {**file.evaluation.model_dump(mode="json"), "prompts": prompts, "held_out": held_out}
+    earlier = tuple(_absolute(name, folder) if name.endswith(".csv") else name for name in file.search.warm_start)
+    search = file.search.model_copy(update={"warm_start": earlier})
     resolved = {
         **file.model_dump(mode="json", by_alias=True, exclude_defaults=True),
         "study_version": 1,
@@ -161,6 +168,7 @@ def resolve(document: documents.Document, folder: pathlib.Path) -> Study:
         "dataset": dataset.model_dump(mode="json"),
         "rules": rules,
         "evaluation": evaluation,
+        "search": search.model_dump(mode="json", exclude_defaults=True),
     }
     return Study(
         name=file.name,
@@ -171,7 +179,7 @@ def resolve(document: documents.Document, folder: pathlib.Path) -> Study:
         fixed=file.fixed,
         rules=rules,
         objectives=file.objectives,
-        search=file.search,
+        search=search,
         evaluation=jobs.Evaluation.model_validate_json(json.dumps(evaluation)),
         thresholds=file.thresholds,
         launch=file.launch,
@@ -264,6 +272,22 @@ def _check_parameters(
             continue
         wrong = filter(None, (known[name].problem(value) for value in values))
         problems.extend(document.problem((section, name), text) for text in wrong)
+
+
+def _check_start(
+    document: documents.Document,
+    file: StudyFile,
+    space: Mapping[str, domains.Domain],
+    problems: list[constraint_errors.Problem],
+) -> None:
+    """Starting points name parameters that are searched, with values of their domains."""
+    for at, point in enumerate(file.search.start):
+        for name, value in point.items():
+            where = ("search", "start", at, name)
+            if name not in file.space:
+                problems.append(document.problem(where, f"{name} is not searched", "take it out", key=True))
+            elif name in space and not space[name].contains(value):
+                problems.append(document.problem(where, f"{name}: {value!r} is outside of {describe(space[name])}"))
 
 
 def _values(file: StudyFile, space: Mapping[str, domains.Domain]) -> Iterator[tuple[str, str, tuple[Scalar, ...]]]:

@@ -13,7 +13,7 @@ import optuna
 
 from constraints import ruleset as rulesets
 from optimizer import campaign as campaigns
-from optimizer import errors, facts, history, launch, provenance, records, rulebook, sampler
+from optimizer import errors, estimates, facts, history, launch, provenance, records, rulebook, sampler, warm_start
 from optimizer import observer as observers
 from optimizer import search as searches
 from optimizer import settings as settings_module
@@ -69,6 +69,8 @@ def create_study(services: Services, study: study_module.Study) -> stored_studie
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             made.set_metric_names(list(study.objectives))
+        for point in study.search.start:
+            made.enqueue_trial(dict(point))
         return stored_studies.create(services.database, study.name, study.source, facts={})
     changed = study_module.incompatible(study_module.parse(existing.document, study.name), study)
     if changed:
@@ -137,6 +139,9 @@ def open_campaign(
     stored_studies.add_facts(services.database, stored.id, known)
     # workers that join must neither draw what another draws nor repeat what was drawn before
     seed = study.search.seed + stored_studies.join(services.database, stored.id)
+    before = situation(study, found)
+    search = open_search(study, book.rules, before.for_rules(book.rules.text), seed)
+    search.sketch.learn(_earlier_trials(services, study, stored, search))
     return campaigns.Campaign(
         study=study,
         study_id=stored.id,
@@ -147,10 +152,33 @@ def open_campaign(
         database=services.database,
         settings=services.settings,
         book=book,
-        search=open_search(study, book.rules, situation(study, found), seed),
+        search=search,
+        situation=before,
         observer=observer,
         worker_id=workers.register(services.database, socket.gethostname(), os.getpid(), device.name),
     )
+
+
+def _earlier_trials(
+    services: Services, study: study_module.Study, stored: stored_studies.Study, search: searches.Search
+) -> list[optuna.trial.FrozenTrial]:
+    """What the study learns from earlier ones. The first worker reads the sources; the study keeps what they said."""
+    if not study.search.warm_start:
+        return []
+    kept = stored.facts.get("warm_start")
+    if kept is None:
+
+        def read_study(name: str) -> tuple[study_module.Study, list[records.TrialRecord]]:
+            _, old = stored_study(services, name)
+            return old, trial_records(services, old)
+
+        gathered = warm_start.gather(study, search.judge, read_study)
+        stored_studies.add_facts(services.database, stored.id, {"warm_start": gathered.as_json()})
+        for why, count in gathered.left_out.items():
+            logger.warning("warm start leaves out %d trials of %s", count, why)
+    else:
+        gathered = warm_start.of_json(kept)
+    return warm_start.trials(study, gathered.priors)
 
 
 def inspect_dataset(study: study_module.Study) -> dataset.DatasetFacts:
@@ -167,7 +195,21 @@ def inspect_dataset(study: study_module.Study) -> dataset.DatasetFacts:
 
 def situation(study: study_module.Study, found: dataset.DatasetFacts) -> facts.Situation:
     """What is known before a point is drawn; asks for GPUs."""
-    return facts.Situation(gpu=facts.gpus(), images=found.images, repeats=study.dataset.repeats)
+    gpu = facts.gpus()
+    return facts.Situation(
+        gpu=gpu,
+        images=found.images,
+        repeats=study.dataset.repeats,
+        estimator=estimates.of(study, on_gpu=gpu.count > 0),
+    )
+
+
+def measured(services: Services, study: study_module.Study) -> list[estimates.Measured]:
+    """What the latest finished trials of a stored study took."""
+    stored = stored_studies.get(services.database, study.name)
+    trials = open_optuna(services, study).get_trials(deepcopy=False)[-estimates.NEWEST :]
+    since = trials[0].number if trials else 0
+    return estimates.measured(study, trials, runs.listed(services.database, stored.id, since))
 
 
 def trainer_process(

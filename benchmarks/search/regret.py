@@ -1,0 +1,192 @@
+"""Regret after a budget of trained trials: the same functions, seeds and budget for every way to search.
+
+A trial that trains is a trial of the budget, whether it fails or not. A refused point is not trained; the searches that
+spend trials on refused points (`prune`, `constraint`) pay for each as for a trial, as the source experiment did.
+"""
+
+import dataclasses
+import functools
+import json
+import math
+import multiprocessing
+import pathlib
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import optuna
+
+from benchmarks.search import landscapes
+from optimizer import draw, space
+from optimizer import search as searches
+from tests.optimizer import searching
+
+BUDGET = 40
+#: what a search that found nothing usable has: no landscape is worse
+NOTHING = 2.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """`losses` are the best so far after each trial of the budget; `refused` of them were refused points."""
+
+    losses: tuple[float, ...]
+    refused: int
+    failed: int
+
+
+def open_search(landscape: landscapes.Landscape, seed: int, sampler: str = "tpe") -> searches.Search:
+    study = searching.study(landscape.parameters, sampler=sampler, seed=seed, objectives={"loss": "minimize"})
+    if landscape.rules:
+        return searching.search(study, *landscape.rules, seed=seed)
+    # the source experiment's rules are shipped
+    from optimizer import rulebook, wiring  # noqa: PLC0415
+
+    return wiring.open_search(study, rulebook.load(study, ["lora-v2.1"]), searching.SITUATION, seed)
+
+
+def ours(landscape: landscapes.Landscape, seed: int, sampler: str = "tpe") -> Outcome:
+    """Rules inside the proposal: no trial is spent on a refused point."""
+    search = open_search(landscape, seed, sampler)
+    trials = searching.Trials(search)
+    told: list[float | None] = []
+    while len(told) < BUDGET:
+        drawn = draw.draw(search)
+        assert drawn.params is not None
+        told.append(loss := landscape.loss(drawn.params))
+        trials.add(
+            drawn.params, None if loss is None else [loss], drawn.notes, constraints={"training": float(loss is None)}
+        )
+        trials.look()
+    return outcome(told, 0)
+
+
+def plain(landscape: landscapes.Landscape, seed: int, *, constraint: bool) -> Outcome:
+    """Plain multivariate TPE; a refused point is raised TrialPruned, with or without how far outside it was."""
+    search = open_search(landscape, seed)
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed), direction="minimize")
+    told: list[float | None] = []
+    refused = 0
+    for _ in range(BUDGET):
+        trial = study.ask()
+        params = suggest(trial, search)
+        verdict = search.judge(params)
+        loss = None if verdict.refused_by else landscape.loss(params)
+        refused += bool(verdict.refused_by)
+        if constraint:
+            for rule, violation in verdict.violations.items():
+                trial.set_constraint(rule, violation)
+        # training that failed: also only a pruned trial, since nobody told the sampler more
+        if loss is None:
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        else:
+            study.tell(trial, loss)
+        told.append(loss)
+    return outcome(told, refused)
+
+
+def suggest(trial: optuna.Trial, search: searches.Search) -> dict[str, object]:
+    """What a person writes by hand: a suggestion for each parameter whose condition holds."""
+    params: dict[str, object] = {}
+    for name, domain in search.study.space.items():
+        if not search.rules.is_active(name, params):
+            continue
+        form = space.distribution(domain)
+        if isinstance(form, optuna.distributions.CategoricalDistribution):
+            params[name] = trial.suggest_categorical(name, form.choices)
+        elif isinstance(form, optuna.distributions.IntDistribution):
+            params[name] = trial.suggest_int(name, form.low, form.high, log=form.log, step=form.step)
+        else:
+            params[name] = space.snap(
+                domain, trial.suggest_float(name, form.low, form.high, log=form.log, step=form.step)
+            )
+    return params
+
+
+def outcome(told: list[float | None], refused: int) -> Outcome:
+    best, losses = NOTHING, []
+    for loss in told:
+        best = min(best, NOTHING if loss is None else loss)
+        losses.append(best)
+    return Outcome(tuple(losses), refused, sum(loss is None for loss in told) - refused)
+
+
+@functools.cache
+def optimum(landscape: landscapes.Landscape) -> float:
+    """The best loss of two thousand feasible points, half of them found near the best so far."""
+    search = open_search(landscape, 0)
+    chance = np.random.default_rng(0)
+    there = search.reservoir
+    best, where = NOTHING, None
+    for _ in range(2000):
+        point = there.take(where if chance.random() < 0.5 else None, lambda _: False)
+        loss = None if point is None else landscape.loss(point)
+        if loss is not None and loss < best:
+            best, where = loss, point
+            there.add(point or {})
+    return best
+
+
+WAYS: dict[str, Callable[[landscapes.Landscape, int], Outcome]] = {
+    "ours (tpe under the rules)": ours,
+    "plain TPE, TrialPruned": functools.partial(plain, constraint=False),
+    "plain TPE, set_constraint": functools.partial(plain, constraint=True),
+    "random under the rules": functools.partial(ours, sampler="random"),
+}
+
+
+def _one(job: tuple[str, int, int]) -> tuple[str, int, int, Outcome]:
+    way, at, seed = job
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return way, at, seed, WAYS[way](landscapes.LANDSCAPES[at], seed)
+
+
+def run(seeds: int, processes: int, output: pathlib.Path | None = None) -> str:
+    """Every way on every landscape with every seed; returns a table in Markdown."""
+    jobs = [(way, at, seed) for seed in range(seeds) for at in range(len(landscapes.LANDSCAPES)) for way in WAYS]
+    found: dict[tuple[str, int], list[Outcome]] = {}
+    with multiprocessing.Pool(processes) as pool:
+        for done, (way, at, _, result) in enumerate(pool.imap_unordered(_one, jobs, chunksize=1), 1):
+            found.setdefault((way, at), []).append(result)
+            print(f"\r{done}/{len(jobs)}", end="", file=sys.stderr, flush=True)
+            if output is not None:
+                output.write_text(_kept(found), encoding="utf-8")
+    return table(found)
+
+
+def _kept(found: dict[tuple[str, int], list[Outcome]]) -> str:
+    """Everything that was measured, so that a run that is cut short is not lost."""
+    return json.dumps(
+        [[way, at, [dataclasses.asdict(each) for each in outcomes]] for (way, at), outcomes in found.items()]
+    )
+
+
+def table(found: dict[tuple[str, int], list[Outcome]]) -> str:
+    """Mean regret with a 95 % bootstrap interval, and the share of the budget that refused and failed points took."""
+    lines = [
+        "| landscape | search | regret after 40 (95 % interval) | after 20 | refused | failed |",
+        "|---|---|---|---|---|---|",
+    ]
+    for at, landscape in enumerate(landscapes.LANDSCAPES):
+        least = min(min(each.losses[-1] for each in outcomes) for (_, where), outcomes in found.items() if where == at)
+        least = min(least, optimum(landscape))
+        for way in WAYS:
+            outcomes = found[way, at]
+            final = np.array([each.losses[-1] - least for each in outcomes])
+            half = np.array([each.losses[len(each.losses) // 2 - 1] - least for each in outcomes])
+            low, high = interval(final)
+            refused = np.mean([each.refused for each in outcomes]) / BUDGET
+            failed = np.mean([each.failed for each in outcomes]) / BUDGET
+            lines.append(
+                f"| {landscape.name} | {way} | {final.mean():.4f} ({low:.4f} to {high:.4f}) | {half.mean():.4f} "
+                f"| {refused:.0%} | {failed:.0%} |"
+            )
+    return "\n".join(lines)
+
+
+def interval(values: np.ndarray, samples: int = 4000) -> tuple[float, float]:
+    """95 % bootstrap interval of the mean."""
+    chance = np.random.default_rng(0)
+    means = chance.choice(values, size=(samples, len(values))).mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return (math.nan, math.nan) if not len(values) else (float(low), float(high))

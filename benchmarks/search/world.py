@@ -1,0 +1,101 @@
+"""A database and a study to search in: the source experiment's space under its rules, without any training."""
+
+import pathlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import optuna
+import sqlalchemy as sa
+from psycopg2 import extras
+
+from optimizer import campaign as campaigns
+from optimizer import launch, observer, settings, space, wiring
+from optimizer import study as studies
+from storage import embedded
+
+CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
+
+#: nine parameters and seven hard rules of the source experiment; nothing is trained, so the data set may be any
+STUDY = f"""\
+study_version: 1
+name: {{name}}
+base: demo
+dataset: {CHECKOUT / "examples" / "quickstart" / "dataset"}
+space:
+  learning_rate:       {{{{float: [6.0e-5, 1.2e-4], log: true}}}}
+  text_encoder_lr:     {{{{float: [3.0e-5, 8.0e-5], log: true}}}}
+  network_dim:         {{{{choices: [64, 128, 256]}}}}
+  network_alpha_ratio: {{{{float: [0.25, 0.9], step: 0.05}}}}
+  max_train_epochs:    {{{{choices: [12, 16, 20]}}}}
+  optimizer_type:      {{{{choices: [AdamW, AdamW8bit, Prodigy]}}}}
+  lr_scheduler:        {{{{choices: [cosine, cosine_with_restarts, polynomial]}}}}
+  lr_warmup_steps:     {{{{choices: [50, 100, 150, 200]}}}}
+  gradient_accumulation_steps: {{{{choices: [1, 2, 4]}}}}
+rules: [lora-v2.1]
+objectives: {{{{clip_score: maximize, failure_rate: minimize}}}}
+search: {{{{sampler: tpe, trials: 1000000, seed: {{seed}}}}}}
+evaluation: {{{{prompts: [a prompt]}}}}
+"""
+
+
+@contextmanager
+def services() -> Iterator[wiring.Services]:
+    """An embedded Postgres of its own, in a temporary folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = pathlib.Path(folder)
+        try:
+            yield open_services(home)
+        finally:
+            embedded.stop(home)
+
+
+def open_services(home: pathlib.Path) -> wiring.Services:
+    return wiring.services(settings.read({"TUNEGUARD_HOME": str(home)}))
+
+
+def study(name: str, seed: int = 1) -> studies.Study:
+    return studies.parse(STUDY.format(name=name, seed=seed), name)
+
+
+def campaign(opened: wiring.Services, spec: studies.Study) -> campaigns.Campaign:
+    return wiring.open_campaign(opened, spec, launch.Device(None, 1), observer.Silent())
+
+
+def load_history(opened: wiring.Services, optuna_study: optuna.Study, spec: studies.Study, trials: int) -> None:
+    """Write finished trials in bulk, as no product code does; their points lie anywhere in the space."""
+    chance = np.random.default_rng(trials)
+    forms = {name: space.distribution(domain) for name, domain in spec.space.items()}
+    with opened.database.transaction() as connection:
+        study_id = connection.execute(
+            sa.text("SELECT study_id FROM studies WHERE study_name = :name"), {"name": optuna_study.study_name}
+        ).scalar_one()
+        rows = connection.execute(
+            sa.text(
+                "INSERT INTO trials (study_id, number, state, datetime_start, datetime_complete) "
+                "SELECT :study, number, 'COMPLETE', now(), now() FROM generate_series(0, :last) AS number "
+                "RETURNING trial_id"
+            ),
+            {"study": study_id, "last": trials - 1},
+        )
+        numbers = list(rows.scalars())
+        parameters, values, attributes = [], [], []
+        for number in numbers:
+            for name, domain in spec.space.items():
+                value = space.at_share(domain, float(chance.random()))
+                form = forms[name]
+                parameters.append(
+                    (number, name, form.to_internal_repr(value), optuna.distributions.distribution_to_json(form))
+                )
+            values += [(number, objective, float(chance.random()), "FINITE") for objective in range(2)]
+            attributes.append((number, "constraints:training", "0.0"))
+        cursor = connection.connection.cursor()
+        for table, columns, data in (
+            ("trial_params", "trial_id, param_name, param_value, distribution_json", parameters),
+            ("trial_values", "trial_id, objective, value, value_type", values),
+            ("trial_system_attributes", "trial_id, key, value_json", attributes),
+        ):
+            extras.execute_values(cursor, f"INSERT INTO {table} ({columns}) VALUES %s", data, page_size=5000)
+    with opened.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sa.text("ANALYZE"))
