@@ -110,7 +110,7 @@ def _bucket_info(facts: dataset.DatasetFacts, trial: settings.LoraSettings, reso
 def _dataset_dirs(facts: dataset.DatasetFacts) -> dict[str, Any]:
     folders: dict[str, Any] = {}
     for picture in facts.pictures:
-        entry = folders.setdefault(picture.path.parent.name, {"n_repeats": picture.repeats, "img_count": 0})
+        entry = folders.setdefault(picture.place.path.parent.name, {"n_repeats": picture.repeats, "img_count": 0})
         entry["img_count"] += 1
     return folders
 
@@ -119,5 +119,5 @@ def _tag_frequency(facts: dataset.DatasetFacts) -> dict[str, dict[str, int]]:
     frequency: dict[str, collections.Counter[str]] = {}
     for picture in facts.pictures:
         tags = (tag.strip() for tag in picture.caption.split(","))
-        frequency.setdefault(picture.path.parent.name, collections.Counter()).update(tag for tag in tags if tag)
+        frequency.setdefault(picture.place.path.parent.name, collections.Counter()).update(tag for tag in tags if tag)
     return {folder: dict(counter) for folder, counter in frequency.items()}

@@ -1,5 +1,7 @@
+import io
 import json
 import pathlib
+import tarfile
 
 import pytest
 from PIL import Image
@@ -90,3 +92,41 @@ def test_an_edited_image_is_read_again(tmp_path: pathlib.Path) -> None:
     before = inspect(tmp_path).hash
     picture(tmp_path / "one.png", size=(9, 8))
     assert inspect(tmp_path).hash != before
+
+
+def add(shard: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    shard.addfile(member, io.BytesIO(content))
+
+
+def test_shards_hold_images_beside_their_captions(tmp_path: pathlib.Path) -> None:
+    picture(tmp_path / "a.png", "a cat")
+    picture(tmp_path / "b.png", "a dog", shade=90)
+    loose = inspect(tmp_path)
+    sharded = tmp_path / "shards"
+    sharded.mkdir()
+    with tarfile.open(sharded / "000.tar", "w") as shard:
+        add(shard, "./x.txt", b"a cat")
+        add(shard, "./x.png", (tmp_path / "a.png").read_bytes())
+        add(shard, "./x.json", b"{}")
+    with tarfile.open(sharded / "001.tar", "w") as shard:
+        add(shard, "y.png", (tmp_path / "b.png").read_bytes())
+        add(shard, "y.txt", b"a dog")
+    facts = inspect(sharded)
+    assert facts.hash == loose.hash
+    assert [each.image().getpixel((0, 0)) for each in facts.pictures] == [(9, 0, 0), (90, 0, 0)]
+
+
+def test_every_problem_in_shards_is_named(tmp_path: pathlib.Path) -> None:
+    with tarfile.open(tmp_path / "000.tar", "w") as shard:
+        add(shard, "torn.png", b"no image")
+        add(shard, "torn.txt", b"a cat")
+        add(shard, "bare.png", b"no image")
+    (tmp_path / "001.tar").write_bytes(b"no shard at all")
+    with pytest.raises(errors.DatasetError) as caught:
+        inspect(tmp_path)
+    said = str(caught.value)
+    assert "000.tar: torn.png: image cannot be read" in said
+    assert "000.tar: bare.png: caption missing" in said
+    assert "001.tar: shard cannot be read" in said

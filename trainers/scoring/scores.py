@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy
 import torch
-from PIL import Image, ImageOps
 
 from trainers import dataset, sampling
 from trainers.scoring import clip
@@ -47,11 +46,7 @@ class References:
 
 def references(judge: clip.Judge, facts: dataset.DatasetFacts) -> References:
     """Embed the training images."""
-    images = []
-    for picture in facts.pictures:
-        with Image.open(picture.path) as image:
-            images.append(ImageOps.exif_transpose(image).convert("RGB"))
-    return References(judge.images(images), facts.hash)
+    return References(judge.images([picture.image() for picture in facts.pictures]), facts.hash)
 
 
 def score(judge: clip.Judge, drawn: Sequence[sampling.Drawn], references: References) -> Scores:
