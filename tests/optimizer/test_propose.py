@@ -1,0 +1,190 @@
+"""Claims on a real database: one trial one worker, budgets kept, enqueued points judged, repeats, no trial twice."""
+
+import dataclasses
+import pathlib
+import textwrap
+from typing import Any
+
+import optuna
+import pytest
+
+from optimizer import campaign as campaigns
+from optimizer import duplicates, launch, observer, propose, records, score, settings, tell, wiring
+from optimizer import study as studies
+from storage import artifacts, database, optuna_store, refusals
+
+CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
+RULES = """\
+rules_version: 1
+name: propose-rules
+rules:
+  - id: high-rate
+    refuse: learning_rate > 0.004
+    because: A test.
+"""
+
+
+@dataclasses.dataclass
+class Place:
+    """Opens campaigns on one study: each call is another worker."""
+
+    services: wiring.Services
+    folder: pathlib.Path
+
+    def study(self, **search: Any) -> studies.Study:
+        (self.folder / "rules.yaml").write_text(RULES, encoding="utf-8")
+        wishes = ", ".join(f"{name}: {value}" for name, value in search.items())
+        text = f"""\
+            study_version: 1
+            name: proposed
+            base: demo
+            dataset: {CHECKOUT / "examples" / "quickstart" / "dataset"}
+            space:
+              learning_rate: {{float: [1.0e-3, 2.0e-2], log: true}}
+              network_dim: {{choices: [4, 8]}}
+              lr_scheduler: {{choices: [cosine, cosine_with_restarts]}}
+              lr_scheduler_num_cycles: {{int: [1, 3], when: lr_scheduler == "cosine_with_restarts"}}
+            rules: [rules.yaml]
+            objectives: {{clip_score: maximize}}
+            search: {{seed: 3, {wishes}}}
+            evaluation: {{prompts: [a prompt]}}
+            """
+        path = self.folder / "study.yaml"
+        path.write_text(textwrap.dedent(text), encoding="utf-8")
+        return studies.read(path)
+
+    def open(self, study: studies.Study) -> campaigns.Campaign:
+        fresh = dataclasses.replace(self.services, optuna_storage=optuna_store.open_storage(self.services.database))
+        return wiring.open_campaign(fresh, study, launch.Device(None, 1), observer.Silent())
+
+
+@pytest.fixture
+def place(database: database.Database, home: pathlib.Path, tmp_path: pathlib.Path) -> Place:
+    storage = optuna_store.open_storage(database)
+    read = settings.read({"TUNEGUARD_HOME": str(home)})
+    return Place(wiring.Services(read, database, storage, artifacts.open_store(home)), tmp_path)
+
+
+def claimed(campaign: campaigns.Campaign) -> propose.Claim:
+    found = propose.claim(campaign)
+    assert isinstance(found, propose.Claim)
+    return found
+
+
+def finish(campaign: campaigns.Campaign, claim: propose.Claim, value: float | None) -> None:
+    """Tell a claim as if it had been trained; None: it came to nothing usable."""
+    if value is None:
+        ending = score.Conclusion(score.Ending.UNUSABLE, constraints={score.TRAINED: 1.0})
+    else:
+        ending = score.Conclusion(score.Ending.USABLE, values=(value,), constraints={score.TRAINED: 0.0})
+    tell.settle(campaign, claim, ending)
+
+
+def test_a_claim_is_one_running_row_with_its_parameters_and_a_lease(place: Place) -> None:
+    campaign = place.open(place.study(trials=2))
+    claim = claimed(campaign)
+    (trial,) = campaign.trials()
+    assert trial.state is optuna.trial.TrialState.RUNNING
+    assert trial.number == claim.number == 0
+    assert trial.params == claim.params
+    assert trial.user_attrs[records.RULE_VERSION] == "propose-rules@1"
+    assert campaign.lease(0) is None
+
+
+def test_workers_share_a_budget_and_never_a_trial(place: Place) -> None:
+    study = place.study(trials=5)
+    workers = [place.open(study) for _ in range(3)]
+    numbers = []
+    for turn in range(12):
+        found = propose.claim(workers[turn % 3])
+        if isinstance(found, propose.Claim):
+            numbers.append(found.number)
+    assert numbers == [0, 1, 2, 3, 4]
+
+
+def test_workers_that_join_an_empty_study_draw_different_points(place: Place) -> None:
+    study = place.study(trials=8)
+    points = [tuple(claimed(place.open(study)).params.items()) for _ in range(4)]
+    assert len(set(points)) == 4
+
+
+def test_an_interrupted_trial_is_taken_up_by_the_next_worker(place: Place) -> None:
+    study = place.study(trials=1)
+    first, second = place.open(study), place.open(study)
+    claim = claimed(first)
+    assert propose.claim(second) is None
+    first.release(claim.lease)
+    again = claimed(second)
+    assert again.taken_up
+    assert (again.number, again.params, again.seed) == (claim.number, claim.params, claim.seed)
+
+
+def test_refused_draws_are_counted_by_rule_and_cost_no_trial(place: Place) -> None:
+    campaign = place.open(place.study(trials=6, sampler="random"))
+    for _ in range(6):
+        claim = claimed(campaign)
+        assert claim.params["learning_rate"] <= 0.004
+        finish(campaign, claim, 1.0)
+    assert propose.claim(campaign) is None
+    assert set(refusals.count_by_rule(campaign.database, campaign.study_id)) <= {"high-rate"}
+
+
+def test_what_an_enqueued_point_leaves_out_is_drawn_under_the_rules(place: Place) -> None:
+    campaign = place.open(place.study(trials=3))
+    campaign.optuna_study.enqueue_trial({"network_dim": 8})
+    claim = claimed(campaign)
+    assert claim.params["network_dim"] == 8
+    assert claim.params["learning_rate"] <= 0.004
+    assert campaign.trials()[0].params == claim.params
+
+
+def test_a_refused_enqueued_point_is_a_pruned_row_with_its_violation(place: Place) -> None:
+    campaign = place.open(place.study(trials=3))
+    campaign.optuna_study.enqueue_trial({"learning_rate": 0.01, "network_dim": 8, "lr_scheduler": "cosine"})
+    assert isinstance(propose.claim(campaign), propose.Refused)
+    (trial,) = campaign.trials()
+    assert trial.state is optuna.trial.TrialState.PRUNED
+    assert trial.constraints["high-rate"] > 0
+    assert claimed(campaign).number == 1
+
+
+def test_starting_points_come_first_in_their_order(place: Place) -> None:
+    campaign = place.open(place.study(trials=3, start="[{learning_rate: 0.002}, {learning_rate: 0.003}]"))
+    assert [claimed(campaign).params["learning_rate"] for _ in range(2)] == [0.002, 0.003]
+
+
+def test_the_same_point_asked_for_again_takes_the_result_over(place: Place) -> None:
+    campaign = place.open(place.study(trials=2))
+    claim = claimed(campaign)
+    finish(campaign, claim, 0.7)
+    campaign.optuna_study.enqueue_trial(campaign.trials()[0].params)
+    again = claimed(campaign)
+    assert again.same_as is not None
+    duplicates.take_over(campaign, again)
+    first, second = campaign.trials()
+    assert (second.state, second.values, second.params) == (first.state, first.values, first.params)
+    assert second.user_attrs[records.TAKEN_FROM] == 0
+    # it was no training, so the budget of two still has room
+    assert claimed(campaign).number == 2
+
+
+def test_usable_points_are_repeated_from_other_seeds_and_unusable_ones_are_not(place: Place) -> None:
+    campaign = place.open(place.study(trials=4, repeats=3))
+    first = claimed(campaign)
+    finish(campaign, first, None)
+    second = claimed(campaign)
+    assert second.params != first.params
+    finish(campaign, second, 0.5)
+    repeats = [claimed(campaign), claimed(campaign)]
+    assert [claim.params for claim in repeats] == [second.params, second.params]
+    assert [second.seed, *(claim.seed for claim in repeats)] == [3, 4, 5]
+
+
+def test_a_joining_worker_knows_the_study(place: Place) -> None:
+    study = place.study(trials=4)
+    first = place.open(study)
+    finish(first, claimed(first), 0.5)
+    second = place.open(study)
+    second.look()
+    assert second.search.history.rows == 1
+    assert second.search.history.is_tried(first.trials()[0].params)
