@@ -141,7 +141,7 @@ class Judge:
         clean = True
         for slot in self.slots:
             value = values.get(slot.name)
-            column, mask = _text_column(value) if slot.kind == "text" else _number_column(slot, value)
+            column, mask = _text_column(slot, value) if slot.kind == "text" else _number_column(slot, value)
             if isinstance(column, np.ndarray) and column.shape not in ((points,), ()):
                 raise PointError(f"column '{slot.name}' has shape {column.shape}, where ({points},) is needed")
             columns.append(column)
@@ -238,7 +238,10 @@ class Judge:
 
     @cached_property
     def _partial(self) -> tuple[int, ...]:
-        """Rules that can lack an answer although every value is there: they divide, take roots, name what is absent."""
+        """Rules that may be undecided although every value is there: they divide, take roots, know no bounds.
+
+        A rule that names an absent parameter is not among them: it can lack an answer, but only as not applicable.
+        """
         return tuple(index for index, (node, scope) in enumerate(self._nodes) if not _is_total(node, scope))
 
     @cached_property
@@ -250,8 +253,6 @@ class Judge:
 
 def _is_total(node: Node, scope: Scope) -> bool:
     bounds = Bounds(scope)
-    if any(scope[name].role == "absent" for name in scope.inputs(node)):
-        return False
     waiting, followed = [node], set()
     while waiting:
         for found in expression.walk(waiting.pop()):
@@ -281,9 +282,12 @@ def _number_column(slot: Slot, value: Any) -> tuple[Any, Any]:
     if value is None:
         return math.nan, False
     try:
-        column = np.asarray(value, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise PointError(f"column '{slot.name}' must hold numbers") from error
+        raw = np.asarray(value)
+        column = raw.astype(float, copy=False) if raw.dtype.kind not in "USc" else None
+    except (TypeError, ValueError):
+        column = None
+    if column is None:
+        raise PointError(f"column '{slot.name}' must hold numbers")
     flat = column.ravel()
     if column.size and flat @ flat <= _LARGE * _LARGE:  # one pass that NaN, infinity and large numbers all fail
         return column, True
@@ -293,12 +297,14 @@ def _number_column(slot: Slot, value: Any) -> tuple[Any, Any]:
     return column, present
 
 
-def _text_column(value: Any) -> tuple[Any, Any]:
+def _text_column(slot: Slot, value: Any) -> tuple[Any, Any]:
     if value is None:
         return None, False
     if isinstance(value, str):
         return value, True
     column = np.asarray(value)
+    if column.dtype.kind not in "OU" and column.size:
+        raise PointError(f"column '{slot.name}' must hold text")
     if column.dtype.kind != "O":
         return column, True
     present = np.not_equal(column, _NOTHING).astype(bool)

@@ -50,6 +50,7 @@ class Source:
         return self._lines.setdefault((template, *operands), f"v{len(self._lines)}")
 
     def constant(self, value: Any) -> str:
+        """How a value is written: numbers and truths as they are, texts by a number of theirs."""
         if isinstance(value, bool) or (isinstance(value, float) and math.isfinite(value)):
             return repr(value)
         if not isinstance(value, str | None):
@@ -63,6 +64,7 @@ class Source:
         return self.fold(f"{{}} {operator} {{}}", parts)
 
     def fold(self, template: str, parts: Sequence[str]) -> str:
+        """An operation of two applied to many, from left to right."""
         joined = parts[0]
         for part in parts[1:]:
             joined = self.let(template, joined, part)

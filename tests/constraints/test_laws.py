@@ -32,7 +32,7 @@ from constraints.expression import (
 )
 from constraints.judge import LEAST_VIOLATION, MOST_VIOLATION, Judge, Rule
 from constraints.loading import World
-from constraints.scope import Scope
+from constraints.scope import Scope, Symbol
 
 SPACE = {
     domain.name: domain
@@ -49,7 +49,8 @@ SPACE = {
     )
 }
 DERIVED = {"product": "size * ratio", "risky": "rate > 1e-4 or product / count > 30"}
-SCOPE = loading.study_scope(World(SPACE, {"fixed_steps": 100}, ["gpu.vram_gb"], derived=DERIVED))
+KNOWN = loading.study_scope(World(SPACE, {"fixed_steps": 100}, ["gpu.vram_gb"], derived=DERIVED))
+SCOPE = Scope({**KNOWN.symbols, "gone": Symbol("gone", "unknown", "absent", optional=True)})
 
 
 # -- the reference evaluator -------------------------------------------------------------------------------------------
@@ -183,7 +184,7 @@ class Reference:
 
 # -- random expressions and points -------------------------------------------------------------------------------------
 
-NUMBER_NAMES = ["rate", "share", "ratio", "size", "count", "cycles", "product", "fixed_steps", "gpu.vram_gb"]
+NUMBER_NAMES = ["rate", "share", "ratio", "size", "count", "cycles", "product", "fixed_steps", "gpu.vram_gb", "gone"]
 LITERALS = ["0", "1", "2", "0.5", "0.7", "1e-4", "3e-4", "64", "128", "100", "12.8"]
 OPERATORS = ["<", "<=", ">", ">=", "==", "!="]
 

@@ -320,6 +320,21 @@ def test_values_of_the_wrong_kind_are_refused_with_their_name(point: dict[str, A
         ruleset.load(["lora-v2.1"], SPACE).check_point({**TRIAL_4, **point})
 
 
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("network_dim", ["64", "128"]),
+        ("network_dim", [[1], [2, 3]]),
+        ("network_dim", [1j, 2j]),
+        ("optimizer_type", [1, 2]),
+    ],
+)
+def test_columns_of_the_wrong_kind_are_refused_with_their_name(column: str, values: list[Any]) -> None:
+    found = rules('refuse: network_dim > 1 and optimizer_type == "AdamW"')
+    with pytest.raises(PointError, match=f"column '{column}' must hold"):
+        found.check({"network_dim": [64, 128], "optimizer_type": ["AdamW", "AdamW"], column: values})
+
+
 def test_columns_of_different_lengths_are_an_error() -> None:
     columns = {"network_dim": np.array([1, 2]), "max_train_epochs": np.array([1, 2, 3])}
     with pytest.raises(PointError, match="differ in length: 2, 3"):
