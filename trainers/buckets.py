@@ -21,8 +21,14 @@ def training_size(width: int, height: int, resolution: int, step: int | None) ->
     for side in range(step, 2 * resolution + 1, step):
         other = min(area // side, 2 * resolution) // step * step
         if other >= step:
-            candidates.append((side, other))
-    return min(candidates, key=lambda size: (abs(math.log(size[0] / size[1] / ratio)), -size[0] * size[1]))
+            candidates += [(side, other), (other, side)]  # so that a turned image gets the turned bucket
+    return min(candidates, key=lambda size: _misfit(size, ratio))
+
+
+def _misfit(size: Size, ratio: float) -> tuple[float, int, float]:
+    """How far a size is from an aspect ratio; of equals the larger one fits better, then the squarer one."""
+    own = size[0] / size[1]
+    return round(abs(math.log(own / ratio)), 9), -size[0] * size[1], abs(math.log(own))
 
 
 def group(
