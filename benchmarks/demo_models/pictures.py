@@ -44,7 +44,7 @@ def monster(rng: random.Random) -> Pair:
 
 
 def describe_monster(subject: world.Monster, scene: world.Scene, rng: random.Random) -> str:
-    """One time in three everything, one in seven only an invented name, else some of what is there."""
+    """One time in three everything, one in eight only an invented name, else some of what is there."""
     kind = rng.random()
     if kind < 0.35:
         return world.full_monster_caption(subject, scene)

@@ -112,6 +112,11 @@ def summary(events: list[dict[str, Any]]) -> Row:
         "loss_max": max(losses, default=float("nan")),
         "grad_norm_max": max((event["grad_norm"] for event in steps), default=float("nan")),
         "grad_norm_last": mean([event["grad_norm"] for event in steps[-eighth:]]),
+        "loss_ema_max": max((event["loss_ema"] for event in steps), default=float("nan")),
+        "loss_ema_above_half_at": next((event["step"] for event in steps if event["loss_ema"] > 0.5), None),
+        "grad_norm_ratio_max": max(
+            (event["grad_norm"] / event["grad_norm_median"] for event in steps if event["step"] > 10), default=1.0
+        ),
         "failures": "+".join(dict.fromkeys(event["kind"] for event in events if event["event"] == "failed")),
     }
     for event in events:
