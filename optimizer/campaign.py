@@ -10,9 +10,9 @@ import optuna
 
 from constraints import ruleset as rulesets
 from constraints import verdict as verdicts
-from optimizer import observer, rulebook, settings, space, study
+from optimizer import estimates, facts, observer, rulebook, settings, space, study
 from optimizer import search as searches
-from storage import artifacts, database, leases, studies
+from storage import artifacts, database, leases, runs, studies
 
 
 @dataclasses.dataclass
@@ -33,8 +33,12 @@ class Campaign:
     settings: settings.Settings
     book: rulebook.Rulebook
     search: searches.Search
+    #: with estimates as good as they are by now, whether or not a rule asks for them
+    situation: facts.Situation
     observer: observer.Observer
     worker_id: str
+    #: trials that had ended when the estimates were corrected last
+    _ended: int = 0
 
     @property
     def rules(self) -> rulesets.RuleSet:
@@ -61,8 +65,29 @@ class Campaign:
         return self.search.judge(params)
 
     def look(self) -> None:
-        """Read what became of the study's trials, and let the sampler learn from it."""
-        self.search.look(self.trials())
+        """Read what became of the study's trials; let the sampler and the estimates learn from it."""
+        trials = self.trials()
+        self.search.look(trials)
+        if self.situation.for_rules(self.rules.text).estimator is not None:
+            self._estimate(trials)
+
+    def _estimate(self, trials: Sequence[optuna.trial.FrozenTrial]) -> None:
+        """Let the rules know what trials take, as well as the trials that have ended tell.
+
+        Feasible points that are known stay so while the estimates hardly move.
+        """
+        assert self.situation.estimator is not None  # asked for by the rules
+        ended = sum(trial.state.is_finished() for trial in trials)
+        if ended > self._ended:
+            self._ended = ended
+            newest = trials[-estimates.NEWEST :]
+            attempts = runs.listed(self.database, self.study_id, newest[0].number)
+            after = self.situation.estimator.calibrated(estimates.measured(self.study, newest, attempts))
+            self.situation = dataclasses.replace(self.situation, estimator=after)
+        now, known = self.situation.estimator, self.search.situation.estimator
+        if known is None or (now is not None and not now.is_close_to(known)):
+            self.search.situation = self.situation
+            self.search.follow(self.rules)
 
     def trials(self, states: tuple[optuna.trial.TrialState, ...] | None = None) -> list[optuna.trial.FrozenTrial]:
         return self.optuna_study.get_trials(deepcopy=False, states=states)
@@ -89,6 +114,24 @@ class Campaign:
             if self.optuna_storage.get_trial_id_from_study_id_trial_number(self._optuna_study_id, expected) == made:
                 return expected
         return self.optuna_storage.get_trial_number_from_id(made)
+
+    def finish_trial(
+        self,
+        number: int,
+        state: optuna.trial.TrialState,
+        values: Sequence[float] | None,
+        *,
+        attributes: Mapping[str, Any],
+        constraints: Mapping[str, float],
+    ) -> None:
+        """Write how a trial ended. Optuna's own `tell` reads the trial twice more, for samplers that draw there."""
+        trial = self.trial(number)
+        trial_id = self.optuna_storage.get_trial_id_from_study_id_trial_number(self._optuna_study_id, number)
+        for name, value in attributes.items():
+            self.optuna_storage.set_trial_user_attr(trial_id, name, value)
+        for rule, violation in constraints.items():
+            trial.set_constraint(rule, violation)
+        self.optuna_storage.set_trial_state_values(trial_id, state, values)
 
     def trial(self, number: int) -> optuna.Trial:
         """The trial object of a trial that was asked, perhaps by another process."""

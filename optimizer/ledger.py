@@ -1,27 +1,21 @@
-"""What refusals and early stops have saved, and how that was estimated.
+"""What refusals and early stops have saved.
 
-Seconds of a trial are fitted as `fixed + per_step * steps` over this study's own finished trials (least squares on two
-unknowns; with fewer than three different step counts, the mean). A refused point is charged what the fit says of its
-steps; an early stop what it had left. The estimate says nothing about how good those trials would have been: it is time
-not spent, not loss avoided.
+A refused point is charged what its trial is estimated to take (`optimizer.estimates`, corrected by this study's own
+finished trials); an early stop what it had left. The estimate says nothing about how good those trials would have been:
+it is time not spent, not loss avoided.
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
-
-import numpy as np
-
-#: different step counts that a line needs before it is trusted
-ENOUGH = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Spent:
-    """A trial that trained: its optimizer steps, those it had planned, and its seconds in all."""
+    """A trial that trained: its seconds in all, and those that an early end spared, 0 for a whole one."""
 
-    steps: int
-    planned: int
     seconds: float
+    spared_seconds: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,45 +37,22 @@ class Ledger:
         )
 
 
-def balance(trained: Sequence[Spent], refused_steps: Sequence[int | None]) -> Ledger:
+def balance(trained: Sequence[Spent], refused: int, refused_seconds: Sequence[float], basis: str) -> Ledger:
     """Add up what was spent and what was saved.
 
     Args:
         trained: trials that ran, whole or stopped early.
-        refused_steps: optimizer steps that each refused point would have run; None where they are not known.
+        refused: points that were refused.
+        refused_seconds: what some of them would have taken, NaN where that is not known; the rest is charged the mean.
+        basis: what estimates rest on, in words.
     """
-    whole = [trial for trial in trained if trial.steps >= trial.planned]
-    stopped = [trial for trial in trained if trial.steps < trial.planned]
-    fixed, per_step, basis = _fit(whole)
-    mean_steps = float(np.mean([trial.planned for trial in trained])) if trained else 0.0
-    refused = sum(fixed + per_step * (mean_steps if steps is None else steps) for steps in refused_steps)
-    left = sum(per_step * (trial.planned - trial.steps) for trial in stopped)
+    known = [seconds for seconds in refused_seconds if not math.isnan(seconds)]
+    stopped = [trial.spared_seconds for trial in trained if trial.spared_seconds > 0]
     return Ledger(
         spent_minutes=sum(trial.seconds for trial in trained) / 60,
-        refused=len(refused_steps),
-        refused_minutes=refused / 60,
+        refused=refused,
+        refused_minutes=refused * sum(known) / len(known) / 60 if known else 0.0,
         stopped=len(stopped),
-        stopped_minutes=left / 60,
+        stopped_minutes=sum(stopped) / 60,
         basis=basis,
-    )
-
-
-def _fit(whole: Sequence[Spent]) -> tuple[float, float, str]:
-    """(fixed seconds, seconds a step, in words)."""
-    if not whole:
-        return 0.0, 0.0, "no trial has finished yet, so nothing can be estimated"
-    steps = np.array([trial.steps for trial in whole], dtype=float)
-    seconds = np.array([trial.seconds for trial in whole])
-    if len(set(steps)) < ENOUGH:
-        return float(seconds.mean()), 0.0, f"mean of {len(whole)} finished trials: {seconds.mean():.1f} s each"
-    per_step, fixed = np.polyfit(steps, seconds, 1)
-    per_step, fixed = max(0.0, float(per_step)), max(0.0, float(fixed))
-    error = float(np.abs(fixed + per_step * steps - seconds).mean())
-    return (
-        fixed,
-        per_step,
-        (
-            f"{fixed:.1f} s + {per_step * 1000:.0f} ms a step, fitted to {len(whole)} finished trials "
-            f"(mean error {error:.1f} s)"
-        ),
     )

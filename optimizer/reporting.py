@@ -5,9 +5,10 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from optuna.artifacts import exceptions as artifact_exceptions
 
-from optimizer import facts, ledger, records, rulebook, wiring
+from optimizer import estimates, facts, ledger, records, rulebook, space, wiring
 from optimizer import study as studies
 from optimizer.report import html
 from optimizer.report import records as report_records
@@ -53,30 +54,47 @@ def gather(services: wiring.Services, study: studies.Study) -> report_records.Re
 
 
 def situation(services: wiring.Services, study: studies.Study) -> facts.Situation:
-    """What was known of a study's dataset when it ran; the dataset need not be there any more."""
+    """What is known of a study by now; its dataset need not be there any more."""
     stored = stored_studies.get(services.database, study.name)
-    images = stored.facts.get("images")
-    return facts.Situation(facts.gpus(), images=images, repeats=study.dataset.repeats)
+    gpu = facts.gpus()
+    return facts.Situation(
+        gpu=gpu,
+        images=stored.facts.get("images"),
+        repeats=study.dataset.repeats,
+        estimator=estimates.of(study, on_gpu=gpu.count > 0).calibrated(wiring.measured(services, study)),
+    )
 
 
 def balance(services: wiring.Services, study: studies.Study, trials: Sequence[records.TrialRecord]) -> ledger.Ledger:
     """What was spent and what refusals and early stops have saved."""
     stored = stored_studies.get(services.database, study.name)
     known_here = situation(services, study)
-
-    def steps(params: Mapping[str, Any]) -> int | None:
-        known = known_here.facts(studies.complete(study, params)).get("total_steps")
-        return None if known is None else int(known)
-
     trained = [
-        ledger.Spent(steps=record.steps, planned=steps(record.params) or record.steps, seconds=record.seconds)
+        ledger.Spent(record.seconds, _spared(known_here, studies.complete(study, record.params), record.steps))
         for record in trials
         if record.state in ("usable", "unusable") and record.steps and record.seconds
     ]
-    looked_at = refusals.recent(services.database, stored.id, limit=_LOOKED_AT)
-    refused = [steps(kept.refusal.params) for kept in looked_at]
-    rest = refusals.total(services.database, stored.id) - len(refused)
-    return ledger.balance(trained, [*refused, *[None] * rest])
+    total = refusals.total(services.database, stored.id)
+    if not trained or known_here.estimator is None:
+        return ledger.balance(trained, total, [], "no trial has finished yet, so nothing can be estimated")
+    refused = [kept.refusal.params for kept in refusals.recent(services.database, stored.id, limit=_LOOKED_AT)]
+    basis = known_here.estimator.quality.sentence()
+    return ledger.balance(trained, total, _seconds(known_here, study, refused), basis)
+
+
+def _spared(known_here: facts.Situation, params: Mapping[str, Any], steps: int) -> float:
+    """Seconds of training that a trial did not need, since it ended early."""
+    planned = known_here.facts(params).get("total_steps")
+    if planned is None or planned <= steps or known_here.estimator is None:
+        return 0.0
+    return float(known_here.estimator.train_seconds(params, planned - steps))
+
+
+def _seconds(known_here: facts.Situation, study: studies.Study, points: Sequence[Mapping[str, Any]]) -> list[float]:
+    """What trials of these points would have taken, NaN where that cannot be known."""
+    columns = space.columns(points, study.space)
+    minutes = known_here.facts({**study.fixed, **columns}).get("estimate.minutes", np.nan)
+    return [60 * float(each) for each in np.broadcast_to(minutes, len(points))]
 
 
 def _pictures(services: wiring.Services, images: Sequence[Mapping[str, Any]]) -> list[report_records.Picture]:
