@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from constraints import examine
-from optimizer import rulebook, wiring
+from optimizer import idle, rulebook, wiring
 from optimizer import study as studies
-from trainers import parameters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,22 +61,12 @@ def check(study: studies.Study) -> StudyCheck:
 
 
 def _notes(study: studies.Study) -> Sequence[str]:
-    known = parameters.table(study.trainer)
-    notes = []
-    for name, domain in study.space.items():
-        parameter = known[name]
-        if parameter.when and domain.when is None and _may_be_idle(parameter.when, study):
-            notes.append(
-                f"{name} has an effect only when {parameter.when}; say `when: {parameter.when}` to spare the search "
-                "from values that change nothing"
-            )
+    notes = [
+        f"{name} has an effect only when {when}; say `when: {when}` to spare the search from values that change nothing"
+        for name, when in idle.conditions(study).items()
+    ]
     if study.search.sampler in ("gp", "nsga2"):
         notes.append(f"{study.search.sampler} learns nothing from unusable trials (they are PRUNED); tpe does")
     if study.search.sampler == "cmaes":
         notes.append("cmaes samples numbers only and knows no constraints; choices are drawn at random")
     return notes
-
-
-def _may_be_idle(when: str, study: studies.Study) -> bool:
-    """Whether any parameter that the condition names is searched, so that it may be false for some trials."""
-    return any(name in when for name in study.space)

@@ -1,0 +1,36 @@
+"""Searched parameters that change nothing at some points of a space: num_cycles without restarts, a rate under Prodigy.
+
+Trainers say when each parameter has an effect, in the rule language. Whether that can fail to hold in a space is what
+rules are examined for, so each such condition is examined as a rule that refuses where it does not hold.
+"""
+
+import json
+from collections.abc import Mapping
+
+from constraints import examine, loading
+from constraints import ruleset as rulesets
+from optimizer import study as studies
+from trainers import parameters
+
+
+def conditions(study: studies.Study) -> Mapping[str, str]:
+    """Searched parameter -> when it has an effect, for those that are drawn also where they have none."""
+    known = parameters.table(study.trainer)
+    wanted = {
+        name: known[name].when for name, domain in study.space.items() if known[name].when and domain.when is None
+    }
+    if not wanted:
+        return {}
+    rules = [
+        {"id": f"idle-{at}", "refuse": f"not ({when})", "because": "it changes nothing"}
+        for at, when in enumerate(wanted.values())
+    ]
+    text = json.dumps({"rules_version": 1, "name": "idle", "rules": rules})
+    defaults = {
+        name: parameter.default
+        for name, parameter in known.items()
+        if parameter.default is not None and name not in study.space
+    }
+    loaded = rulesets.load([loading.RuleText(text=text, name="idle")], study.space, fixed={**defaults, **study.fixed})
+    found = {finding.id: finding.status for finding in examine.examine(loaded).rules}
+    return {name: when for at, (name, when) in enumerate(wanted.items()) if found[f"idle-{at}"] != "never-fires"}
