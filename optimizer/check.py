@@ -5,19 +5,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from constraints import examine
-from optimizer import idle, rulebook, wiring
+from optimizer import estimates, idle, rulebook, wiring
+from optimizer import outlook as outlooks
 from optimizer import study as studies
 
 
 @dataclasses.dataclass(frozen=True)
 class StudyCheck:
-    """A study's outlook: its data, what the rules leave of its space, and parameters that change nothing."""
+    """A study's data, what the rules leave of its space, what it will take, and parameters that change nothing."""
 
     name: str
     images: int
     gpus: int
     trials: int
     proof: examine.Examination | None
+    outlook: outlooks.Outlook
     notes: tuple[str, ...]
 
     @property
@@ -31,6 +33,7 @@ class StudyCheck:
             "gpus": self.gpus,
             "trials": self.trials,
             "rules": None if self.proof is None else self.proof.as_json(),
+            "estimate": self.outlook.as_json(),
             "notes": list(self.notes),
         }
 
@@ -38,17 +41,24 @@ class StudyCheck:
         lines = [f"{self.name}: {self.trials} trials, {self.images} images, {self.gpus} GPUs"]
         if self.proof is not None:
             lines.append(self.proof.render())
+        lines.append(self.outlook.render())
         lines += [f"note: {note}" for note in self.notes]
         return "\n".join(lines)
 
 
-def check(study: studies.Study) -> StudyCheck:
-    """Check a study: dataset, rules against space, parameters without effect.
+def check(study: studies.Study, measured: Sequence[estimates.Measured] = ()) -> StudyCheck:
+    """Check a study: dataset, rules against space, what trials will take, parameters without effect.
+
+    Args:
+        study: as its file says.
+        measured: what trials took, where the study has run before.
 
     Raises:
         errors.BadInput: the dataset or a rule file is wrong.
     """
     situation = wiring.situation(study, wiring.inspect_dataset(study))
+    if situation.estimator is not None:
+        situation = dataclasses.replace(situation, estimator=situation.estimator.calibrated(measured))
     rules = rulebook.of_files(study)
     return StudyCheck(
         name=study.name,
@@ -56,6 +66,7 @@ def check(study: studies.Study) -> StudyCheck:
         gpus=situation.gpu.count,
         trials=study.search.trials,
         proof=examine.examine(rules) if study.rules else None,
+        outlook=outlooks.outlook(study, rules, situation),
         notes=tuple(_notes(study)),
     )
 

@@ -204,6 +204,18 @@ def situation(study: study_module.Study, found: dataset.DatasetFacts) -> facts.S
     )
 
 
+def measured_before(settings: settings_module.Settings, study: study_module.Study) -> list[estimates.Measured]:
+    """What trials of this study took, if it has run before and its database is there; none is started to know."""
+    if settings.database_url is None and not embedded.status(settings.home).running:
+        return []
+    try:
+        opened = services(settings)
+        stored_studies.get(opened.database, study.name)
+        return measured(opened, study)
+    except storage_errors.StorageError:
+        return []
+
+
 def measured(services: Services, study: study_module.Study) -> list[estimates.Measured]:
     """What the latest finished trials of a stored study took."""
     stored = stored_studies.get(services.database, study.name)

@@ -94,7 +94,7 @@ def explain(file: str, params: str, study_file: pathlib.Path | None, as_json: bo
       tuneguard rules explain lora-v2.1 --params '{"learning_rate": 1.84e-4, "optimizer_type": "AdamW8bit"}'
     """
     from constraints import explain as explains
-    from optimizer import facts, rulebook
+    from optimizer import estimates, facts, rulebook
     from optimizer import study as studies
     from optimizer.cli.study import read_params
 
@@ -106,7 +106,9 @@ def explain(file: str, params: str, study_file: pathlib.Path | None, as_json: bo
         study = studies.read(study_file)
         rules = rulebook.load(study, [rulebook.source_of(file)])
         point = studies.complete(study, point)
-        known = facts.Situation(facts.gpus(), images=None).facts(point)
+        gpu = facts.gpus()
+        estimator = estimates.of(study, on_gpu=gpu.count > 0)
+        known = facts.Situation(gpu, images=None, estimator=estimator).facts(point)
     if as_json:
         options.print_json(rules.check_point(point, known).as_json())
         return

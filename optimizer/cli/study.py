@@ -29,9 +29,11 @@ def check(file: pathlib.Path, as_json: bool) -> None:
       tuneguard study check my-study.yaml
     """
     from optimizer import check as checks
+    from optimizer import settings, wiring
     from optimizer import study as studies
 
-    found = checks.check(studies.read(file))
+    study = studies.read(file)
+    found = checks.check(study, wiring.measured_before(settings.read(), study))
     if as_json:
         options.print_json(found.as_json())
     else:
