@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import gc
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -90,7 +91,15 @@ class Campaign:
             self.search.follow(self.rules)
 
     def trials(self, states: tuple[optuna.trial.TrialState, ...] | None = None) -> list[optuna.trial.FrozenTrial]:
-        return self.optuna_study.get_trials(deepcopy=False, states=states)
+        """Trials as Optuna's storage keeps them; not to be changed."""
+        # the first look builds every trial of the study, and collecting garbage meanwhile would double its time
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            return self.optuna_study.get_trials(deepcopy=False, states=states)
+        finally:
+            if collecting:
+                gc.enable()
 
     def remember_baseline(self, scores: Mapping[str, Any]) -> None:
         """Keep the untrained base's scores and images; every trainer process tells them, and they are the same."""

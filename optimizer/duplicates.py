@@ -23,13 +23,13 @@ def take_over(campaign: campaigns.Campaign, claim: propose.Claim) -> None:
         with leases.telling(campaign.database, claim.lease) as connection:
             for result in (each for each in known if each.trial_number == source.number):
                 results.record_in(connection, claim.lease, dataclasses.replace(result, trial_number=claim.number))
-            trial = campaign.trial(claim.number)
-            for name, value in {**source.user_attrs, records.TAKEN_FROM: source.number}.items():
-                trial.set_user_attr(name, value)
-            for rule, value in source.constraints.items():
-                trial.set_constraint(rule, value)
-            values = source.values if source.state is State.COMPLETE else None
-            campaign.optuna_study.tell(claim.number, values, state=source.state)
+            campaign.finish_trial(
+                claim.number,
+                source.state,
+                source.values if source.state is State.COMPLETE else None,
+                attributes={**source.user_attrs, records.TAKEN_FROM: source.number},
+                constraints=source.constraints,
+            )
     except errors.LeaseLost as error:
         logger.warning("trial %d is not told: %s", claim.number, error, extra={"trial": claim.number})
         return

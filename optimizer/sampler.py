@@ -25,8 +25,8 @@ from optimizer import errors, space, study, thinning
 State = optuna.trial.TrialState
 
 #: rows at which the sketch is thinned, and how many finished trials it keeps then
-MOST_ROWS = 1200
-KEPT_TRIALS = 500
+MOST_ROWS = 600
+KEPT_TRIALS = 300
 
 #: draws before a proposal comes from the reservoir; fewer after proposals for which that was so. A Gaussian process is
 #: fitted for each draw and, with the same trials, asks for nearly the same point again

@@ -45,13 +45,13 @@ def _attempts_are_used_up(campaign: campaigns.Campaign, claim: propose.Claim) ->
 
 
 def _tell(campaign: campaigns.Campaign, claim: propose.Claim, conclusion: score.Conclusion, state: State) -> None:
-    trial = campaign.trial(claim.number)
-    for name, value in _attributes(conclusion).items():
-        trial.set_user_attr(name, value)
-    for key, constraint in conclusion.constraints.items():
-        trial.set_constraint(key, constraint)
-    values = list(conclusion.values) if state is State.COMPLETE and conclusion.values is not None else None
-    campaign.optuna_study.tell(claim.number, values, state=state)
+    campaign.finish_trial(
+        claim.number,
+        state,
+        conclusion.values if state is State.COMPLETE else None,
+        attributes=_attributes(conclusion),
+        constraints=conclusion.constraints,
+    )
 
 
 def _attributes(conclusion: score.Conclusion) -> dict[str, object]:
@@ -74,11 +74,12 @@ def _attach(
     campaign: campaigns.Campaign, claim: propose.Claim, conclusion: score.Conclusion
 ) -> list[Mapping[str, Any]]:
     """Upload the images before the trial is told (afterwards Optuna refuses); returns them with their artifact ids."""
-    trial = campaign.trial(claim.number)
     attached: list[Mapping[str, Any]] = []
     for image in conclusion.images:
         path = pathlib.Path(str(image["path"]))
-        artifact = artifacts.upload(campaign.artifact_store, campaign.optuna_storage, trial, path)
+        artifact = artifacts.upload(
+            campaign.artifact_store, campaign.optuna_storage, campaign.trial(claim.number), path
+        )
         attached.append({**image, "artifact": artifact})
     return attached
 

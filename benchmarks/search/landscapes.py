@@ -1,8 +1,8 @@
 """Test functions that look like LoRA training: a narrow good region, interactions, and regions that fail.
 
 Each has the parameters, the rules that a careful person would write (they cover a part of the failures, and a little
-more), a loss of a point in [0, about 1.5], and failures that only training shows. They are synthetic: they rank searches,
-they say nothing about any model.
+more), a loss of a point in [0, about 1.5], and failures that only training shows. They are synthetic: they rank
+searches, they say nothing about any model.
 """
 
 import dataclasses

@@ -102,7 +102,8 @@ def measure(opened: wiring.Services, size: int, turns: int) -> str:
         f"| {size:,} | {median['plain']:.0f} ms | {median['multivariate']:.0f} ms | {median['ours']:.0f} ms "
         f"| {median['plain'] / median['ours']:.1f} x, {median['multivariate'] / median['ours']:.1f} x "
         f"| {sampling:.1f} / {judging:.1f} / {everything - sampling - judging:.1f} ms "
-        f"(of the last, waiting for the server {part['server']:.1f}) | {clock.statements / turns:.0f} | {joined:.2f} s |"
+        f"(of the last, waiting for the server {part['server']:.1f}) "
+        f"| {clock.statements / turns:.0f} | {joined:.2f} s |"
     )
 
 

@@ -111,7 +111,6 @@ def outcome(told: list[float | None], refused: int) -> Outcome:
     return Outcome(tuple(losses), refused, sum(loss is None for loss in told) - refused)
 
 
-@functools.cache
 def optimum(landscape: landscapes.Landscape) -> float:
     """The best loss of two thousand feasible points, half of them found near the best so far."""
     search = open_search(landscape, 0)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from psycopg2 import extras
 
 from optimizer import campaign as campaigns
-from optimizer import launch, observer, settings, space, wiring
+from optimizer import facts, launch, observer, rulebook, settings, space, wiring
 from optimizer import study as studies
 from storage import embedded
 
@@ -64,8 +64,9 @@ def campaign(opened: wiring.Services, spec: studies.Study) -> campaigns.Campaign
 
 
 def load_history(opened: wiring.Services, optuna_study: optuna.Study, spec: studies.Study, trials: int) -> None:
-    """Write finished trials in bulk, as no product code does; their points lie anywhere in the space."""
+    """Write finished trials in bulk, as no product code does; their points are accepted by the rules."""
     chance = np.random.default_rng(trials)
+    there = wiring.open_search(spec, rulebook.of_files(spec), facts.Situation(facts.Gpu(0, None), 16), 0).reservoir
     forms = {name: space.distribution(domain) for name, domain in spec.space.items()}
     with opened.database.transaction() as connection:
         study_id = connection.execute(
@@ -82,8 +83,7 @@ def load_history(opened: wiring.Services, optuna_study: optuna.Study, spec: stud
         numbers = list(rows.scalars())
         parameters, values, attributes = [], [], []
         for number in numbers:
-            for name, domain in spec.space.items():
-                value = space.at_share(domain, float(chance.random()))
+            for name, value in (there.take(None, lambda _: False) or {}).items():
                 form = forms[name]
                 parameters.append(
                     (number, name, form.to_internal_repr(value), optuna.distributions.distribution_to_json(form))

@@ -1,0 +1,32 @@
+"""Measure the search: `python -m benchmarks.search [regret|latency|crowd]`, each alone or all."""
+
+import argparse
+import pathlib
+
+import optuna
+
+from benchmarks.search import crowd, latency, regret
+
+
+def main() -> None:
+    """Run what is asked for and print tables in Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["regret", "latency", "crowd", "all"], nargs="?", default="all")
+    parser.add_argument("--seeds", type=int, default=50, help="seeds of the regret (default 50)")
+    parser.add_argument("--processes", type=int, default=2, help="processes of the regret (default 2)")
+    parser.add_argument("--turns", type=int, default=20, help="asks and tells a size of the latency (default 20)")
+    parser.add_argument("--workers", type=int, default=32, help="workers of the crowd (default 32)")
+    parser.add_argument("--trials", type=int, default=320, help="trials that the crowd shares (default 320)")
+    parser.add_argument("--keep", type=pathlib.Path, help="where the regret keeps every outcome, as JSON")
+    wishes = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if wishes.what in ("regret", "all"):
+        print(regret.run(wishes.seeds, wishes.processes, wishes.keep))
+    if wishes.what in ("latency", "all"):
+        print(latency.run(wishes.turns))
+    if wishes.what in ("crowd", "all"):
+        print(crowd.run(wishes.workers, wishes.trials))
+
+
+if __name__ == "__main__":
+    main()
