@@ -6,6 +6,7 @@ from typing import Any
 
 import optuna
 
+from optimizer import repeats
 from storage import results, runs
 
 State = optuna.trial.TrialState
@@ -45,6 +46,8 @@ class TrialRecord:
     steps: int | None
     attempts: int
     rule_version: str
+    #: whether the outcome is another trial's, of the same point and seed
+    taken_over: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """The contract of `study show --json`."""
@@ -98,6 +101,7 @@ def _record(
         steps=max((run.step for run in attempts if run.step is not None), default=None),
         attempts=len(attempts),
         rule_version=str(trial.user_attrs.get(RULE_VERSION, "")),
+        taken_over=TAKEN_FROM in trial.user_attrs,
     )
 
 
@@ -127,17 +131,9 @@ def _broken(trial: optuna.trial.FrozenTrial) -> dict[str, Any] | None:
 
 
 def best(records: Sequence[TrialRecord], directions: Mapping[str, str]) -> TrialRecord | None:
-    """The best usable trial: the first objective decides, the next ones break ties.
+    """The best usable trial: the first objective decides, the next ones break ties; repeats count by their mean.
 
     A study with several objectives has a whole front of best trials; a person who asks for one gets the end of the
     front that their first objective names.
     """
-    usable = [record for record in records if record.state == "usable"]
-
-    def rank(record: TrialRecord) -> tuple[float, ...]:
-        return tuple(
-            (record.values[name] or 0.0) * (1.0 if direction == "maximize" else -1.0)
-            for name, direction in directions.items()
-        )
-
-    return max(usable, key=rank, default=None)
+    return next(iter(repeats.best(records, directions)), None)

@@ -138,7 +138,7 @@ class Sketch:
             running: all that run now; their parameters stand in for them, so that nobody draws beside them.
         """
         fresh = [trial for trial in finished if trial.state in (State.COMPLETE, State.PRUNED)]
-        if self._rows + len(fresh) > MOST_ROWS:
+        if self.rows + len(fresh) > MOST_ROWS:
             self._kept = thinning.thin([*self._kept, *fresh], self._directions, KEPT_TRIALS, self._random)
             self._open(self._kept)
         else:
@@ -149,7 +149,7 @@ class Sketch:
     def begin(self) -> None:
         """Begin a proposal: what was learned counts from here on."""
         self._draft = self._study.ask()
-        self._rows += 1
+        self.rows += 1
 
     @property
     def is_guided(self) -> bool:
@@ -189,14 +189,14 @@ class Sketch:
         """Begin a study in memory with these trials; samplers remember their study, so it gets a new one."""
         self._study = optuna.create_study(sampler=self._make_sampler(seed=self._seed), directions=self._directions)
         self._seed += 1_000_003
-        self._rows = 0
+        self.rows = 0
         self._running.clear()
         self._add(trials)
 
     def _add(self, trials: Sequence[optuna.trial.FrozenTrial]) -> None:
         for trial in trials:
             self._study.add_trial(trial)
-        self._rows += len(trials)
+        self.rows += len(trials)
 
     def _follow(self, running: Mapping[int, optuna.trial.FrozenTrial]) -> None:
         """Stand-ins for the trials that run; one that ended is told FAIL, its result is learned by itself."""

@@ -127,25 +127,27 @@ def show(name: str, as_json: bool) -> None:
 @click.argument("name")
 @options.as_json
 def best(name: str, as_json: bool) -> None:
-    """Show the best usable trial: by the first objective, the next ones break ties.
+    """Show the best usable trial: by the first objective, the next ones break ties; repeats count by their mean.
 
     \b
     Example:
       tuneguard study best quickstart --json
     """
-    from optimizer import errors, records, settings, wiring
+    from optimizer import errors, repeats, settings, wiring
 
     services = wiring.services(settings.read())
     _, study = wiring.stored_study(services, name)
-    found = records.best(wiring.trial_records(services, study), study.objectives)
-    if found is None:
+    group = repeats.best(wiring.trial_records(services, study), study.objectives)
+    if not group:
         raise errors.BadInput(f"the study {name!r} has no usable trial yet")
+    found, repeated = group[0], repeats.summary(group, list(study.objectives))
     if as_json:
-        options.print_json(
-            {"number": found.number, "params": dict(found.params), "values": dict(found.values), "lora": found.lora}
-        )
+        said = {"number": found.number, "params": dict(found.params), "values": dict(found.values), "lora": found.lora}
+        options.print_json({**said, "repeats": repeated.as_json()})
         return
     _print_best(found)
+    if len(group) > 1:
+        click.echo(repeated.render())
 
 
 @command.command("report")

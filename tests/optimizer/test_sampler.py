@@ -1,0 +1,126 @@
+"""The sketch: what it learns, what it forgets, and that samplers' notes outlive a worker."""
+
+import random
+import warnings
+
+import optuna
+import pytest
+
+from optimizer import draw, sampler, space, thinning
+from tests.optimizer import searching
+
+SPACE = {"learning_rate": {"float": [0.0, 1.0]}, "network_dropout": {"float": [0.0, 0.5]}}
+State = optuna.trial.TrialState
+
+
+def test_unusable_trials_teach_how_bad_they_were() -> None:
+    """Constraints of PRUNED trials reach the sampler, so it leaves ground where training fails."""
+    search = searching.search(searching.study(SPACE, startup_trials=5))
+    trials = searching.Trials(search)
+    for at in range(30):
+        bad = {"learning_rate": 0.5 + at / 60, "network_dropout": 0.4}
+        trials.add(bad, None, constraints={"training": 1.0})
+        trials.add({"learning_rate": at / 90, "network_dropout": 0.1}, [0.5])
+    trials.look()
+    drawn = [draw.draw(search).params for _ in range(10)]
+    assert sum(point["learning_rate"] < 0.45 for point in drawn if point is not None) >= 9
+
+
+def test_crashed_trials_teach_nothing() -> None:
+    search = searching.search(searching.study(SPACE, startup_trials=1))
+    trials = searching.Trials(search)
+    for _ in range(5):
+        trials.add({"learning_rate": 0.5, "network_dropout": 0.1}, None, state=State.FAIL)
+    trials.look()
+    assert not search.sketch.is_guided
+
+
+def test_running_trials_stand_in_until_they_end() -> None:
+    search = searching.search(searching.study(SPACE))
+    trials = searching.Trials(search)
+    running = trials.add({"learning_rate": 0.5, "network_dropout": 0.1}, None, state=State.RUNNING)
+    trials.look()
+    assert search.history.is_tried(running.params)
+    trials.trials[0] = optuna.trial.create_trial(
+        state=State.COMPLETE, value=1.0, params=running.params, distributions=running.distributions
+    )
+    trials.look()
+    assert search.history.is_tried(running.params)
+    assert search.history.running == []
+    assert len(search.history.outcomes(running.params)) == 1
+
+
+def test_a_long_study_is_thinned_and_goes_on() -> None:
+    search = searching.search(searching.study(SPACE))
+    trials = searching.Trials(search)
+    for at in range(sampler.MOST_ROWS + 50):
+        trials.add({"learning_rate": (at % 997) / 997, "network_dropout": (at % 89) / 178}, [float(at % 101)])
+        if at % 100 == 0:
+            trials.look()
+    trials.look()
+    assert search.sketch.rows <= sampler.MOST_ROWS
+    assert draw.draw(search).params is not None
+
+
+def test_thinning_keeps_the_best_and_the_latest() -> None:
+    trials = []
+    for at in range(500):
+        trial = optuna.trial.create_trial(
+            state=State.COMPLETE,
+            values=[float(at % 250), float(-(at % 250))] if at != 123 else [-1.0, -999.0],
+            params={"x": at / 500},
+            distributions={"x": optuna.distributions.FloatDistribution(0, 1)},
+        )
+        trial.number = at
+        trials.append(trial)
+    kept = thinning.thin(trials, ["minimize", "minimize"], 100, random.Random(0))
+    numbers = [trial.number for trial in kept]
+    assert len(numbers) == 100
+    assert numbers == sorted(numbers)
+    assert 123 in numbers
+    assert set(range(480, 500)) <= set(numbers)
+
+
+@pytest.mark.parametrize("name", ["nsga2", "cmaes"])
+def test_generations_go_on_in_another_worker(name: str) -> None:
+    """What NSGA-II and CMA-ES keep with trials is written with them, so whoever joins goes on with the generation."""
+    study = searching.study(SPACE, sampler=name, startup_trials=2)
+    first = searching.search(study)
+    trials = searching.Trials(first)
+    for _ in range(8):
+        drawn = draw.draw(first)
+        assert drawn.params is not None
+        trials.add(drawn.params, [drawn.params["learning_rate"]], drawn.notes)
+        trials.look()
+    noted = [trial for trial in trials.trials if any("generation" in key for key in trial.system_attrs)]
+    assert len(noted) >= 5
+    second = searching.search(study, seed=99)
+    second.look(trials.trials)
+    notes = draw.draw(second).notes
+    assert any("generation" in key for key in notes)
+
+
+@pytest.mark.parametrize("name", ["tpe", "gp", "random", "qmc", "nsga2", "cmaes"])
+def test_no_sampler_is_noisy(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        conditional = sampler.make(name, seed=1, objectives=1, startup_trials=2, conditional=True)
+    assert isinstance(conditional, optuna.samplers.BaseSampler)
+    assert not caplog.records
+
+
+def test_unit_rows_and_points_are_each_other() -> None:
+    study = searching.study(
+        {
+            "learning_rate": {"float": [1e-5, 1e-2], "log": True},
+            "network_dropout": {"float": [0.0, 0.5], "step": 0.05},
+            "max_train_epochs": {"int": [1, 50], "log": True},
+            "network_dim": {"choices": [4, 8, 16]},
+        }
+    )
+    chance = random.Random(1)
+    for _ in range(300):
+        params = {name: space.at_share(domain, chance.random()) for name, domain in study.space.items()}
+        for name, domain in study.space.items():
+            again = space.at_share(domain, space.share_of(domain, params[name]))
+            assert again == pytest.approx(params[name], rel=1e-9)
