@@ -2,8 +2,8 @@
 
 A refused point is charged what its trial is estimated to take (`optimizer.estimates`, corrected by this study's own
 finished trials); an early stop what it had left. The estimate says nothing about how good those trials would have been:
-it is time not spent, not loss avoided. And it is an upper bound: a search that trained refused points would have learned
-from them and come back less often.
+it is time not spent, not loss avoided. And it is an upper bound: a search that trained refused points would have
+learned from them and come back less often.
 """
 
 import dataclasses
@@ -33,8 +33,8 @@ class Ledger:
     def sentence(self) -> str:
         """The ledger in one line."""
         return (
-            f"device time: {self.spent_minutes:.1f} min spent; saved, estimated: up to {self.refused_minutes:.1f} min by "
-            f"{self.refused} refusals, {self.stopped_minutes:.1f} min by {self.stopped} early stops ({self.basis})"
+            f"device time: {self.spent_minutes:.1f} min spent; "
+            f"saved, estimated: up to {self.refused_minutes:.1f} min by {self.refused} refusals, {self.stopped_minutes:.1f} min by {self.stopped} early stops ({self.basis})"
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from optuna.artifacts import exceptions as artifact_exceptions
 
+from constraints import ruleset as rulesets
 from optimizer import estimates, facts, ledger, records, rulebook, space, wiring
 from optimizer import study as studies
 from optimizer.report import html
@@ -132,11 +133,11 @@ def _baseline(services: wiring.Services, known: Mapping[str, Any]) -> report_rec
 def _refusing_rules(
     services: wiring.Services, study: studies.Study, study_id: str, versions: Sequence[rule_versions.RuleVersion]
 ) -> list[report_records.RefusingRule]:
-    because = {rule.id: rule.because for rule in rulebook.load_versions(study, versions).rules}
+    """Every rule that may refuse, also one that never did, and those of older versions that have."""
+    rules = rulebook.load_versions(study, versions).rules
+    because = {rule.id: rule.because for rule in rules if rule.kind in rulesets.HARD}
     counts = refusals.count_by_rule(services.database, study_id)
-    silent = {rule: 0 for rule in because if rule not in counts}
     return [
-        report_records.RefusingRule(rule, count, because.get(rule, "no longer in the rules"))
-        for rule, count in {**counts, **silent}.items()
-        if count or rule in because
+        report_records.RefusingRule(rule, counts.get(rule, 0), because.get(rule, "no longer in the rules"))
+        for rule in {**counts, **because}
     ]
