@@ -147,10 +147,12 @@ def test_text_in_a_rule_stays_text() -> None:
     assert rules.check_point({**POINT, "optimizer_type": hostile}).refused_by == ("one",)
 
 
-if __name__ == "__main__":  # the long run: python -m tests.constraints.test_hostile_text COUNT SEED
+if __name__ == "__main__":  # the long run: python tests/constraints/test_hostile_text.py COUNT SEED
     count, seed = int(sys.argv[1]), int(sys.argv[2])
     dice = random.Random(seed)
     for number in range(count):
+        if number and number % 50_000 == 0:
+            print(f"{number} texts so far", flush=True)
         sample = soup(dice) if number % 2 else mutated(dice)
         try:
             feed(sample)
