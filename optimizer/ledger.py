@@ -33,8 +33,8 @@ class Ledger:
     def sentence(self) -> str:
         """The ledger in one line."""
         return (
-            f"device time: {self.spent_minutes:.1f} min spent; "
-            f"saved, estimated: up to {self.refused_minutes:.1f} min by {self.refused} refusals, {self.stopped_minutes:.1f} min by {self.stopped} early stops ({self.basis})"
+            f"device time: {self.spent_minutes:.1f} min spent; saved, estimated: up to {self.refused_minutes:.1f} min "
+            f"by {self.refused} refusals, {self.stopped_minutes:.1f} min by {self.stopped} early stops ({self.basis})"
         )
 
 
