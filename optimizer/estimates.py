@@ -214,7 +214,8 @@ def measured(
                 steps=record.steps,
                 train_seconds=seconds,
                 other_seconds=sum(record.phases.values()) - seconds if drawn else None,
-                vram_gb=float(vram) if vram else None,
+                # a trial that never drew its pictures took less than it would have
+                vram_gb=float(vram) if vram and drawn else None,
             )
         )
     return found

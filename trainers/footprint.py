@@ -58,14 +58,19 @@ _STATE_BYTES: Mapping[str, float] = {
 #: steps solved for two unknowns; with checkpointing they take 1.7 times as long (0.305 and 1.080 s)
 _LAUNCH_SECONDS = {"transformer": 8.1e-3, "residual": 2.4e-3}
 _CHECKPOINT_LAUNCHES = 1.7
+#: the same for each block on a CPU, where arithmetic comes on top (the demo base's steps on two shared cores)
+_CPU_BLOCK_SECONDS = 6e-3
 #: share of it that a pass without gradients takes
 _PASS_LAUNCHES = 0.3
 #: operations a second that training gets out of a device
-_GPU_HALF, _GPU_FULL, _CPU = 1.0e14, 3.0e13, 2.0e10
+_GPU_HALF, _GPU_FULL, _CPU = 1.0e14, 3.0e13, 1.0e11
 #: backward and forward together cost that many forward passes when only a LoRA's weights need gradients
 _TRAIN_PASSES, _CHECKPOINT_PASSES = 2.2, 3.2
 #: seconds of launching, loading and scoring
 _OTHER_SECONDS = 10.0
+
+#: trainers that train LoRAs of these models by these parameters
+_TRAINERS = ("diffusion-lora", "sd-scripts")
 
 #: numbers in open_clip's models; any other counts as the largest commonly used
 _JUDGES: Mapping[str, int] = {
@@ -125,20 +130,20 @@ class Footprint:
         forward = batch * (self._pass_operations(positions) + text)
         passes = np.where(checkpointed, _CHECKPOINT_PASSES, _TRAIN_PASSES)
         seconds = (forward * passes + batch * lora) / self._rate(values, on_gpu=on_gpu)
+        launches = np.where(checkpointed, _CHECKPOINT_LAUNCHES, 1.0)
         if on_gpu:
-            floor = self._launch_seconds * np.where(checkpointed, _CHECKPOINT_LAUNCHES, 1.0)
-            seconds = np.maximum(seconds, floor)
-        return batches * seconds
+            return batches * np.maximum(seconds, launches * self._launch_seconds)
+        return batches * (seconds + launches * self._cpu_block_seconds)
 
     def other_seconds(self, values: Mapping[str, Column], *, on_gpu: bool) -> Column:
         """Seconds of everything but training: launching, loading, drawing, scoring."""
         positions = (self.base.resolution / self.base.pixels_per_latent) ** 2
         operations = 2 * self.pictures * self.drawing_steps * self._pass_operations(positions)
         drawing = operations / self._rate(values, on_gpu=on_gpu)
+        passes = -(-self.pictures // portions.drawn(self.base.resolution)) * self.drawing_steps
         if on_gpu:
-            batches = -(-self.pictures // portions.drawn(self.base.resolution))
-            drawing = np.maximum(drawing, batches * self.drawing_steps * self._launch_seconds * _PASS_LAUNCHES)
-        return _OTHER_SECONDS + drawing
+            return _OTHER_SECONDS + np.maximum(drawing, passes * self._launch_seconds * _PASS_LAUNCHES)
+        return _OTHER_SECONDS + drawing + passes * self._cpu_block_seconds * _PASS_LAUNCHES
 
     # -- memory ----------------------------------------------------------------------------------------------------
 
@@ -240,6 +245,11 @@ class Footprint:
         blocks = sum(block.depth for block in self.base.transformers)
         return blocks * _LAUNCH_SECONDS["transformer"] + len(self.base.residuals) * _LAUNCH_SECONDS["residual"]
 
+    @property
+    def _cpu_block_seconds(self) -> float:
+        blocks = sum(block.depth for block in self.base.transformers) + len(self.base.residuals)
+        return blocks * _CPU_BLOCK_SECONDS
+
     @staticmethod
     def _rate(values: Mapping[str, Column], *, on_gpu: bool) -> Column:
         return np.where(_half(values), _GPU_HALF, _GPU_FULL) if on_gpu else _CPU
@@ -251,7 +261,7 @@ class Footprint:
 
 def of(trainer: str, base: str, evaluation: job.Evaluation) -> Footprint | None:
     """The footprint of a study's trials; None where the trainer or its base is not known here."""
-    found = architecture.read(base) if trainer == "diffusion-lora" else None
+    found = architecture.read(base) if trainer in _TRAINERS else None
     if found is None:
         return None
     return Footprint(

@@ -1,0 +1,50 @@
+"""What a study will take, as `study check` says it."""
+
+import pytest
+
+from optimizer import estimates, facts, outlook
+from tests.optimizer import searching
+
+SPACE = {"network_dim": {"choices": [4, 1024]}, "max_train_epochs": {"choices": [1, 3]}}
+
+
+def looked_at(gpu: facts.Gpu, *rules: dict[str, str], **search: object) -> outlook.Outlook:
+    study = searching.study(SPACE, trials=10, **search)
+    estimator = estimates.of(study, on_gpu=gpu.count > 0)
+    situation = facts.Situation(gpu, images=20, estimator=estimator)
+    return outlook.outlook(study, searching.rules(study, *rules), situation)
+
+
+def test_the_budget_is_counted_in_hours_over_the_points_that_the_rules_accept() -> None:
+    every, short = looked_at(facts.Gpu(2, 24.0)), looked_at(facts.Gpu(2, 24.0), {"refuse": "max_train_epochs == 3"})
+    assert every.minutes is not None
+    assert short.minutes is not None
+    assert short.minutes < every.minutes
+    assert every.hours == pytest.approx(10 * every.minutes / 60)
+    assert "on 2 GPUs" in every.render()
+
+
+def test_refused_draws_that_use_the_budget_up_train_nothing() -> None:
+    found = looked_at(facts.Gpu(1, 24.0), {"refuse": "max_train_epochs == 3"}, refusals="prune")
+    assert found.trials == pytest.approx(5)
+
+
+def test_a_gpu_that_is_too_small_for_some_trials_is_said_with_the_remedy() -> None:
+    most = looked_at(facts.Gpu(1, 24.0)).vram_gb
+    assert most is not None
+    found = looked_at(facts.Gpu(1, most[1] - 0.01))
+    assert found.too_large_share == pytest.approx(0.5)
+    assert "too few for 50% of the trials" in found.render()
+    assert "refuse: estimate.vram_gb > gpu.vram_gb - 1" in found.render()
+
+
+def test_a_rule_that_needs_a_gpu_where_there_is_none_is_named() -> None:
+    found = looked_at(facts.Gpu(0, None), {"refuse": "estimate.vram_gb > gpu.vram_gb - 1"})
+    assert found.undecided == ("rule-0",)
+    assert "rule-0 cannot be decided on this machine" in found.render()
+    assert found.vram_gb is not None
+    assert found.as_json()["gpu_vram_gb"] is None
+
+
+def test_it_says_that_nothing_is_calibrated_before_a_trial_has_finished() -> None:
+    assert "not calibrated yet" in looked_at(facts.Gpu(0, None)).render()
