@@ -44,7 +44,8 @@ class Measured:
         params: complete.
         steps: optimizer steps that were done.
         train_seconds: of all its attempts.
-        other_seconds: launching, loading, drawing and scoring; None where it never came to that.
+        other_seconds: loading, drawing and scoring, and launching where each trial has a process of its own; None
+            where it never came to that.
         vram_gb: peak GiB, None where there is no GPU.
     """
 
@@ -201,11 +202,14 @@ def measured(
     study: studies.Study, trials: Sequence[optuna.trial.FrozenTrial], attempts: Sequence[runs.Run]
 ) -> list[Measured]:
     """What a study's finished trials took, of those whose attempts are given, in the order of their numbers."""
+    warm = study.launch.isolation == "warm"
     found = []
     for trial, record in zip(trials, records.read(trials, list(study.objectives), (), attempts), strict=True):
         seconds = record.phases.get("train", 0.0)
         if record.state not in ("usable", "unusable") or not record.steps or seconds <= 0:
             continue
+        # a warm process is launched once for many trials; the first one's wait is not what the next will take
+        other = sum(record.phases.values()) - seconds - (record.phases.get("launch", 0.0) if warm else 0.0)
         drawn = record.phases.get("sample", 0.0) > 0
         vram = trial.user_attrs.get("vram_gb")
         found.append(
@@ -213,7 +217,7 @@ def measured(
                 params=studies.complete(study, record.params),
                 steps=record.steps,
                 train_seconds=seconds,
-                other_seconds=sum(record.phases.values()) - seconds if drawn else None,
+                other_seconds=other if drawn else None,
                 # a trial that never drew its pictures took less than it would have
                 vram_gb=float(vram) if vram and drawn else None,
             )

@@ -22,6 +22,7 @@ class Outlook:
     Attributes:
         minutes: of the mean trial; None where it cannot be known.
         hours: of all trials of the budget, one after another.
+        accepted_share: share of the space that the rules accept, those included that name estimates.
         vram_gb: peak memory of the median trial and of the largest; None where the base is not known.
         gpu_vram_gb: memory of the smallest GPU here, None without one.
         too_large_share: share of trials that need more than that.
@@ -29,6 +30,7 @@ class Outlook:
     """
 
     trials: float
+    accepted_share: float
     minutes: float | None
     hours: float | None
     workers: int
@@ -43,6 +45,7 @@ class Outlook:
         typical, most = self.vram_gb or (None, None)
         return {
             "trials": self.trials,
+            "accepted_share": self.accepted_share,
             "minutes": self.minutes,
             "hours": self.hours,
             "workers": self.workers,
@@ -63,7 +66,11 @@ class Outlook:
         if self.minutes is None or self.hours is None:
             return "time: not known before a trial has finished"
         beside = f", {_duration(self.hours / self.workers)} on {self.workers} GPUs" if self.workers > 1 else ""
-        return f"time: {self.minutes:.1f} min a trial, {_duration(self.hours)} for {self.trials:.0f} trials{beside}"
+        each = _duration(self.minutes / 60)
+        return (
+            f"time: {each} a trial, {_duration(self.hours)} for {self.trials:.0f} trials{beside}, over the "
+            f"{self.accepted_share:.0%} of the space that the rules accept here"
+        )
 
     def _memory(self) -> str:
         if self.vram_gb is None:
@@ -100,6 +107,7 @@ def outlook(study: studies.Study, rules: rulesets.RuleSet, situation: facts.Situ
     mean = None if minutes is None else float(minutes.mean())
     return Outlook(
         trials=trials,
+        accepted_share=float(accepted.mean()),
         minutes=mean,
         hours=None if mean is None else mean * trials / 60,
         workers=max(1, situation.gpu.count),
@@ -112,7 +120,9 @@ def outlook(study: studies.Study, rules: rulesets.RuleSet, situation: facts.Situ
 
 
 def _duration(hours: float) -> str:
-    return f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.0f} min"
+    if hours >= 1:
+        return f"{hours:.1f} h"
+    return f"{60 * hours:.1f} min" if 60 * hours >= 1 else f"{3600 * hours:.0f} s"
 
 
 def _chosen(column: Any, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64] | None:

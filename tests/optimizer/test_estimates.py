@@ -152,7 +152,7 @@ def test_trials_are_read_from_their_attempts() -> None:
         ],
     )
     assert [(each.steps, each.train_seconds, each.other_seconds, each.vram_gb) for each in found] == [
-        (50, 10.0, 8.0, 5.5),
+        (50, 10.0, 7.0, 5.5),
         (20, 4.0, None, None),
     ]
 

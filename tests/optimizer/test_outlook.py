@@ -20,6 +20,7 @@ def test_the_budget_is_counted_in_hours_over_the_points_that_the_rules_accept() 
     assert every.minutes is not None
     assert short.minutes is not None
     assert short.minutes < every.minutes
+    assert (every.accepted_share, short.accepted_share) == (1.0, 0.5)
     assert every.hours == pytest.approx(10 * every.minutes / 60)
     assert "on 2 GPUs" in every.render()
 
