@@ -26,11 +26,7 @@ def conditions(study: studies.Study) -> Mapping[str, str]:
         for at, when in enumerate(wanted.values())
     ]
     text = json.dumps({"rules_version": 1, "name": "idle", "rules": rules})
-    defaults = {
-        name: parameter.default
-        for name, parameter in known.items()
-        if parameter.default is not None and name not in study.space
-    }
-    loaded = rulesets.load([loading.RuleText(text=text, name="idle")], study.space, fixed={**defaults, **study.fixed})
+    fixed = parameters.defaults(study.trainer, study.space) | dict(study.fixed)
+    loaded = rulesets.load([loading.RuleText(text=text, name="idle")], study.space, fixed=fixed)
     found = {finding.id: finding.status for finding in examine.examine(loaded).rules}
     return {name: when for at, (name, when) in enumerate(wanted.items()) if found[f"idle-{at}"] != "never-fires"}

@@ -16,6 +16,7 @@ from optimizer import errors, facts
 from optimizer import study as studies
 from storage import database as databases
 from storage import rule_versions
+from trainers import parameters
 
 #: a rule file's path, the name of a shipped one, or a text from the database
 Source: TypeAlias = pathlib.Path | str | loading.RuleText
@@ -52,6 +53,8 @@ class Rulebook:
 def load(study: studies.Study, sources: Sequence[Source]) -> rulesets.RuleSet:
     """Compile rule texts over a study's space.
 
+    What the study leaves out trains with the trainer's default, so rules judge that, too.
+
     Raises:
         errors.BadInput: a rule file is wrong; the message lists every problem.
     """
@@ -59,8 +62,9 @@ def load(study: studies.Study, sources: Sequence[Source]) -> rulesets.RuleSet:
         return rulesets.load(
             sources,
             study.space,
-            fixed=study.fixed,
+            fixed=parameters.defaults(study.trainer, study.space) | dict(study.fixed),
             facts=facts.KNOWN,
+            derived=parameters.derived(study.trainer, {**study.space, **study.fixed}),
         )
     except constraint_errors.ConstraintsError as error:
         raise errors.BadInput(str(error)) from error

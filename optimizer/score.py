@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from constraints import ruleset as rulesets
-from trainers import events, job
+from trainers import events, failures, job
 
 #: the constraint that every trial carries: at most 0 when its training came to an end
 TRAINED = "training"
@@ -128,8 +128,9 @@ def _scored(
         return dataclasses.replace(
             known, ending=Ending.UNUSABLE, failure=known.failure or failure, constraints={**broken, TRAINED: 1.0}
         )
-    constraints = {TRAINED: 0.0, **broken}
-    usable = all(value <= 0 for value in broken.values())
+    failed = known.failure is not None and failures.KINDS[known.failure.kind].whole
+    constraints = {TRAINED: 1.0 if failed else 0.0, **broken}
+    usable = all(value <= 0 for value in constraints.values())
     return dataclasses.replace(
         known,
         ending=Ending.USABLE if usable else Ending.UNUSABLE,

@@ -9,13 +9,15 @@ class Failure:
     """One kind of failure.
 
     `blame` decides what the search is told: failures that come from the parameters teach it, failures of the machine
-    do not. `fatal` failures end the trial at once, before images are drawn.
+    do not. `fatal` failures end the trial at once, before images are drawn. `whole` ones make it unusable, whatever
+    its rules say; the others concern single images, and how many of them are too many is for an `expect` rule to say.
     """
 
     kind: str
     meaning: str
     blame: Literal["parameters", "machine"]
     fatal: bool
+    whole: bool = True
 
 
 _TABLE = (
@@ -25,11 +27,11 @@ _TABLE = (
     Failure("nonfinite-weights", "the trained weights hold NaN or infinite values", "parameters", True),
     Failure("no-learning", "the LoRA is zero: nothing was learned", "parameters", True),
     Failure("out-of-memory", "the trial does not fit into the device's memory", "parameters", True),
-    Failure("nonfinite-latents", "sampling gave NaN or infinite latents", "parameters", False),
-    Failure("nonfinite-pixels", "decoding gave NaN or infinite pixels", "parameters", False),
-    Failure("black-images", "images are black", "parameters", False),
-    Failure("flat-images", "images hold no structure", "parameters", False),
-    Failure("saturated-images", "images are burnt out", "parameters", False),
+    Failure("nonfinite-latents", "sampling gave NaN or infinite latents", "parameters", False, whole=False),
+    Failure("nonfinite-pixels", "decoding gave NaN or infinite pixels", "parameters", False, whole=False),
+    Failure("black-images", "images are black", "parameters", False, whole=False),
+    Failure("flat-images", "images hold no structure", "parameters", False, whole=False),
+    Failure("saturated-images", "images are burnt out", "parameters", False, whole=False),
     Failure("collapse", "different prompts give the same image", "parameters", False),
     Failure("copying", "images repeat a training image", "parameters", False),
     Failure("below-base", "the CLIP score fell below the untrained base's", "parameters", False),

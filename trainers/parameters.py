@@ -7,7 +7,7 @@ so that a person's own settings carry over.
 import dataclasses
 import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Literal
 
 Scalar = bool | int | float | str
@@ -205,6 +205,30 @@ def table(trainer: str) -> Mapping[str, Parameter]:
         KeyError: there is no such trainer; `unknown_trainer` words it for people.
     """
     return TRAINERS[trainer]
+
+
+def defaults(trainer: str, searched: Collection[str]) -> dict[str, Scalar]:
+    """What a trial trains with where neither the study nor the trial says anything, but for parameters that follow."""
+    return {
+        name: parameter.default
+        for name, parameter in table(trainer).items()
+        if parameter.default is not None and name not in searched
+    }
+
+
+def derived(trainer: str, given: Collection[str]) -> dict[str, str]:
+    """Parameters that follow from `given` ones, as expressions of the rule language."""
+    follow = _FOLLOW.get(trainer, {})
+    return {name: text for name, (text, needs) in follow.items() if name not in given and needs in given}
+
+
+#: trainer -> parameter -> what it is worked out from, and the parameter which says so
+_FOLLOW: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "diffusion-lora": {
+        "network_alpha": ("network_dim * network_alpha_ratio", "network_alpha_ratio"),
+        "text_encoder_lr": ("learning_rate * text_encoder_lr_ratio", "text_encoder_lr_ratio"),
+    }
+}
 
 
 def unknown_trainer(trainer: str) -> str | None:

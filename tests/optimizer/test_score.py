@@ -71,6 +71,24 @@ def test_a_missing_or_non_finite_objective_makes_it_unusable(rules: rulesets.Rul
     assert "clip_score" in found.failure.message
 
 
+@pytest.mark.parametrize(
+    ("kind", "ending"),
+    [
+        pytest.param("black-images", score.Ending.USABLE, id="one image in twenty; the rules allow one in ten"),
+        pytest.param("below-base", score.Ending.UNUSABLE, id="all images are worse than without any training"),
+        pytest.param("collapse", score.Ending.UNUSABLE, id="every prompt gives the same image"),
+    ],
+)
+def test_a_failure_of_single_images_is_for_the_rules_and_one_of_the_whole_trial_is_not(
+    rules: rulesets.RuleSet, kind: str, ending: score.Ending
+) -> None:
+    story = told("failed", failed={"kind": kind, "step": None, "message": "seen in the images"})
+    found = score.conclude([*story, *finished(failure_rate=0.05, clip_score=0.1)], rules, OBJECTIVES, {})
+    assert found.ending is ending
+    assert found.failure is not None
+    assert found.failure.kind == kind
+
+
 def test_a_failure_in_training_teaches_the_search(rules: rulesets.RuleSet) -> None:
     story = told(
         "failed",
