@@ -18,6 +18,9 @@ class Settings:
     database_url: str | None
     #: port of the embedded Postgres; None takes a free one (TUNEGUARD_DATABASE_PORT)
     database_port: int | None
+    #: host:port of Optuna's gRPC storage proxy, for very many workers; None reads the database itself
+    #: (TUNEGUARD_OPTUNA_PROXY)
+    optuna_proxy: str | None
     #: what a browser must show to be let in; without it the web binds to loopback alone (TUNEGUARD_TOKEN)
     token: str | None = dataclasses.field(repr=False)
     #: seconds a worker may be silent before another takes its trial up (TUNEGUARD_LEASE_SECONDS)
@@ -47,6 +50,7 @@ VARIABLES = {
     "TUNEGUARD_HOME": "data folder: embedded Postgres, runs, artifacts, caches (default .tuneguard)",
     "TUNEGUARD_DATABASE_URL": "an external Postgres, postgresql://user:password@host:port/name (default: embedded)",
     "TUNEGUARD_DATABASE_PORT": "port of the embedded Postgres (default: the one it had, or a free one)",
+    "TUNEGUARD_OPTUNA_PROXY": "host:port of Optuna's gRPC storage proxy (default: the database itself)",
     "TUNEGUARD_TOKEN": "token that the web pages ask for; needed to bind them to anything but loopback",
     "TUNEGUARD_LEASE_SECONDS": "seconds a worker may be silent before its trial is taken up by another (default 60)",
     "TUNEGUARD_TRAINER_THREADS": "threads of a trainer process on the CPU (default: torch's own choice)",
@@ -64,6 +68,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         home=pathlib.Path(environment.get("TUNEGUARD_HOME") or ".tuneguard").expanduser().absolute(),
         database_url=url,
         database_port=_whole(environment, "TUNEGUARD_DATABASE_PORT", low=1, high=65535),
+        optuna_proxy=environment.get("TUNEGUARD_OPTUNA_PROXY") or None,
         token=environment.get("TUNEGUARD_TOKEN") or None,
         lease_seconds=float(_whole(environment, "TUNEGUARD_LEASE_SECONDS", low=1, high=86400) or 60),
         trainer_threads=_whole(environment, "TUNEGUARD_TRAINER_THREADS", low=1, high=1024),

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import getpass
+import importlib.util
 import logging
 import os
 import pathlib
@@ -26,6 +27,9 @@ from trainers import errors as trainer_errors
 
 logger = logging.getLogger(__name__)
 
+#: how long a storage proxy may take to answer at all
+_PROXY_SECONDS = 10
+
 
 @dataclasses.dataclass(frozen=True)
 class Services:
@@ -45,10 +49,36 @@ def database_url(settings: settings_module.Settings) -> str:
 
 
 def services(settings: settings_module.Settings) -> Services:
-    """Open the database, brought to the newest schema, and Optuna's storage on it."""
+    """Open the database, brought to the newest schema, and Optuna's storage on it or behind a proxy.
+
+    Raises:
+        errors.BadInput: a proxy is set that cannot be used as it is written.
+        errors.ServiceUnreachable: the proxy does not answer.
+    """
     opened = database.Database(database_url(settings))
     migration.migrate(opened)
-    return Services(settings, opened, optuna_store.open_storage(opened), artifacts.open_store(settings.home))
+    direct = settings.optuna_proxy is None
+    storage = optuna_store.open_storage(opened) if direct else _behind_proxy(settings.optuna_proxy or "")
+    return Services(settings, opened, storage, artifacts.open_store(settings.home))
+
+
+def _behind_proxy(address: str) -> optuna.storages.BaseStorage:
+    """Optuna's storage through its gRPC proxy; our own tables are read from the database all the same."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise errors.BadInput(f"TUNEGUARD_OPTUNA_PROXY={address!r}: must be host:port, such as db.example:13000")
+    if importlib.util.find_spec("grpc") is None:
+        raise errors.BadInput("TUNEGUARD_OPTUNA_PROXY needs gRPC: pip install 'tuneguard[proxy]'")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        proxy = optuna.storages.GrpcStorageProxy(host=host, port=int(port))
+    try:
+        proxy.wait_server_ready(timeout=_PROXY_SECONDS)
+    except Exception as error:  # gRPC's own errors have no common public root that could be imported without it
+        raise errors.ServiceUnreachable(
+            f"no storage proxy answers at {address} (TUNEGUARD_OPTUNA_PROXY): start it, or take the setting out"
+        ) from error
+    return proxy
 
 
 def create_study(services: Services, study: study_module.Study) -> stored_studies.Study:

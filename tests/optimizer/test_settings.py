@@ -22,3 +22,8 @@ def test_a_variable_that_is_no_usable_number_is_named(value: str) -> None:
 
 def test_the_token_stays_out_of_the_representation() -> None:
     assert "hunter2" not in repr(settings.read({"TUNEGUARD_TOKEN": "hunter2"}))
+
+
+def test_a_storage_proxy_is_one_setting() -> None:
+    assert settings.read({}).optuna_proxy is None
+    assert settings.read({"TUNEGUARD_OPTUNA_PROXY": "db.example:13000"}).optuna_proxy == "db.example:13000"

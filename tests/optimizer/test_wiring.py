@@ -1,0 +1,33 @@
+"""What is constructed from settings, and what a wrong one says."""
+
+import importlib.util
+import pathlib
+
+import pytest
+
+from optimizer import errors, settings, wiring
+from storage import database
+
+
+@pytest.mark.parametrize("address", ["nonsense", "db.example:", ":13000", "db.example:port"])
+def test_a_proxy_that_is_no_host_and_port_is_one_clear_error(
+    database: database.Database, home: pathlib.Path, address: str
+) -> None:
+    environment = {
+        "TUNEGUARD_HOME": str(home),
+        "TUNEGUARD_DATABASE_URL": database.url,
+        "TUNEGUARD_OPTUNA_PROXY": address,
+    }
+    with pytest.raises(errors.BadInput, match="TUNEGUARD_OPTUNA_PROXY=.*must be host:port"):
+        wiring.services(settings.read(environment))
+
+
+@pytest.mark.skipif(importlib.util.find_spec("grpc") is not None, reason="gRPC is installed")
+def test_a_proxy_without_grpc_says_what_to_install(database: database.Database, home: pathlib.Path) -> None:
+    environment = {
+        "TUNEGUARD_HOME": str(home),
+        "TUNEGUARD_DATABASE_URL": database.url,
+        "TUNEGUARD_OPTUNA_PROXY": "127.0.0.1:1",
+    }
+    with pytest.raises(errors.BadInput, match=r"tuneguard\[proxy\]"):
+        wiring.services(settings.read(environment))
