@@ -106,6 +106,7 @@ def test_a_job_is_interrupted_when_its_worker_is_gone(make_job: Make, server: su
     wait_for(files, "step")
     assert server.stdin is not None
     server.stdin.close()
+    server.stdin = None  # communicate() would flush it
     assert server.wait(timeout=60) == job.ExitCode.INTERRUPTED
     assert told(files, "trial-finished")[0]["outcome"] == "interrupted"
 
