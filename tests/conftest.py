@@ -4,11 +4,16 @@ import pathlib
 import uuid
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 import sqlalchemy
 
 from storage import database as storage_database
 from storage import embedded, migration
+
+# the machine that runs the tests may be busy: no deadline a case, and no complaint about slow generation
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
 
 _TEMPLATE = "tuneguard_template"
 
