@@ -18,7 +18,7 @@ def test_a_proxy_that_is_no_host_and_port_is_one_clear_error(
         "TUNEGUARD_DATABASE_URL": database.url,
         "TUNEGUARD_OPTUNA_PROXY": address,
     }
-    with pytest.raises(errors.BadInput, match="TUNEGUARD_OPTUNA_PROXY=.*must be host:port"):
+    with pytest.raises(errors.BadInput, match=r"TUNEGUARD_OPTUNA_PROXY=.*must be host:port"):
         wiring.services(settings.read(environment))
 
 
