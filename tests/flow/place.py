@@ -24,6 +24,7 @@ fixed: {{resolution: 64, train_batch_size: 4, max_train_epochs: {epochs}, networ
 rules: [rules.yaml]
 objectives: {{clip_score: maximize, failure_rate: minimize}}
 search: {{sampler: tpe, trials: {trials}, seed: 3, refusals: {refusals}}}
+launch: {{isolation: {isolation}}}
 evaluation:
   prompts: [a zorbit monster on a blue background, a zorbit monster on a red background]
   seeds: [1, 2]
@@ -58,6 +59,7 @@ class Place:
         trials: int = 2,
         refusals: str = "resample",
         epochs: int = 2,
+        isolation: str = "warm",
         dataset: pathlib.Path | None = None,
         rules: str = RULES,
     ) -> pathlib.Path:
@@ -71,6 +73,7 @@ class Place:
             trials=trials,
             refusals=refusals,
             epochs=epochs,
+            isolation=isolation,
             dataset=dataset or CHECKOUT / "examples" / "quickstart" / "dataset",
         )
         path.write_text(text, encoding="utf-8")

@@ -116,7 +116,8 @@ def test_a_trial_is_exported_for_other_trainers(place: places.Place, whole: tupl
 
 def test_refused_draws_are_pruned_rows_when_the_study_asks_for_it(place: places.Place) -> None:
     rules = places.RULES.replace("0.004", "0.0016")
-    done = place.run("study", "run", place.study("pruned", trials=4, refusals="prune", rules=rules))
+    study = place.study("pruned", trials=4, refusals="prune", rules=rules, isolation="process")
+    done = place.run("study", "run", study)
     assert done.returncode == 0, done.stderr
     trials = place.json("study", "show", "pruned")["trials"]
     assert len(trials) == 4
@@ -126,6 +127,9 @@ def test_refused_draws_are_pruned_rows_when_the_study_asks_for_it(place: places.
         assert trial["refused_by"] == ["high-rate"]
         assert trial["params"]["learning_rate"] > 0.0016
         assert not (place.home / "runs" / "pruned" / f"trial-{trial['number']:04d}").exists()
+    trained = [pids(place, "pruned", trial["number"]) for trial in trials if trial["state"] == "usable"]
+    assert len(trained) >= 2
+    assert len({pid for found in trained for pid in found}) == len(trained)  # a fresh process each
     url = place.run("db", "url").stdout.strip()
     opened = optuna.load_study(study_name="pruned", storage=url)
     row = opened.trials[refused[0]["number"]]
