@@ -64,7 +64,8 @@ def work(
         campaign.observer.concluded(claim.number, conclusion)
         _log(claim, conclusion)
         if conclusion.ending is score.Ending.REJECTED:
-            raise errors.BadInput(conclusion.message or "the trainer rejected the job; see its console.log")
+            place = campaign.settings.run_directory(campaign.study.name, claim.number)
+            raise errors.BadInput(f"{place}: {conclusion.message or 'the trainer rejected the job'}")
     return tally
 
 
