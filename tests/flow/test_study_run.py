@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import time
 import tomllib
 from collections.abc import Callable
@@ -203,6 +204,26 @@ def test_a_stop_rule_ends_a_trial_early_and_it_is_never_the_best(place: places.P
     best = place.run("study", "best", "early")
     assert best.returncode == 2
     assert "no usable trial" in best.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_full_disk_stops_the_worker_and_the_trial_goes_on_when_there_is_room(place: places.Place) -> None:
+    disk = place.home / "runs" / "full"
+    disk.mkdir(parents=True)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=120k", "tmpfs", str(disk)], check=False).returncode != 0:
+        pytest.skip("mounting is not allowed here")
+    try:
+        study = place.study("full", trials=1)
+        done = place.run("study", "run", study)
+        assert done.returncode == 2
+        assert "No space left on device" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert [trial["state"] for trial in place.json("study", "show", "full")["trials"]] == ["running"]
+        subprocess.run(["mount", "-o", "remount,size=50m", str(disk)], check=True)
+        assert place.run("study", "run", study).returncode == 0
+        assert [trial["state"] for trial in place.json("study", "show", "full")["trials"]] == ["usable"]
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 @pytest.fixture
