@@ -25,6 +25,7 @@ from PIL import Image
 
 from trainers import (
     adapters,
+    architecture,
     data,
     dataset,
     events,
@@ -41,7 +42,7 @@ from trainers import (
 from trainers.recipes import diffusion_lora
 from trainers.scoring import clip
 
-DATASET = models.DEMO.parent / "quickstart" / "dataset"
+DATASET = architecture.DEMO.parent / "quickstart" / "dataset"
 SIZES = {
     "sd15": {
         "unet": {
@@ -299,7 +300,9 @@ def random_base(size: str, precision: str, device: torch.device) -> models.Base:
     """A base of full-size shapes with random weights, made on the device; real tokenizers' lengths, tiny vocabulary."""
     shapes: dict[str, Any] = SIZES[size]
     dtype = {"no": torch.float32, "bf16": torch.bfloat16}[precision]
-    tokenizer = transformers.CLIPTokenizer.from_pretrained(models.DEMO / "base" / "tokenizer", model_max_length=77)
+    tokenizer = transformers.CLIPTokenizer.from_pretrained(
+        architecture.DEMO / "base" / "tokenizer", model_max_length=77
+    )
     schedule = diffusers.DDIMScheduler(
         beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, steps_offset=1, clip_sample=False
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from optimizer import records
 from optimizer import study as studies
-from trainers import sd_scripts, settings, steps
+from trainers import architecture, sd_scripts, settings, steps
 
 #: where the base says nothing else: SD 1.5's own
 _RESOLUTION = 512
@@ -35,6 +35,11 @@ class Source:
         return f"# trial {self.record.number} of the study {self.study.name}\n"
 
     @property
+    def base(self) -> str:
+        """The base as other trainers can load it."""
+        return str(architecture.DEMO / "base") if self.study.base == "demo" else self.study.base
+
+    @property
     def trained(self) -> settings.LoraSettings:
         """What it trained with, defaults and ratios worked out."""
         params = studies.complete(self.study, self.record.params)
@@ -46,7 +51,7 @@ def to_sd_scripts(source: Source) -> tuple[Exported, ...]:
     own = source.trained
     batches = math.ceil(source.images * source.study.dataset.repeats / own.train_batch_size)
     output = pathlib.Path("output") / f"{source.study.name}-{source.record.number}.safetensors"
-    options = sd_scripts.config(own, steps.plan(batches, own), source.study.base, output)
+    options = sd_scripts.config(own, steps.plan(batches, own), source.base, output)
     images = sd_scripts.dataset_config(own, source.study.dataset, own.resolution or _RESOLUTION)
     return (
         Exported("", source.title + "# for --config_file\n" + sd_scripts.toml(options)),
@@ -62,7 +67,7 @@ def to_diffusers(source: Source) -> tuple[Exported, ...]:
     """
     own = source.trained
     arguments: dict[str, object] = {
-        "pretrained_model_name_or_path": source.study.base,
+        "pretrained_model_name_or_path": source.base,
         "train_data_dir": source.study.dataset.path,
         "rank": own.network_dim,
         "learning_rate": own.learning_rate,
@@ -95,7 +100,7 @@ def to_json(source: Source) -> tuple[Exported, ...]:
         "study": study.name,
         "trial": record.number,
         "trainer": study.trainer,
-        "base": study.base,
+        "base": source.base,
         "dataset": study.dataset.model_dump(),
         "params": studies.complete(study, record.params),
         "values": dict(record.values),

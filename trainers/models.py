@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import pathlib
-from typing import Any, Literal
+from typing import Any
 
 import diffusers
 import torch
@@ -11,12 +11,9 @@ import transformers
 from diffusers import DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
 from diffusers.loaders.single_file import SingleFileComponentError
 
-from trainers import digests, errors
+from trainers import architecture, digests, errors
 
-Family = Literal["sd15", "sdxl"]
-
-#: where the models lie that come with the project: Tuneguard runs from its checkout
-DEMO = pathlib.Path(__file__).resolve().parent.parent / "examples" / "demo"
+Family = architecture.Family
 
 #: the libraries' progress bars and remarks on configurations say nothing that events and errors do not say
 for library in (diffusers.utils.logging, transformers.utils.logging):
@@ -28,7 +25,6 @@ _SINGLE_FILE_REMEDY = (
     "folder {folder} that holds the same family's model in diffusers' layout (its weights may be left out)"
 )
 
-_FAMILIES: dict[str, Family] = {"StableDiffusionPipeline": "sd15", "StableDiffusionXLPipeline": "sdxl"}
 _PIPELINES = {"sd15": StableDiffusionPipeline, "sdxl": StableDiffusionXLPipeline}
 _PRECISIONS = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -99,7 +95,7 @@ def load(source: str, precision: str, device: torch.device, cache: pathlib.Path)
 
 
 def _locate(source: str) -> pathlib.Path:
-    path = DEMO / "base" if source == "demo" else pathlib.Path(source).expanduser()
+    path = architecture.DEMO / "base" if source == "demo" else pathlib.Path(source).expanduser()
     if path.exists():
         return path
     if path.is_absolute() or source.startswith(".") or source.count("/") != 1:
@@ -116,9 +112,9 @@ def _folder(path: pathlib.Path, source: str) -> tuple[Family, Any]:
     if not index.is_file():
         raise errors.ModelError(f"base {source!r}: {path} holds no model_index.json (diffusers' folder layout)")
     name = json.loads(index.read_text(encoding="utf-8")).get("_class_name")
-    if name not in _FAMILIES:
-        raise errors.ModelError(f"base {source!r}: {index} is a {name}; known are {', '.join(_FAMILIES)}")
-    family = _FAMILIES[name]
+    if name not in architecture.FAMILIES:
+        raise errors.ModelError(f"base {source!r}: {index} is a {name}; known are {', '.join(architecture.FAMILIES)}")
+    family = architecture.FAMILIES[name]
     return family, _PIPELINES[family].from_pretrained(path, local_files_only=True, **_without_safety_checker(family))
 
 

@@ -37,7 +37,7 @@ def train(
 ) -> diffusers.AutoencoderTiny:
     """Train for `steps` batches, from the folder `start` or from nothing; from `whole_after` on no crops are seen."""
     torch.manual_seed(seed)
-    model = build() if start is None else diffusers.AutoencoderTiny.from_pretrained(start, torch_dtype=torch.float32)
+    model = build() if start is None else diffusers.AutoencoderTiny.from_pretrained(start, dtype=torch.float32)
     model.to(memory_format=torch.channels_last)
     parameters = list(model.parameters())
     optimizer = torch.optim.AdamW(parameters, lr=PEAK_LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0)

@@ -71,7 +71,7 @@ def read(folder: pathlib.Path) -> Networks:
     """Networks of a saved base model, in single precision."""
     return Networks(
         transformers.CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32),
-        diffusers.UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32),
+        diffusers.UNet2DConditionModel.from_pretrained(folder / "unet", dtype=torch.float32),
     )
 
 

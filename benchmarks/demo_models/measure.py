@@ -97,7 +97,7 @@ class Models:
 
 def load(folder: pathlib.Path) -> Models:
     """Load `base/` and `clip/` of a folder."""
-    pipeline = diffusers.StableDiffusionPipeline.from_pretrained(folder / "base", torch_dtype=torch.float32)
+    pipeline = diffusers.StableDiffusionPipeline.from_pretrained(folder / "base", dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     name = f"local-dir:{folder / 'clip'}"
     judge, _, prepare = open_clip.create_model_and_transforms(name)

@@ -72,6 +72,7 @@ def test_sd_scripts_gets_true_alpha_and_whole_warmup_steps(spec: study.Study) ->
     assert read["lr_warmup_steps"] == 100
     assert isinstance(read["lr_warmup_steps"], int)
     assert read["max_train_steps"] == 12 * 5
+    assert (pathlib.Path(read["pretrained_model_name_or_path"]) / "unet").is_dir()
     assert tomllib.loads(dataset.text)["datasets"][0]["subsets"][0]["image_dir"] == spec.dataset.path
 
 

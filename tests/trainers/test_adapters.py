@@ -6,12 +6,12 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from trainers import adapters, models
+from trainers import adapters, architecture
 
 
 @pytest.fixture
 def unet() -> Any:
-    return UNet2DConditionModel.from_pretrained(models.DEMO / "base" / "unet", dtype=torch.float32)
+    return UNet2DConditionModel.from_pretrained(architecture.DEMO / "base" / "unet", dtype=torch.float32)
 
 
 def loss_of(model: Any, precision: torch.dtype | None = None) -> torch.Tensor:

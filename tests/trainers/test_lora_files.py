@@ -13,7 +13,7 @@ from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline, UNet2D
 from diffusers.loaders.lora_conversion_utils import _convert_non_diffusers_lora_to_diffusers
 from diffusers.utils import convert_unet_state_dict_to_peft
 
-from trainers import adapters, lora_files, models
+from trainers import adapters, architecture, lora_files, models
 
 SD15_BLOCKS = {
     "block_out_channels": (320, 640, 1280, 1280),
@@ -84,7 +84,7 @@ def test_a_saved_lora_gives_the_trained_pictures_in_a_fresh_pipeline(
     else:
         lora_files.save(path, *lora_files.diffusers(adapted, "float"))
     kind = StableDiffusionPipeline if adapted.family == "sd15" else StableDiffusionXLPipeline
-    folder = models.DEMO / "base" if adapted.family == "sd15" else sdxl_folder
+    folder = architecture.DEMO / "base" if adapted.family == "sd15" else sdxl_folder
     fresh = kind.from_pretrained(folder, dtype=torch.float32)
     fresh.set_progress_bar_config(disable=True)
     untrained = draw(fresh)

@@ -5,14 +5,14 @@ import shutil
 import pytest
 import torch
 
-from trainers import errors, job, models
+from trainers import architecture, errors, job, models
 from trainers.scoring import clip
 
 CPU = torch.device("cpu")
 
 
 def test_the_demo_base_loads_through_the_ordinary_path(tmp_path: pathlib.Path) -> None:
-    base = models.load(str(models.DEMO / "base"), "no", CPU, tmp_path)
+    base = models.load(str(architecture.DEMO / "base"), "no", CPU, tmp_path)
     assert (base.family, base.resolution) == ("sd15", 64)
     assert base.sha256 == models.load("demo", "no", CPU, tmp_path).sha256
     assert not any(weight.requires_grad for weight in base.unet.parameters())
@@ -38,7 +38,7 @@ def test_a_base_that_cannot_be_loaded_is_one_clear_error(source: str, said: str,
     for name in ("empty", "flux"):
         (tmp_path / name).mkdir()
     (tmp_path / "flux" / "model_index.json").write_text(json.dumps({"_class_name": "FluxPipeline"}))
-    shutil.copytree(models.DEMO / "base", tmp_path / "torn")
+    shutil.copytree(architecture.DEMO / "base", tmp_path / "torn")
     (tmp_path / "torn" / "unet" / "diffusion_pytorch_model.safetensors").unlink()
     filled = source.format(**{name: tmp_path / name for name in ("empty", "flux", "torn")})
     with pytest.raises(errors.ModelError, match=said):
@@ -50,7 +50,7 @@ def test_a_judge_is_never_given_random_weights(tmp_path: pathlib.Path) -> None:
         clip.load(job.ClipModel(model="ViT-B-32"), CPU, tmp_path)
     with pytest.raises(errors.ModelError, match="cannot be loaded"):
         clip.load(job.ClipModel(model="ViT-B-32", pretrained=str(tmp_path / "none.pt")), CPU, tmp_path)
-    shutil.copytree(models.DEMO / "clip", tmp_path / "bare")
+    shutil.copytree(architecture.DEMO / "clip", tmp_path / "bare")
     (tmp_path / "bare" / "open_clip_model.safetensors").unlink()
     with pytest.raises(errors.ModelError, match="cannot be loaded"):
         clip.load(job.ClipModel(model=str(tmp_path / "bare")), CPU, tmp_path)

@@ -11,7 +11,7 @@ import torch
 import transformers
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 
-from trainers import errors, job, models
+from trainers import architecture, errors, job, models
 
 CPU = torch.device("cpu")
 RESNET = {
@@ -92,7 +92,7 @@ def pipeline() -> Any:
             norm_num_groups=8,
         ),
         text_encoder=transformers.CLIPTextModel(text),
-        tokenizer=transformers.CLIPTokenizer.from_pretrained(models.DEMO / "base" / "tokenizer"),
+        tokenizer=transformers.CLIPTokenizer.from_pretrained(architecture.DEMO / "base" / "tokenizer"),
         scheduler=DDIMScheduler(
             beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, steps_offset=1, clip_sample=False
         ),

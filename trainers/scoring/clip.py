@@ -9,7 +9,7 @@ import open_clip
 import torch
 from PIL import Image
 
-from trainers import digests, errors, job, models
+from trainers import architecture, digests, errors, job
 
 _BATCH = 32
 
@@ -71,5 +71,5 @@ def load(clip: job.ClipModel, device: torch.device, cache: pathlib.Path) -> Judg
 
 
 def _name(clip: job.ClipModel) -> tuple[str, pathlib.Path | None]:
-    folder = models.DEMO / "clip" if clip.model == "demo" else pathlib.Path(clip.model).expanduser()
+    folder = architecture.DEMO / "clip" if clip.model == "demo" else pathlib.Path(clip.model).expanduser()
     return (f"local-dir:{folder}", folder) if folder.is_dir() else (clip.model, None)

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
 
-from trainers import data, dataset, interruption, job, models, randomness
+from trainers import architecture, data, dataset, interruption, job, models, randomness
 
 Make = Callable[..., job.TrainJob]
 Run = Callable[..., Any]
@@ -248,7 +248,7 @@ def test_a_plain_peft_and_diffusers_loop_gives_the_same_losses_and_weights(make_
 
 
 def plain_loop(train_job: job.TrainJob) -> tuple[list[float], dict[str, torch.Tensor]]:
-    pipe = StableDiffusionPipeline.from_pretrained(models.DEMO / "base", dtype=torch.float32)
+    pipe = StableDiffusionPipeline.from_pretrained(architecture.DEMO / "base", dtype=torch.float32)
     unet, vae = pipe.unet.requires_grad_(False), pipe.vae
     schedule = DDIMScheduler.from_config(pipe.scheduler.config)
     torch.manual_seed(randomness.seed_for(7, "init", 0))

@@ -10,7 +10,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from trainers import errors, job, models
+from trainers import architecture, errors, job
 
 Make = Callable[..., job.TrainJob]
 Run = Callable[..., Any]
@@ -18,7 +18,7 @@ Run = Callable[..., Any]
 
 def base_with_decoder(folder: pathlib.Path, scale: float, bias: float) -> str:
     """The demo base with its VAE's last layer corrupted: pixels are `scale` times what they were, plus `bias`."""
-    shutil.copytree(models.DEMO / "base", folder)
+    shutil.copytree(architecture.DEMO / "base", folder)
     file = folder / "vae" / "diffusion_pytorch_model.safetensors"
     weights = {name: tensor.float() for name, tensor in safetensors.torch.load_file(file).items()}
     last = max((name for name in weights if name.startswith("decoder.")), key=lambda name: int(name.split(".")[2]))
@@ -79,7 +79,7 @@ def test_running_out_of_memory_fails_the_trial_and_not_the_process(
 
 def test_an_image_that_the_vae_cannot_represent_is_named(make_job: Make, run: Run, tmp_path: pathlib.Path) -> None:
     folder = tmp_path / "base"
-    shutil.copytree(models.DEMO / "base", folder)
+    shutil.copytree(architecture.DEMO / "base", folder)
     file = folder / "vae" / "diffusion_pytorch_model.safetensors"
     weights = safetensors.torch.load_file(file)
     first = min(name for name in weights if name.startswith("encoder.") and name.endswith("weight"))
