@@ -14,13 +14,6 @@ Kind: TypeAlias = Literal["number", "text", "truth", "unknown"]
 Role: TypeAlias = Literal["parameter", "absent", "constant", "derived", "fact", "signal", "metric"]
 Moment: TypeAlias = Literal["before", "running", "result"]
 
-#: which roles exist at which moment; absent parameters are declared by a rule file and unknown to the study
-ROLES_AT: dict[Moment, frozenset[Role]] = {
-    "before": frozenset({"parameter", "absent", "constant", "derived", "fact"}),
-    "running": frozenset({"parameter", "absent", "constant", "derived", "fact", "signal"}),
-    "result": frozenset({"parameter", "absent", "constant", "derived", "fact", "metric"}),
-}
-
 
 @dataclass(frozen=True)
 class Symbol:

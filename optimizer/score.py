@@ -54,7 +54,6 @@ class Conclusion:
     metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     images: Sequence[Mapping[str, Any]] = ()
     failure: Failure | None = None
-    stopped_by: str | None = None
     lora: str | None = None
     lora_sha256: str | None = None
     #: seconds by phase: launch, load, train, sample, score
@@ -105,7 +104,6 @@ def _known(told: Sequence[events.Event], by_name: Mapping[str, Mapping[str, Any]
         metrics={**scored.get("metrics", {}), **peak},
         images=tuple(scored.get("images", ())),
         failure=failure,
-        stopped_by=None if stopped is None else str(stopped["rule"]),
         lora=saved.get("path"),
         lora_sha256=saved.get("sha256"),
         seconds=by_name.get("trial-finished", {}).get("seconds", {}),

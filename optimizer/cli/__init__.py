@@ -42,8 +42,7 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="tuneguard")
 @click.option("-v", "--verbose", is_flag=True, help="Log what happens, on standard error.")
 @click.option("--debug", is_flag=True, help="Show tracebacks of errors that are not bugs.")
-@click.pass_context
-def command(context: click.Context, verbose: bool, debug: bool) -> None:
+def command(verbose: bool, debug: bool) -> None:
     """Find good LoRA training settings, safely.
 
     A study samples settings, rules refuse unsafe ones before any GPU time is spent, accepted trials train through
@@ -56,7 +55,6 @@ def command(context: click.Context, verbose: bool, debug: bool) -> None:
       tuneguard study run my-study.yaml
       tuneguard web
     """
-    context.obj = {"debug": debug}
     log.set_up(verbose=verbose)
 
 
