@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import optuna
+import sqlalchemy as sa
 
 from constraints import ruleset as rulesets
 from constraints import verdict as verdicts
 from optimizer import estimates, facts, observer, rulebook, settings, space, study
 from optimizer import search as searches
 from storage import artifacts, database, leases, runs, studies
+from storage import trials as stored_trials
 
 
 @dataclasses.dataclass
@@ -27,7 +29,6 @@ class Campaign:
     study_id: str
     #: trials that may be spent before the study is done
     budget: int
-    optuna_study: optuna.Study
     optuna_storage: optuna.storages.BaseStorage
     artifact_store: artifacts.ArtifactStore
     database: database.Database
@@ -50,13 +51,6 @@ class Campaign:
         """The versions in force, as `name@number, ...`."""
         return self.book.label
 
-    def refresh_rules(self) -> None:
-        """Follow the newest versions of the study's rule sets; feasible points of older ones are forgotten."""
-        before = self.book.label
-        self.book.refresh(self.database)
-        if self.book.label != before:
-            self.search.follow(self.book.rules)
-
     def version_of(self, refused_by: Sequence[str]) -> int | None:
         """The database id of the rule version that holds the first of these rules."""
         return self.book.version_of(refused_by)
@@ -66,11 +60,31 @@ class Campaign:
         return self.search.judge(params)
 
     def look(self) -> None:
-        """Read what became of the study's trials; let the sampler and the estimates learn from it."""
-        trials = self.trials()
-        self.search.look(trials)
+        """Follow the newest rules, and read what became of the study's trials, for sampler and estimates to learn.
+
+        Feasible points of older rules are forgotten.
+        """
+        before = self.book.label
+        with self.database.transaction() as connection:
+            self.book.refresh(connection)
+            trials = self.look_at_trials(connection)
+        if self.book.label != before:
+            self.search.follow(self.book.rules)
         if self.situation.for_rules(self.rules.text).estimator is not None:
             self._estimate(trials)
+
+    def look_at_trials(self, connection: sa.Connection) -> Sequence[optuna.trial.FrozenTrial]:
+        """The study's trials as they stand, not to be changed; the sampler learns from those that ended."""
+        # the first look builds every trial of the study, and collecting garbage meanwhile would double its time
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            trials = self._trials.look(connection)
+            self.search.look(trials)
+        finally:
+            if collecting:
+                gc.enable()
+        return trials
 
     def _estimate(self, trials: Sequence[optuna.trial.FrozenTrial]) -> None:
         """Let the rules know what trials take, as well as the trials that have ended tell.
@@ -90,76 +104,93 @@ class Campaign:
             self.search.situation = self.situation
             self.search.follow(self.rules)
 
-    def trials(self, states: tuple[optuna.trial.TrialState, ...] | None = None) -> list[optuna.trial.FrozenTrial]:
-        """Trials as Optuna's storage keeps them; not to be changed."""
-        # the first look builds every trial of the study, and collecting garbage meanwhile would double its time
-        collecting = gc.isenabled()
-        gc.disable()
-        try:
-            return self.optuna_study.get_trials(deepcopy=False, states=states)
-        finally:
-            if collecting:
-                gc.enable()
-
     def remember_baseline(self, scores: Mapping[str, Any]) -> None:
         """Keep the untrained base's scores and images; every trainer process tells them, and they are the same."""
         studies.add_facts(self.database, self.study_id, {"baseline": dict(scores)})
 
-    def create_trial(self, params: Mapping[str, Any], notes: Mapping[str, Any], attributes: Mapping[str, Any]) -> int:
-        """Write an accepted point as a running trial, in one transaction; returns its number. Call it under `lock`."""
-        made = self.optuna_storage.create_new_trial(
-            self._optuna_study_id,
-            optuna.trial.create_trial(
-                state=optuna.trial.TrialState.RUNNING,
-                params=dict(params),
-                distributions={name: space.distribution(self.study.space[name]) for name in params},
-                user_attrs=dict(attributes),
-                system_attrs=dict(notes),
-            ),
-        )
-        # numbers follow each other, so the next one is it unless a person enqueued a point just now
-        expected = self.search.history.rows
-        with contextlib.suppress(KeyError):
-            if self.optuna_storage.get_trial_id_from_study_id_trial_number(self._optuna_study_id, expected) == made:
-                return expected
-        return self.optuna_storage.get_trial_number_from_id(made)
-
-    def finish_trial(
+    def add_trial(
         self,
+        connection: sa.Connection,
+        state: optuna.trial.TrialState,
+        params: Mapping[str, Any],
+        *,
+        notes: Mapping[str, Any] | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        constraints: Mapping[str, float] | None = None,
+    ) -> int:
+        """Write a new trial; returns its number."""
+        said = self._said(state, params, attributes, constraints, notes=notes)
+        return stored_trials.add(connection, self._optuna_study, said)
+
+    def begin_trial(
+        self, connection: sa.Connection, number: int, params: Mapping[str, Any], attributes: Mapping[str, Any]
+    ) -> None:
+        """Let a waiting trial run, with parameters that it may not have yet."""
+        said = self._said(optuna.trial.TrialState.RUNNING, params, attributes, None)
+        stored_trials.change(connection, self._optuna_study, number, said)
+
+    def end_trial(
+        self,
+        connection: sa.Connection,
         number: int,
         state: optuna.trial.TrialState,
-        values: Sequence[float] | None,
         *,
-        attributes: Mapping[str, Any],
-        constraints: Mapping[str, float],
+        values: Sequence[float] | None = None,
+        params: Mapping[str, Any] | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        constraints: Mapping[str, float] | None = None,
     ) -> None:
-        """Write how a trial ended. Optuna's own `tell` reads the trial twice more, for samplers that draw there."""
-        trial = self.trial(number)
-        trial_id = self.optuna_storage.get_trial_id_from_study_id_trial_number(self._optuna_study_id, number)
-        for name, value in attributes.items():
-            self.optuna_storage.set_trial_user_attr(trial_id, name, value)
-        for rule, violation in constraints.items():
-            trial.set_constraint(rule, violation)
-        self.optuna_storage.set_trial_state_values(trial_id, state, values)
+        """Write how a trial ended.
 
-    def trial(self, number: int) -> optuna.Trial:
-        """The trial object of a trial that was asked, perhaps by another process."""
-        trial_id = self.optuna_storage.get_trial_id_from_study_id_trial_number(self._optuna_study_id, number)
-        return optuna.trial.Trial(self.optuna_study, trial_id)
+        Raises:
+            storage.errors.TrialEnded: it has been told already.
+        """
+        said = self._said(state, params or {}, attributes, constraints, values=values)
+        stored_trials.change(connection, self._optuna_study, number, said)
+
+    def _said(
+        self,
+        state: optuna.trial.TrialState,
+        params: Mapping[str, Any],
+        attributes: Mapping[str, Any] | None,
+        constraints: Mapping[str, float] | None,
+        *,
+        values: Sequence[float] | None = None,
+        notes: Mapping[str, Any] | None = None,
+    ) -> optuna.trial.FrozenTrial:
+        return optuna.trial.create_trial(
+            state=state,
+            values=values,
+            params=dict(params),
+            distributions={name: self._distributions[name] for name in params},
+            user_attrs=dict(attributes or {}),
+            system_attrs=dict(notes or {}),
+            constraints=dict(constraints or {}),
+        )
 
     @functools.cached_property
-    def _optuna_study_id(self) -> int:
-        return self.optuna_storage.get_study_id_from_name(self.study.name)
+    def _distributions(self) -> dict[str, optuna.distributions.BaseDistribution]:
+        return space.distributions(self.study.space)
+
+    @functools.cached_property
+    def _optuna_study(self) -> int:
+        """Optuna's id of the study."""
+        with self.database.transaction() as connection:
+            return stored_trials.study_id(connection, self.study.name)
+
+    @functools.cached_property
+    def _trials(self) -> stored_trials.Trials:
+        return stored_trials.Trials(self._optuna_study)
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Only one worker of this study at a time is inside."""
-        with leases.claiming(self.database, self.study_id):
-            yield
+    def lock(self) -> Iterator[sa.Connection]:
+        """Only one worker of this study at a time is inside, in one transaction."""
+        with leases.claiming(self.database, self.study_id) as connection:
+            yield connection
 
-    def lease(self, trial: int) -> leases.Lease | None:
+    def lease(self, connection: sa.Connection, trial: int) -> leases.Lease | None:
         """The right to run and tell a trial, unless somebody holds it."""
-        return leases.acquire(self.database, self.study_id, trial, self.worker_id, seconds=self.settings.lease_seconds)
+        return leases.acquire(connection, self.study_id, trial, self.worker_id, seconds=self.settings.lease_seconds)
 
     def renew(self, lease: leases.Lease) -> bool:
         """Keep a trial; False when another worker has it by now."""

@@ -22,11 +22,12 @@ def take_over(campaign: campaigns.Campaign, claim: propose.Claim) -> None:
     try:
         with leases.telling(campaign.database, claim.lease) as connection:
             for result in (each for each in known if each.trial_number == source.number):
-                results.record_in(connection, claim.lease, dataclasses.replace(result, trial_number=claim.number))
-            campaign.finish_trial(
+                results.record(connection, claim.lease, dataclasses.replace(result, trial_number=claim.number))
+            campaign.end_trial(
+                connection,
                 claim.number,
                 source.state,
-                source.values if source.state is State.COMPLETE else None,
+                values=source.values if source.state is State.COMPLETE else None,
                 attributes={**source.user_attrs, records.TAKEN_FROM: source.number},
                 constraints=source.constraints,
             )

@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
+import sqlalchemy as sa
 
 from constraints import verdict as verdicts
 from optimizer import campaign as campaigns
-from optimizer import draw, enqueued, records, space
+from optimizer import draw, enqueued, records
 from optimizer import study as studies
 from storage import leases, refusals
 
@@ -56,7 +57,6 @@ def claim(campaign: campaigns.Campaign) -> Claim | Refused | None:
     Raises:
         errors.NothingFeasible: the rules leave no point.
     """
-    campaign.refresh_rules()
     campaign.look()
     taken = take_up(campaign)
     if taken is not None:
@@ -69,15 +69,13 @@ def _search(campaign: campaigns.Campaign) -> Claim | Refused | None:
     """The next trial that the search itself wants; None when nothing is left to try."""
     repeat = campaign.search.history.next_repeat()
     if repeat is not None:
-        return _start(campaign, draw.Drawn(repeat[0]), {records.REPEAT: repeat[1]})
+        return _write(campaign, draw.Drawn(repeat[0]), {records.REPEAT: repeat[1]})
     drawn = draw.draw(campaign.search)
-    _count(campaign, drawn.refused)
+    found = _write(campaign, drawn, {})
+    campaign.observer.refused(tuple(verdict for _, verdict in drawn.refused))
     if drawn.params is None:
         logger.info("every feasible point of the space has been tried", extra={"study": campaign.study.name})
-        return None
-    if drawn.verdict is not None and drawn.verdict.refused_by:
-        return _prune(campaign, drawn.params, drawn.verdict)
-    return _start(campaign, drawn, {})
+    return found
 
 
 def spent(campaign: campaigns.Campaign) -> int:
@@ -88,51 +86,55 @@ def spent(campaign: campaigns.Campaign) -> int:
 
 def take_up(campaign: campaigns.Campaign) -> Claim | None:
     """A begun trial that nobody works on any more: its worker stopped, or was silent longer than its lease."""
-    begun = {trial.number: trial for trial in campaign.search.history.running if trial.params}
-    free = leases.free(campaign.database, campaign.study_id, list(begun)) if begun else []
+    begun = [trial.number for trial in campaign.search.history.running if trial.params]
+    free = leases.free(campaign.database, campaign.study_id, begun) if begun else []
     if not free:
         return None
-    with campaign.lock():
+    with campaign.lock() as connection:
         for number in free:
-            lease = campaign.lease(number)
+            lease = campaign.lease(connection, number)
             if lease is None:
                 continue
-            if number in {trial.number for trial in campaign.trials((State.RUNNING,))}:
+            trial = campaign.look_at_trials(connection)[number]
+            if trial.state is State.RUNNING:
                 logger.info("trial %d is taken up again", number, extra={"trial": number})
-                return _claim(campaign, begun[number], lease, taken_up=True)
+                return _claim(campaign, trial, lease, taken_up=True)
             # told by its last holder between our look and the lease
-            campaign.release(lease)
+            leases.give_back(connection, lease)
     return None
 
 
-def _start(campaign: campaigns.Campaign, drawn: draw.Drawn, attributes: Mapping[str, Any]) -> Claim | None:
-    """Write an accepted point as a running trial and hold it, unless the budget was spent meanwhile."""
-    assert drawn.params is not None
+def _write(campaign: campaigns.Campaign, drawn: draw.Drawn, attributes: Mapping[str, Any]) -> Claim | Refused | None:
+    """Write what a proposal came to, unless the budget was spent meanwhile.
+
+    An accepted point is a running trial that this worker holds; a refused one stands here only under
+    `refusals: prune`, and is a PRUNED trial with its violations, as the source experiment had them.
+    """
     said = {records.RULE_VERSION: campaign.rule_version, **attributes}
-    with campaign.lock():
-        campaign.look()
-        if spent(campaign) >= campaign.budget:
+    with campaign.lock() as connection:
+        _keep(campaign, connection, drawn.refused, "sampled")
+        campaign.look_at_trials(connection)
+        if drawn.params is None or spent(campaign) >= campaign.budget:
             return None
-        number = campaign.create_trial(drawn.params, drawn.notes, said)
-        lease = campaign.lease(number)
+        if drawn.verdict is not None and drawn.verdict.refused_by:
+            return _prune(campaign, connection, drawn.params, drawn.verdict)
+        number = campaign.add_trial(connection, State.RUNNING, drawn.params, notes=drawn.notes, attributes=said)
+        lease = campaign.lease(connection, number)
     assert lease is not None, f"trial {number} was made under the lock, and somebody else holds it"
     params = studies.complete(campaign.study, drawn.params)
     return Claim(number, params, lease, taken_up=False, seed=_seed(campaign, params, said))
 
 
-def _prune(campaign: campaigns.Campaign, params: Mapping[str, Any], verdict: verdicts.Verdict) -> Refused:
-    """Write a refused draw as a PRUNED trial with its violations, as the source experiment did."""
-    with campaign.lock():
-        campaign.optuna_study.add_trial(
-            optuna.trial.create_trial(
-                state=State.PRUNED,
-                params=dict(params),
-                distributions={name: space.distribution(campaign.study.space[name]) for name in params},
-                user_attrs=attributes(verdict, campaign),
-                constraints=dict(verdict.violations),
-            )
-        )
-        number = campaign.trials()[-1].number
+def _prune(
+    campaign: campaigns.Campaign, connection: sa.Connection, params: Mapping[str, Any], verdict: verdicts.Verdict
+) -> Refused:
+    number = campaign.add_trial(
+        connection,
+        State.PRUNED,
+        params,
+        attributes=attributes(verdict, campaign),
+        constraints=verdict.violations,
+    )
     return Refused(params, verdict, number)
 
 
@@ -146,26 +148,26 @@ def attributes(verdict: verdicts.Verdict, campaign: campaigns.Campaign) -> dict[
 
 def _pop(campaign: campaigns.Campaign) -> Claim | Refused | None:
     """Take the oldest waiting trial, whoever put it there; a point that a person enqueued is judged like any other."""
-    with campaign.lock():
-        waiting = {trial.number: trial for trial in campaign.trials((State.WAITING,))}
-        if not waiting:
+    with campaign.lock() as connection:
+        campaign.look_at_trials(connection)
+        waiting = next(iter(campaign.search.history.waiting), None)
+        if waiting is None:
             return None
-        trial = campaign.optuna_study.ask()
-        params = enqueued.complete(campaign, trial, waiting[trial.number])
-        lease = campaign.lease(trial.number)
-    verdict = campaign.judge(params)
-    for key, value in attributes(verdict, campaign).items():
-        trial.set_user_attr(key, value)
-    if not verdict.refused_by:
-        assert lease is not None
-        frozen = next(each for each in campaign.trials((State.RUNNING,)) if each.number == trial.number)
-        return _claim(campaign, frozen, lease, taken_up=False)
-    for rule, violation in verdict.violations.items():
-        trial.set_constraint(rule, violation)
-    campaign.optuna_study.tell(trial, state=State.PRUNED)
-    campaign.release(lease)
-    _count(campaign, [(params, verdict)], source="enqueued")
-    return Refused(params, verdict, trial.number)
+        params = enqueued.complete(campaign, waiting)
+        verdict = campaign.judge(params)
+        said = attributes(verdict, campaign)
+        if not verdict.refused_by:
+            campaign.begin_trial(connection, waiting.number, params, said)
+            lease = campaign.lease(connection, waiting.number)
+            assert lease is not None, f"trial {waiting.number} was waiting, and somebody holds it"
+            trial = campaign.look_at_trials(connection)[waiting.number]
+            return _claim(campaign, trial, lease, taken_up=False)
+        campaign.end_trial(
+            connection, waiting.number, State.PRUNED, params=params, attributes=said, constraints=verdict.violations
+        )
+        _keep(campaign, connection, [(params, verdict)], "enqueued")
+    campaign.observer.refused((verdict,))
+    return Refused(params, verdict, waiting.number)
 
 
 def _claim(
@@ -184,14 +186,13 @@ def _seed(campaign: campaigns.Campaign, params: Mapping[str, Any], attributes: M
     return int(params.get("seed", campaign.study.search.seed)) + int(attributes.get(records.REPEAT, 0))
 
 
-def _count(
+def _keep(
     campaign: campaigns.Campaign,
+    connection: sa.Connection,
     refused: Sequence[tuple[Mapping[str, Any], verdicts.Verdict]],
-    source: refusals.Source = "sampled",
+    source: refusals.Source,
 ) -> None:
-    """Keep refusals in our own table, in one statement, and show them."""
-    if not refused:
-        return
+    """Keep refusals in our own table, in one statement."""
     kept = [
         refusals.Refusal(
             rule_version_id=campaign.version_of(verdict.refused_by),
@@ -202,5 +203,4 @@ def _count(
         )
         for params, verdict in refused
     ]
-    refusals.record(campaign.database, campaign.study_id, kept)
-    campaign.observer.refused(tuple(verdict for _, verdict in refused))
+    refusals.record(connection, campaign.study_id, kept)

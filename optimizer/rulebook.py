@@ -9,6 +9,8 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+import sqlalchemy as sa
+
 from constraints import errors as constraint_errors
 from constraints import loading, rulefile
 from constraints import ruleset as rulesets
@@ -35,9 +37,9 @@ class Rulebook:
     def label(self) -> str:
         return ", ".join(f"{version.set_name}@{version.number}" for version in self.versions)
 
-    def refresh(self, database: databases.Database) -> None:
+    def refresh(self, connection: sa.Connection) -> None:
         """Take over newer versions, if there are any."""
-        newest = tuple(rule_versions.newest(database, name) for name in self.sets)
+        newest = tuple(rule_versions.latest(connection, self.sets))
         if newest != self.versions:
             self.rules = load_versions(self.study, newest)
             self.versions = newest

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import optuna
+import sqlalchemy as sa
 
 from optimizer import campaign as campaigns
 from optimizer import propose, score
@@ -31,9 +32,16 @@ def settle(campaign: campaigns.Campaign, claim: propose.Claim, conclusion: score
         return
     try:
         with leases.telling(campaign.database, claim.lease) as connection:
-            images = _attach(campaign, claim, conclusion)
-            results.record_in(connection, claim.lease, _result(campaign, claim, conclusion, images))
-            _tell(campaign, claim, conclusion, state)
+            images = _attach(campaign, connection, claim, conclusion)
+            results.record(connection, claim.lease, _result(campaign, claim, conclusion, images))
+            campaign.end_trial(
+                connection,
+                claim.number,
+                state,
+                values=conclusion.values if state is State.COMPLETE else None,
+                attributes=_attributes(conclusion),
+                constraints=conclusion.constraints,
+            )
     except errors.LeaseLost as error:
         logger.warning("trial %d is not told: %s", claim.number, error, extra={"trial": claim.number})
 
@@ -42,16 +50,6 @@ def _attempts_are_used_up(campaign: campaigns.Campaign, claim: propose.Claim) ->
     attempts = runs.listed(campaign.database, campaign.study_id)
     crashed = [run for run in attempts if run.trial_number == claim.number and run.outcome == score.Ending.CRASHED]
     return len(crashed) >= campaign.study.launch.attempts
-
-
-def _tell(campaign: campaigns.Campaign, claim: propose.Claim, conclusion: score.Conclusion, state: State) -> None:
-    campaign.finish_trial(
-        claim.number,
-        state,
-        conclusion.values if state is State.COMPLETE else None,
-        attributes=_attributes(conclusion),
-        constraints=conclusion.constraints,
-    )
 
 
 def _attributes(conclusion: score.Conclusion) -> dict[str, object]:
@@ -71,15 +69,16 @@ def _attributes(conclusion: score.Conclusion) -> dict[str, object]:
 
 
 def _attach(
-    campaign: campaigns.Campaign, claim: propose.Claim, conclusion: score.Conclusion
+    campaign: campaigns.Campaign, connection: sa.Connection, claim: propose.Claim, conclusion: score.Conclusion
 ) -> list[Mapping[str, Any]]:
     """Upload the images before the trial is told (afterwards Optuna refuses); returns them with their artifact ids."""
+    if not conclusion.images:
+        return []
+    trial = campaign.look_at_trials(connection)[claim.number]
     attached: list[Mapping[str, Any]] = []
     for image in conclusion.images:
         path = pathlib.Path(str(image["path"]))
-        artifact = artifacts.upload(
-            campaign.artifact_store, campaign.optuna_storage, campaign.trial(claim.number), path
-        )
+        artifact = artifacts.upload(campaign.artifact_store, campaign.optuna_storage, trial, path)
         attached.append({**image, "artifact": artifact})
     return attached
 

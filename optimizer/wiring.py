@@ -176,7 +176,6 @@ def open_campaign(
         study=study,
         study_id=stored.id,
         budget=study.search.trials,
-        optuna_study=open_optuna(services, study),
         optuna_storage=services.optuna_storage,
         artifact_store=services.artifact_store,
         database=services.database,

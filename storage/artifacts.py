@@ -53,6 +53,8 @@ def open_store(home: pathlib.Path) -> ArtifactStore:
     return ArtifactStore(home / "artifacts")
 
 
-def upload(store: ArtifactStore, storage: optuna.storages.BaseStorage, trial: optuna.Trial, path: pathlib.Path) -> str:
+def upload(
+    store: ArtifactStore, storage: optuna.storages.BaseStorage, trial: optuna.trial.FrozenTrial, path: pathlib.Path
+) -> str:
     """Copy a file into the store and link it to a running trial; returns the artifact's id."""
     return artifacts.upload_artifact(artifact_store=store, file_path=str(path), study_or_trial=trial, storage=storage)

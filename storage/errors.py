@@ -8,6 +8,7 @@ StorageError
 ├── NotFound              no such study or rule version
 ├── AlreadyExists         a study of that name is there
 ├── LeaseLost             another worker may have the trial by now; whoever gets this must not tell it
+├── TrialEnded            the trial has been told already; nothing more is told of it
 └── EmbeddedError         the embedded Postgres cannot be started or stopped
     ├── PortInUse             the port that was asked for belongs to somebody else
     ├── WrongPostgresVersion  the data folder was made by another Postgres version
@@ -47,6 +48,10 @@ class AlreadyExists(StorageError):
 
 class LeaseLost(StorageError):
     """Another worker may have the trial by now."""
+
+
+class TrialEnded(StorageError):
+    """The trial has been told already; nothing more is told of it."""
 
 
 class EmbeddedError(StorageError):

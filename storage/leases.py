@@ -35,15 +35,7 @@ _RENEW = sa.text(f"""
 
 _RELEASE = sa.text(f"UPDATE tuneguard_data.leases SET worker_id = NULL WHERE {_MINE} RETURNING token")  # noqa: S608
 
-_HELD = sa.text(f"SELECT 1 FROM tuneguard_data.leases WHERE {_MINE} AND expires_at > clock_timestamp()")  # noqa: S608
-
 _LOCK = sa.text(f"SELECT 1 FROM tuneguard_data.leases WHERE {_MINE} FOR UPDATE")  # noqa: S608
-
-_EXPIRED = sa.text("""
-    SELECT trial_number FROM tuneguard_data.leases
-    WHERE study_id = :study_id AND worker_id IS NOT NULL AND expires_at <= clock_timestamp()
-    ORDER BY trial_number
-""")
 
 _CLAIMING = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:study_id, 1))")
 _FREE = sa.text("""
@@ -67,15 +59,14 @@ class Lease:
 
 
 def acquire(
-    source: database.Database, study_id: str, trial_number: int, worker_id: str, seconds: float
+    connection: sa.Connection, study_id: str, trial_number: int, worker_id: str, seconds: float
 ) -> Lease | None:
-    """Take the trial for `seconds`; None where somebody, be it this worker, holds it.
+    """Take the trial for `seconds` when this transaction ends; None where somebody, be it this worker, holds it.
 
     Whoever takes a trial must look whether it still runs in Optuna: its last holder may have told it and died then.
     """
     values = {"study_id": study_id, "trial_number": trial_number, "worker_id": worker_id, "seconds": seconds}
-    with source.transaction() as connection:
-        token = connection.execute(_ACQUIRE, values).scalar()
+    token = connection.execute(_ACQUIRE, values).scalar()
     return None if token is None else Lease(study_id, trial_number, worker_id, token)
 
 
@@ -88,19 +79,12 @@ def renew(source: database.Database, lease: Lease, seconds: float) -> bool:
 def release(source: database.Database, lease: Lease) -> bool:
     """Give the trial back; False where it was no longer ours."""
     with source.transaction() as connection:
-        return connection.execute(_RELEASE, dataclasses.asdict(lease)).scalar() is not None
+        return give_back(connection, lease)
 
 
-def is_held(source: database.Database, lease: Lease) -> bool:
-    """Whether it is still ours and has not run out."""
-    with source.transaction() as connection:
-        return connection.execute(_HELD, dataclasses.asdict(lease)).scalar() is not None
-
-
-def expired(source: database.Database, study_id: str) -> list[int]:
-    """The trials whose holder neither renewed nor released in time."""
-    with source.transaction() as connection:
-        return list(connection.execute(_EXPIRED, {"study_id": study_id}).scalars())
+def give_back(connection: sa.Connection, lease: Lease) -> bool:
+    """As `release`, in a transaction of the caller's."""
+    return connection.execute(_RELEASE, dataclasses.asdict(lease)).scalar() is not None
 
 
 def free(source: database.Database, study_id: str, trial_numbers: Sequence[int]) -> list[int]:
@@ -123,14 +107,14 @@ def require(connection: sa.Connection, lease: Lease) -> None:
 
 
 @contextlib.contextmanager
-def claiming(source: database.Database, study_id: str) -> Iterator[None]:
+def claiming(source: database.Database, study_id: str) -> Iterator[sa.Connection]:
     """Only one worker of a study is inside at a time: what is looked at there stays true until it is acted on.
 
     The lock is the transaction's, so a worker that dies inside holds nobody up.
     """
     with source.transaction() as connection:
         connection.execute(_CLAIMING, {"study_id": study_id})
-        yield
+        yield connection
 
 
 @contextlib.contextmanager

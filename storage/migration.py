@@ -47,13 +47,6 @@ def verify(target: database.Database) -> list[str]:
     return _verify_ours(target) + optuna_store.verify(target)
 
 
-def require_current(target: database.Database) -> None:
-    """Raises errors.SchemaMismatch with every difference, unless there is none."""
-    found = verify(target)
-    if found:
-        raise errors.SchemaMismatch(" ".join(found))
-
-
 def _verify_ours(target: database.Database) -> list[str]:
     with target.transaction() as connection:
         head = script.ScriptDirectory.from_config(_config()).get_current_head()

@@ -8,6 +8,9 @@ from storage import database, errors
 #: whoever makes or changes tables, ours or Optuna's, holds this advisory lock
 SCHEMA_LOCK = 0x74756E6567756172  # "tuneguar"
 
+#: the version of Optuna's tables that `storage.trials` reads and writes
+SCHEMA = "v3.2.0.a"
+
 #: Optuna checks connections before use on MySQL only; without it a trial of an hour ends in a dead connection
 _ENGINE = {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 2, "pool_recycle": 1800}
 
@@ -52,8 +55,15 @@ def _opened(source: database.Database) -> optuna.storages.RDBStorage:
         # Optuna makes its tables without a lock, and two first starts at once would trip over each other.
         connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": SCHEMA_LOCK})
         try:
-            return optuna.storages.RDBStorage(source.url, engine_kwargs=dict(_ENGINE))
+            opened = optuna.storages.RDBStorage(source.url, engine_kwargs=dict(_ENGINE))
         except RuntimeError as error:
             raise errors.SchemaMismatch(
                 f"{source.place}: Optuna's tables are not those of Optuna {optuna.__version__}: {error}"
             ) from error
+        found = opened.get_current_version()
+        if found != SCHEMA:
+            raise errors.SchemaMismatch(
+                f"{source.place}: Optuna {optuna.__version__} keeps trials in tables of version {found}, this "
+                f"Tuneguard writes version {SCHEMA}: install the Optuna that versions.txt names, or update Tuneguard."
+            )
+        return opened

@@ -35,13 +35,10 @@ class Recorded:
     refused_at: datetime.datetime
 
 
-def record(source: database.Database, study_id: str, refusals: Sequence[Refusal]) -> None:
+def record(connection: sa.Connection, study_id: str, refusals: Sequence[Refusal]) -> None:
     """Keep any number of refusals in one statement."""
-    if not refusals:
-        return
-    rows = [_row(study_id, refusal) for refusal in refusals]
-    with source.transaction() as connection:
-        connection.execute(sa.insert(_T), rows)
+    if refusals:
+        connection.execute(sa.insert(_T), [_row(study_id, refusal) for refusal in refusals])
 
 
 def count_by_rule(source: database.Database, study_id: str) -> dict[str, int]:

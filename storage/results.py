@@ -31,19 +31,12 @@ class Result:
     recorded_at: datetime.datetime | None = None
 
 
-def record(source: database.Database, lease: leases.Lease, result: Result) -> None:
+def record(connection: sa.Connection, lease: leases.Lease, result: Result) -> None:
     """Keep the result, in place of an earlier one of the same trial.
 
-    Raises:
-        errors.LeaseLost: the trial is another worker's by now; nothing is kept.
+    Args:
+        connection: of `leases.telling`, which sees to it that the lease is still its holder's.
     """
-    with source.transaction() as connection:
-        record_in(connection, lease, result)
-
-
-def record_in(connection: sa.Connection, lease: leases.Lease, result: Result) -> None:
-    """As `record`, in a transaction of the caller's, such as that of `leases.telling`."""
-    leases.require(connection, lease)
     values = {
         "token": lease.token,
         "outcome": result.outcome,

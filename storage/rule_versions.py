@@ -3,9 +3,11 @@
 import dataclasses
 import datetime
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from storage import database, errors, tables
 
@@ -52,19 +54,20 @@ def newest(source: database.Database, set_name: str) -> RuleVersion:
         return _found(connection.execute(_newest(set_name)).one_or_none(), f"no rule set {set_name!r}", source)
 
 
+def latest(connection: sa.Connection, set_names: Sequence[str]) -> list[RuleVersion]:
+    """The newest version of each of these sets, in their order; sets without a version are left out."""
+    query = sa.select(_T).ext(postgresql.distinct_on(_T.c.set_name)).where(_T.c.set_name.in_(set_names))
+    rows = connection.execute(query.order_by(_T.c.set_name, _T.c.number.desc()))
+    found = {row.set_name: _version(row) for row in rows}
+    return [found[name] for name in set_names if name in found]
+
+
 def get(source: database.Database, set_name: str, number: int) -> RuleVersion:
     """Raises errors.NotFound where there is no such version."""
     query = sa.select(_T).where(_T.c.set_name == set_name, _T.c.number == number)
     with source.transaction() as connection:
         row = connection.execute(query).one_or_none()
     return _found(row, f"no version {number} of the rule set {set_name!r}", source)
-
-
-def by_id(source: database.Database, version_id: int) -> RuleVersion:
-    """Raises errors.NotFound where there is no such version."""
-    with source.transaction() as connection:
-        row = connection.execute(sa.select(_T).where(_T.c.id == version_id)).one_or_none()
-    return _found(row, f"no rule version with id {version_id}", source)
 
 
 def listed(source: database.Database, set_name: str | None = None) -> list[RuleVersion]:

@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 import textwrap
+from collections.abc import Mapping
 from typing import Any
 
 import optuna
@@ -71,6 +72,16 @@ def claimed(campaign: campaigns.Campaign) -> propose.Claim:
     return found
 
 
+def trials(campaign: campaigns.Campaign) -> list[optuna.trial.FrozenTrial]:
+    """What plain Optuna sees."""
+    return optuna.load_study(study_name="proposed", storage=campaign.database.url).trials
+
+
+def enqueue(campaign: campaigns.Campaign, params: Mapping[str, Any]) -> None:
+    """As a person does in optuna-dashboard or a notebook."""
+    optuna.load_study(study_name="proposed", storage=campaign.database.url).enqueue_trial(dict(params))
+
+
 def finish(campaign: campaigns.Campaign, claim: propose.Claim, value: float | None) -> None:
     """Tell a claim as if it had been trained; None: it came to nothing usable."""
     if value is None:
@@ -83,12 +94,13 @@ def finish(campaign: campaigns.Campaign, claim: propose.Claim, value: float | No
 def test_a_claim_is_one_running_row_with_its_parameters_and_a_lease(place: Place) -> None:
     campaign = place.open(place.study(trials=2))
     claim = claimed(campaign)
-    (trial,) = campaign.trials()
+    (trial,) = trials(campaign)
     assert trial.state is optuna.trial.TrialState.RUNNING
     assert trial.number == claim.number == 0
     assert trial.params == claim.params
     assert trial.user_attrs[records.RULE_VERSION] == "propose-rules@1"
-    assert campaign.lease(0) is None
+    with campaign.lock() as connection:
+        assert campaign.lease(connection, 0) is None
 
 
 def test_workers_share_a_budget_and_never_a_trial(place: Place) -> None:
@@ -131,21 +143,50 @@ def test_refused_draws_are_counted_by_rule_and_cost_no_trial(place: Place) -> No
 
 def test_what_an_enqueued_point_leaves_out_is_drawn_under_the_rules(place: Place) -> None:
     campaign = place.open(place.study(trials=3))
-    campaign.optuna_study.enqueue_trial({"network_dim": 8})
+    enqueue(campaign, {"network_dim": 8})
     claim = claimed(campaign)
     assert claim.params["network_dim"] == 8
     assert claim.params["learning_rate"] <= 0.004
-    assert campaign.trials()[0].params == claim.params
+    assert trials(campaign)[0].params == claim.params
 
 
 def test_a_refused_enqueued_point_is_a_pruned_row_with_its_violation(place: Place) -> None:
     campaign = place.open(place.study(trials=3))
-    campaign.optuna_study.enqueue_trial({"learning_rate": 0.01, "network_dim": 8, "lr_scheduler": "cosine"})
+    enqueue(campaign, {"learning_rate": 0.01, "network_dim": 8, "lr_scheduler": "cosine"})
     assert isinstance(propose.claim(campaign), propose.Refused)
-    (trial,) = campaign.trials()
+    (trial,) = trials(campaign)
     assert trial.state is optuna.trial.TrialState.PRUNED
     assert trial.constraints["high-rate"] > 0
     assert claimed(campaign).number == 1
+
+
+def test_a_worker_that_dies_while_it_takes_a_waiting_trial_leaves_it_waiting(place: Place) -> None:
+    study = place.study(trials=3)
+    first, second = place.open(study), place.open(study)
+    enqueue(first, {"network_dim": 8})
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    first.lease = die  # type: ignore[method-assign, assignment]
+    with pytest.raises(KeyboardInterrupt):
+        propose.claim(first)
+    (waiting,) = trials(second)
+    assert (waiting.state, waiting.params) == (optuna.trial.TrialState.WAITING, {})
+    claim = claimed(second)
+    assert (claim.number, claim.params["network_dim"], claim.taken_up) == (0, 8, False)
+
+
+def test_a_worker_that_dies_between_trial_and_lease_leaves_neither(place: Place) -> None:
+    campaign = place.open(place.study(trials=1))
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    campaign.lease = die  # type: ignore[method-assign, assignment]
+    with pytest.raises(KeyboardInterrupt):
+        propose.claim(campaign)
+    assert trials(campaign) == []
 
 
 def test_starting_points_come_first_in_their_order(place: Place) -> None:
@@ -157,11 +198,11 @@ def test_the_same_point_asked_for_again_takes_the_result_over(place: Place) -> N
     campaign = place.open(place.study(trials=2))
     claim = claimed(campaign)
     finish(campaign, claim, 0.7)
-    campaign.optuna_study.enqueue_trial(campaign.trials()[0].params)
+    enqueue(campaign, trials(campaign)[0].params)
     again = claimed(campaign)
     assert again.same_as is not None
     duplicates.take_over(campaign, again)
-    first, second = campaign.trials()
+    first, second = trials(campaign)
     assert (second.state, second.values, second.params) == (first.state, first.values, first.params)
     assert second.user_attrs[records.TAKEN_FROM] == 0
     # it was no training, so the budget of two still has room
@@ -187,4 +228,4 @@ def test_a_joining_worker_knows_the_study(place: Place) -> None:
     second = place.open(study)
     second.look()
     assert second.search.history.rows == 1
-    assert second.search.history.is_tried(first.trials()[0].params)
+    assert second.search.history.is_tried(trials(first)[0].params)

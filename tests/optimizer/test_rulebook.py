@@ -61,7 +61,8 @@ def test_a_running_study_follows_the_newest_version(database: databases.Database
     book = rulebook.push(database, spec, author="me")
     assert refused_by(book, 0.0003) == ()
     rule_versions.push(database, "first", rules("first", 0.0002))
-    book.refresh(database)
+    with database.transaction() as connection:
+        book.refresh(connection)
     assert refused_by(book, 0.0003) == ("first-limit",)
     assert book.label == "first@2, second@1"
 

@@ -17,6 +17,7 @@ from optimizer.web import access, app, serving
 from storage import artifacts, leases, optuna_store, refusals, results, workers
 from storage import database as db
 from storage import studies as stored_studies
+from tests.storage import holding
 
 TOKEN = "a token that is long enough"
 DOCUMENT = """\
@@ -53,22 +54,25 @@ def services(database: db.Database, home: pathlib.Path) -> wiring.Services:
     usable = study.ask(space)
     picture = home / "picture.png"
     picture.write_bytes(PIXEL)
-    artifact = artifacts.upload(made.artifact_store, made.optuna_storage, usable, picture)
+    running = study.trials[usable.number]
+    artifact = artifacts.upload(made.artifact_store, made.optuna_storage, running, picture)
     page = home / "page.html"
     page.write_text("<script>alert(1)</script>")
-    artifacts.upload(made.artifact_store, made.optuna_storage, usable, page)
-    lease = leases.acquire(database, stored.id, usable.number, "ada", 60)
+    artifacts.upload(made.artifact_store, made.optuna_storage, running, page)
+    lease = holding.take(database, stored.id, usable.number, "ada")
     assert lease is not None
     image = {"path": str(picture), "prompt": "a cat", "seed": 1, "held_out": False, "artifact": artifact}
-    results.record(database, lease, results.Result(usable.number, "usable", {"clip_score": 0.25}, [image]))
+    with leases.telling(database, lease) as connection:
+        result = results.Result(usable.number, "usable", {"clip_score": 0.25}, [image])
+        results.record(connection, lease, result)
     study.tell(usable, [0.25, 0.0])
     unusable = study.ask(space)
     unusable.set_constraint("training", 1.0)
     unusable.set_user_attr("clip_score", 0.99)
     study.tell(unusable, state=optuna.trial.TrialState.PRUNED)
-    refusals.record(
-        database, stored.id, [refusals.Refusal({"learning_rate": 1e-2}, ("rate",), {"rate": 0.1}, "sampled")]
-    )
+    refused = refusals.Refusal({"learning_rate": 1e-2}, ("rate",), {"rate": 0.1}, "sampled")
+    with database.transaction() as connection:
+        refusals.record(connection, stored.id, [refused])
     return made
 
 

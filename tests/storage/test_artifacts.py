@@ -22,7 +22,9 @@ class Breaking(io.BytesIO):
 
 def test_an_uploaded_file_is_linked_to_its_trial_and_reads_back(database: db.Database, home: pathlib.Path) -> None:
     storage = optuna_store.open_storage(database)
-    trial = optuna.create_study(storage=storage, study_name="kitten").ask()
+    study = optuna.create_study(storage=storage, study_name="kitten")
+    study.ask()
+    (trial,) = study.trials
     picture = home / "picture.png"
     picture.write_bytes(b"pixels")
     store = artifacts.open_store(home)

@@ -11,8 +11,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 
 from storage import database as db
 from storage import errors, leases, studies
-
-LONG = 3600.0
+from tests.storage import holding
 
 
 @pytest.fixture
@@ -33,65 +32,62 @@ def run_out(database: db.Database, study: str, trial: int) -> None:
 
 
 def test_a_trial_is_one_workers_until_it_is_released(database: db.Database, study: str) -> None:
-    mine = leases.acquire(database, study, 0, "ada", LONG)
+    mine = holding.take(database, study, 0, "ada")
     assert mine == leases.Lease(study, 0, "ada", 1)
-    assert leases.acquire(database, study, 0, "bob", LONG) is None
-    assert leases.acquire(database, study, 0, "ada", LONG) is None
-    assert leases.acquire(database, study, 1, "bob", LONG) is not None
-    assert leases.is_held(database, mine)
+    assert holding.take(database, study, 0, "bob") is None
+    assert holding.take(database, study, 0, "ada") is None
+    assert holding.take(database, study, 1, "bob") is not None
+    assert holding.is_held(database, mine)
     assert leases.release(database, mine)
-    assert not leases.is_held(database, mine)
+    assert not holding.is_held(database, mine)
     assert not leases.release(database, mine)
-    assert leases.acquire(database, study, 0, "bob", LONG) == leases.Lease(study, 0, "bob", 2)
+    assert holding.take(database, study, 0, "bob") == leases.Lease(study, 0, "bob", 2)
 
 
 def test_a_lease_that_ran_out_is_the_next_workers_and_the_late_one_can_do_nothing(
     database: db.Database, study: str
 ) -> None:
-    late = leases.acquire(database, study, 0, "ada", LONG)
+    late = holding.take(database, study, 0, "ada")
     assert late is not None
     run_out(database, study, 0)
-    assert not leases.is_held(database, late)
-    heir = leases.acquire(database, study, 0, "bob", LONG)
+    assert not holding.is_held(database, late)
+    heir = holding.take(database, study, 0, "bob")
     assert heir is not None
     assert heir.token > late.token
-    assert not leases.renew(database, late, LONG)
+    assert not leases.renew(database, late, holding.LONG)
     assert not leases.release(database, late)
     with pytest.raises(errors.LeaseLost, match="Trial 0 belongs to another worker"), leases.telling(database, late):
         pass
-    assert leases.is_held(database, heir)
+    assert holding.is_held(database, heir)
 
 
 def test_a_lease_that_ran_out_but_was_not_taken_can_be_renewed(database: db.Database, study: str) -> None:
-    mine = leases.acquire(database, study, 0, "ada", LONG)
+    mine = holding.take(database, study, 0, "ada")
     assert mine is not None
     run_out(database, study, 0)
-    assert leases.renew(database, mine, LONG)
-    assert leases.is_held(database, mine)
+    assert leases.renew(database, mine, holding.LONG)
+    assert holding.is_held(database, mine)
 
 
 def test_time_alone_ends_a_lease(database: db.Database, study: str) -> None:
-    mine = leases.acquire(database, study, 0, "ada", 0.05)
+    mine = holding.take(database, study, 0, "ada", 0.05)
     assert mine is not None
     time.sleep(0.1)
-    assert not leases.is_held(database, mine)
-    assert leases.expired(database, study) == [0]
+    assert not holding.is_held(database, mine)
+    assert leases.free(database, study, [0]) == [0]
 
 
-def test_expired_names_what_was_not_given_back_and_free_names_all_that_may_be_taken(
-    database: db.Database, study: str
-) -> None:
+def test_free_names_all_that_may_be_taken(database: db.Database, study: str) -> None:
     for trial in (0, 1, 2):
-        assert leases.acquire(database, study, trial, "ada", LONG) is not None
+        assert holding.take(database, study, trial, "ada") is not None
     run_out(database, study, 1)
     leases.release(database, leases.Lease(study, 2, "ada", 1))
-    assert leases.expired(database, study) == [1]
     assert leases.free(database, study, [3, 2, 1, 0]) == [1, 2, 3]
     assert leases.free(database, study, []) == []
 
 
 def test_whoever_tells_keeps_others_out_until_it_is_done(database: db.Database, study: str) -> None:
-    teller = leases.acquire(database, study, 0, "ada", LONG)
+    teller = holding.take(database, study, 0, "ada")
     assert teller is not None
     other = db.Database(database.url)
     taken: list[leases.Lease | None] = []
@@ -99,7 +95,7 @@ def test_whoever_tells_keeps_others_out_until_it_is_done(database: db.Database, 
 
     def take() -> None:
         begun.set()
-        taken.append(leases.acquire(other, study, 0, "bob", LONG))
+        taken.append(holding.take(other, study, 0, "bob"))
 
     thread = threading.Thread(target=take)
     run_out(database, study, 0)  # a lease may run out while its trial is told; still nobody may come between
@@ -115,18 +111,18 @@ def test_whoever_tells_keeps_others_out_until_it_is_done(database: db.Database, 
 
 
 def test_telling_that_fails_leaves_the_lease_held(database: db.Database, study: str) -> None:
-    mine = leases.acquire(database, study, 0, "ada", LONG)
+    mine = holding.take(database, study, 0, "ada")
     assert mine is not None
     with pytest.raises(RuntimeError, match="told badly"), leases.telling(database, mine):
         raise RuntimeError("told badly")
-    assert leases.is_held(database, mine)
+    assert holding.is_held(database, mine)
 
 
 def _race(arguments: tuple[str, str, str]) -> list[int]:
     """Take every trial that can be had; returns the numbers of those that were."""
     url, study, worker = arguments
     database = db.Database(url)
-    got = [trial for trial in range(40) if leases.acquire(database, study, trial, worker, LONG)]
+    got = [trial for trial in range(40) if holding.take(database, study, trial, worker)]
     database.close()
     return got
 
@@ -178,7 +174,7 @@ class Model(RuleBasedStateMachine):
 
     @rule(target=given, trial=st.sampled_from([0, 1]), worker=st.sampled_from(["ada", "bob"]))
     def acquire(self, trial: int, worker: str) -> leases.Lease:
-        got = leases.acquire(self.database, self.study, trial, worker, LONG)
+        got = holding.take(self.database, self.study, trial, worker)
         assert (got is not None) == (self.holder[trial] is None or self.out[trial])
         if got is None:
             return leases.Lease(self.study, trial, worker, self.tokens[trial] + 1)  # one that was never given
@@ -193,7 +189,7 @@ class Model(RuleBasedStateMachine):
 
     @rule(lease=given)
     def renew(self, lease: leases.Lease) -> None:
-        assert leases.renew(self.database, lease, LONG) == self._is_holder(lease)
+        assert leases.renew(self.database, lease, holding.LONG) == self._is_holder(lease)
         if self._is_holder(lease):
             self.out[lease.trial_number] = False
 
@@ -220,12 +216,10 @@ class Model(RuleBasedStateMachine):
     @rule(lease=given)
     def is_held(self, lease: leases.Lease) -> None:
         held = self._is_holder(lease) and not self.out[lease.trial_number]
-        assert leases.is_held(self.database, lease) == held
+        assert holding.is_held(self.database, lease) == held
 
     @invariant()
     def lists(self) -> None:
-        gone = [trial for trial in (0, 1) if self.holder[trial] is not None and self.out[trial]]
-        assert leases.expired(self.database, self.study) == gone
         free = [trial for trial in (0, 1) if self.holder[trial] is None or self.out[trial]]
         assert leases.free(self.database, self.study, [0, 1]) == free
 

@@ -1,4 +1,5 @@
 import concurrent.futures
+import re
 
 import pytest
 
@@ -16,7 +17,6 @@ def test_after_migrating_the_tables_are_exactly_those_that_the_program_knows(emp
     migration.migrate(empty_database)
     migration.migrate(empty_database)
     assert migration.verify(empty_database) == []
-    migration.require_current(empty_database)
 
 
 def test_many_may_migrate_at_once(empty_database: db.Database) -> None:
@@ -45,8 +45,7 @@ def test_many_may_migrate_at_once(empty_database: db.Database) -> None:
 def test_each_difference_is_named(database: db.Database, change: str, said: str) -> None:
     with database.transaction() as connection:
         connection.exec_driver_sql(change)
-    with pytest.raises(errors.SchemaMismatch, match=said):
-        migration.require_current(database)
+    assert re.search(said, " ".join(migration.verify(database)))
 
 
 def test_tables_of_a_newer_version_are_left_alone(database: db.Database) -> None:

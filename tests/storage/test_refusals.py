@@ -12,15 +12,20 @@ def study(database: db.Database) -> str:
     return studies.create(database, "kitten", "", {}).id
 
 
+def record(database: db.Database, study: str, kept: list[refusals.Refusal]) -> None:
+    with database.transaction() as connection:
+        refusals.record(connection, study, kept)
+
+
 def refusal(*rules: str, source: refusals.Source = "sampled") -> refusals.Refusal:
     return refusals.Refusal({"dim": 4, "optimizer": "Prodigy"}, rules, dict.fromkeys(rules, 0.5), source)
 
 
 def test_each_rule_that_refused_a_point_counts_and_each_point_counts_once(database: db.Database, study: str) -> None:
     other = studies.create(database, "other", "", {}).id
-    refusals.record(database, study, [refusal("b"), refusal("a", "b"), refusal("b", source="enqueued")])
-    refusals.record(database, other, [refusal("c")])
-    refusals.record(database, study, [])
+    record(database, study, [refusal("b"), refusal("a", "b"), refusal("b", source="enqueued")])
+    record(database, other, [refusal("c")])
+    record(database, study, [])
     assert list(refusals.count_by_rule(database, study).items()) == [("b", 3), ("a", 1)]
     assert refusals.total(database, study) == 3
     assert refusals.count_by_rule(database, other) == {"c": 1}
@@ -29,14 +34,14 @@ def test_each_rule_that_refused_a_point_counts_and_each_point_counts_once(databa
 def test_a_refusal_comes_back_as_it_was_recorded_newest_first(database: db.Database, study: str) -> None:
     version = rule_versions.push(database, "set", "text")
     first = refusals.Refusal({"lr": 1e-4, "flip": True}, ("a",), {"a": 0.25}, "enqueued", version.id, 7)
-    refusals.record(database, study, [first, refusal("b")])
+    record(database, study, [first, refusal("b")])
     assert [kept.refusal for kept in refusals.recent(database, study)] == [refusal("b"), first]
     assert len(refusals.recent(database, study, limit=1)) == 1
 
 
 def test_any_mapping_may_hold_the_values_and_what_is_not_finite_becomes_null(database: db.Database, study: str) -> None:
     frozen = refusals.Refusal(types.MappingProxyType({"lr": float("nan")}), ("a",), {"a": float("inf")}, "sampled")
-    refusals.record(database, study, [frozen])
+    record(database, study, [frozen])
     kept = refusals.recent(database, study)[0].refusal
     assert dict(kept.params) == {"lr": None}
     assert list(kept.violations.values()) == [None]
@@ -45,11 +50,11 @@ def test_any_mapping_may_hold_the_values_and_what_is_not_finite_becomes_null(dat
 def test_thousands_are_recorded_in_one_statement(database: db.Database, study: str) -> None:
     statements: list[str] = []
     sqlalchemy.event.listen(database.engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
-    refusals.record(database, study, [refusal("a")] * 2000)
+    record(database, study, [refusal("a")] * 2000)
     assert refusals.total(database, study) == 2000
     assert sum(statement.startswith("INSERT") for statement in statements) <= 2
 
 
 def test_an_unknown_source_is_refused_by_the_database(database: db.Database, study: str) -> None:
     with pytest.raises(sqlalchemy.exc.IntegrityError, match="ck_refusals_source"):
-        refusals.record(database, study, [refusal("a", source="guessed")])  # type: ignore[arg-type]
+        record(database, study, [refusal("a", source="guessed")])  # type: ignore[arg-type]

@@ -4,16 +4,20 @@ import pytest
 
 from storage import database as db
 from storage import errors, leases, results, rule_versions, studies
-
-LONG = 3600.0
+from tests.storage import holding
 
 
 @pytest.fixture
 def lease(database: db.Database) -> leases.Lease:
     study = studies.create(database, "kitten", "", {})
-    taken = leases.acquire(database, study.id, 4, "ada", LONG)
+    taken = holding.take(database, study.id, 4, "ada")
     assert taken is not None
     return taken
+
+
+def record(database: db.Database, lease: leases.Lease, made: results.Result) -> None:
+    with leases.telling(database, lease) as connection:
+        results.record(connection, lease, made)
 
 
 def result(**changes: object) -> results.Result:
@@ -27,39 +31,41 @@ def test_a_result_comes_back_as_it_was_recorded(database: db.Database, lease: le
     whole = result(
         rule_version_id=version.id, failure=failure, lora_path="/runs/lora.safetensors", lora_sha256="0" * 64
     )
-    results.record(database, lease, whole)
+    record(database, lease, whole)
     (kept,) = results.listed(database, lease.study_id)
     assert kept.recorded_at is not None
     assert dataclasses.replace(kept, recorded_at=None) == whole
 
 
 def test_a_later_result_takes_the_place_of_the_earlier(database: db.Database, lease: leases.Lease) -> None:
-    results.record(database, lease, result(outcome="unusable", failure={"kind": "copying"}))
-    results.record(database, lease, result(metrics={"clip_score": float("nan")}))
+    record(database, lease, result(outcome="unusable", failure={"kind": "copying"}))
+    again = holding.take(database, lease.study_id, 4, "ada")
+    assert again is not None
+    record(database, again, result(metrics={"clip_score": float("nan")}))
     (kept,) = results.listed(database, lease.study_id)
     assert (kept.outcome, kept.failure, kept.metrics) == ("usable", None, {"clip_score": None})
 
 
 def test_only_the_holder_records(database: db.Database, lease: leases.Lease) -> None:
     leases.release(database, lease)
-    heir = leases.acquire(database, lease.study_id, 4, "bob", LONG)
+    heir = holding.take(database, lease.study_id, 4, "bob")
     assert heir is not None
-    results.record(database, heir, result())
+    record(database, heir, result())
     with pytest.raises(errors.LeaseLost):
-        results.record(database, lease, result(outcome="unusable"))
+        record(database, lease, result(outcome="unusable"))
     assert [kept.outcome for kept in results.listed(database, lease.study_id)] == ["usable"]
 
 
 def test_telling_and_recording_are_one_or_nothing(database: db.Database, lease: leases.Lease) -> None:
     with pytest.raises(RuntimeError), leases.telling(database, lease) as connection:  # noqa: PT012
-        results.record_in(connection, lease, result())
+        results.record(connection, lease, result())
         raise RuntimeError("Optuna did not take it")
     assert results.listed(database, lease.study_id) == []
-    assert leases.is_held(database, lease)
+    assert holding.is_held(database, lease)
 
 
 def test_deleting_the_study_deletes_what_hangs_on_it(database: db.Database, lease: leases.Lease) -> None:
-    results.record(database, lease, result())
+    record(database, lease, result())
     studies.delete(database, lease.study_id)
     assert results.listed(database, lease.study_id) == []
-    assert not leases.is_held(database, lease)
+    assert not holding.is_held(database, lease)

@@ -26,7 +26,6 @@ def test_the_newest_text_again_makes_no_version_but_an_older_one_does(database: 
     rule_versions.push(database, "a", "B")
     back = rule_versions.push(database, "a", "A", author="ada", note="went back")
     assert (back.number, back.note, back.sha256) == (3, "went back", hashlib.sha256(b"A").hexdigest())
-    assert rule_versions.by_id(database, back.id) == back
 
 
 def test_what_is_not_there_is_an_error(database: db.Database) -> None:
@@ -35,8 +34,15 @@ def test_what_is_not_there_is_an_error(database: db.Database) -> None:
     rule_versions.push(database, "a", "A")
     with pytest.raises(errors.NotFound, match="no version 2 of the rule set 'a'"):
         rule_versions.get(database, "a", 2)
-    with pytest.raises(errors.NotFound, match="no rule version with id 99"):
-        rule_versions.by_id(database, 99)
+
+
+def test_the_latest_version_of_each_set_in_the_order_asked_for(database: db.Database) -> None:
+    for name, text in [("b", "B1"), ("a", "A1"), ("b", "B2")]:
+        rule_versions.push(database, name, text)
+    with database.transaction() as connection:
+        found = rule_versions.latest(connection, ["b", "missing", "a"])
+        assert [version.text for version in found] == ["B2", "A1"]
+        assert rule_versions.latest(connection, []) == []
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,7 @@ import pytest
 
 from storage import database as db
 from storage import errors, leases, runs, studies
-
-LONG = 3600.0
+from tests.storage import holding
 
 
 @pytest.fixture
@@ -12,7 +11,7 @@ def study(database: db.Database) -> str:
 
 
 def test_attempts_are_counted_from_one_and_keep_how_they_ended(database: db.Database, study: str) -> None:
-    first = leases.acquire(database, study, 3, "ada", LONG)
+    first = holding.take(database, study, 3, "ada")
     assert first is not None
     assert runs.start(database, first, gpu="cuda:0") == 1
     runs.finish(
@@ -28,7 +27,7 @@ def test_attempts_are_counted_from_one_and_keep_how_they_ended(database: db.Data
         message="lost\x00device",
     )
     leases.release(database, first)
-    second = leases.acquire(database, study, 3, "bob", LONG)
+    second = holding.take(database, study, 3, "bob")
     assert second is not None
     assert runs.start(database, second) == 2
 
@@ -42,7 +41,7 @@ def test_attempts_are_counted_from_one_and_keep_how_they_ended(database: db.Data
 
 
 def test_only_the_holder_of_a_trial_begins_an_attempt(database: db.Database, study: str) -> None:
-    lease = leases.acquire(database, study, 0, "ada", LONG)
+    lease = holding.take(database, study, 0, "ada")
     assert lease is not None
     leases.release(database, lease)
     with pytest.raises(errors.LeaseLost):
