@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
@@ -105,23 +105,31 @@ class Examination:
 _SHARED = (*HARD, "discourage")
 
 
-def examine(rules: RuleSet, seconds: float = SECONDS) -> Examination:
-    """Examines rules in their study's space. Facts that the rule set does not hold may be anything.
+#: from columns of parameters, shape (points,), to the facts that hold there
+FactsAt: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+
+def examine(rules: RuleSet, seconds: float = SECONDS, facts_at: FactsAt | None = None) -> Examination:
+    """Examines rules in their study's space. Facts that nobody gives may be anything.
 
     Args:
         rules: a loaded rule set.
         seconds: time limit for the proofs; what is open then is 'not-decided'.
+        facts_at: what is known of each point beside its parameters. Such facts are sampled, never proved.
     """
-    return _Examiner(rules, seconds).run()
+    return _Examiner(rules, seconds, facts_at).run()
 
 
 class _Examiner:
-    def __init__(self, rules: RuleSet, seconds: float) -> None:
+    def __init__(self, rules: RuleSet, seconds: float, facts_at: FactsAt | None) -> None:
         self._rules = rules
+        self._facts_at = facts_at
         self._space = rules.space
         self._hard = [rule.id for rule in rules.rules if rule.kind in HARD]
         self._seconds = seconds
-        self._unknown = {rule.id: names for rule in rules.rules if (names := self._unknown_facts(rule))}
+        #: facts that a rule names and z3 knows nothing of
+        self._facts = {rule.id: names for rule in rules.rules if (names := self._facts_of(rule))}
+        self._unknown = {} if facts_at else self._facts
 
     def run(self) -> Examination:
         masks = self._masks
@@ -157,7 +165,8 @@ class _Examiner:
     def _masks(self) -> dict[str, npt.NDArray[np.bool_]]:
         """Where each rule before a trial fires in the sample, but for rules whose facts are not known."""
         judged = [rule for rule in self._rules.rules if rule.kind in _SHARED and rule.id not in self._unknown]
-        result = Judge(judged).check({**self._rules.facts, **self._sample.columns}, self._sample.points)
+        known = {**self._rules.facts, **self._sampled_facts, **self._sample.columns}
+        result = Judge(judged).check(known, self._sample.points)
         return {rule.id: row for rule, row in zip(judged, result.broken | result.undecided, strict=True)}
 
     @cached_property
@@ -165,9 +174,16 @@ class _Examiner:
         """Hard rules that the sample could be judged by."""
         return [id_ for id_ in self._hard if id_ in self._masks]
 
-    def _unknown_facts(self, rule: Rule) -> list[str]:
+    @cached_property
+    def _sampled_facts(self) -> Mapping[str, Any]:
+        if self._facts_at is None or not self._facts:
+            return {}
+        return self._facts_at({**self._rules.fixed, **self._sample.columns})
+
+    def _facts_of(self, rule: Rule) -> set[str]:
+        """Facts that a rule before a trial names and that the rule set does not hold."""
         facts = [name for name in rule.scope.inputs(rule.broken) if rule.scope[name].role == "fact"]
-        return sorted(name for name in facts if name not in self._rules.facts)
+        return {name for name in facts if name not in self._rules.facts}
 
     # -- rules -----------------------------------------------------------------------------------------------------
 
@@ -188,6 +204,8 @@ class _Examiner:
         else:
             fires = True if mask is not None and mask.any() else self._prover.can_fire(rule.id)
             rests = True if mask is not None and not mask.all() else fires and self._prover.can_rest(rule.id)
+            if rule.id in self._facts and mask is not None and (not mask.any() or mask.all()):
+                return self._open(rule, mask)
         if fires is False:
             return "never-fires", self._why_never(rule)
         if rests is False:
@@ -212,11 +230,15 @@ class _Examiner:
 
     def _live(self, rule: Rule) -> str:
         if rule.id in self._unknown:
-            return f"depends on {_listed(self._unknown[rule.id])}, not known here"
+            return f"depends on {_listed(sorted(self._unknown[rule.id]))}, not known here"
+        missing = self._facts.get(rule.id, set()) - self._sampled_facts.keys()
+        if missing:
+            return f"{_listed(sorted(missing))} cannot be known on this machine: it refuses what it cannot decide"
         return {"stop": "judged while a trial runs", "expect": "judged on its result"}.get(rule.kind, "")
 
     def _open(self, rule: Rule, mask: npt.NDArray[np.bool_] | None) -> tuple[Status, str]:
-        reason = self._prover.reasons.get(rule.id)
+        named = f"z3 knows nothing of {_listed(sorted(self._facts.get(rule.id, ())))}"
+        reason = named if rule.id in self._facts else self._prover.reasons.get(rule.id)
         if reason is None:
             return "not-decided", f"the time limit of {self._seconds:g} s was reached"
         if mask is None:

@@ -65,7 +65,7 @@ def check(study: studies.Study, measured: Sequence[estimates.Measured] = ()) -> 
         images=situation.images or 0,
         gpus=situation.gpu.count,
         trials=study.search.trials,
-        proof=examine.examine(rules) if study.rules else None,
+        proof=examine.examine(rules, facts_at=situation.facts) if study.rules else None,
         outlook=outlooks.outlook(study, rules, situation),
         notes=tuple(_notes(study)),
     )

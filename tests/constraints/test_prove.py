@@ -192,6 +192,26 @@ def test_clashing_rules_are_named_and_no_others() -> None:
     assert "nothing is feasible" in found.render()
 
 
+def test_facts_that_are_given_at_each_point_are_sampled_and_missing_ones_refuse() -> None:
+    rules = rules_of("total_steps > 50", "gpu.vram_gb < 8 and network_dim == 64", "gpu.count > 4", "network_dim == 256")
+    free = examine.examine(rules)
+    assert "total_steps, not known here" in free.rules[0].why
+    assert free.feasible_share == pytest.approx(2 / 3, abs=1e-3)
+
+    found = examine.examine(
+        rules, facts_at=lambda columns: {"total_steps": columns["max_train_epochs"] * 3, "gpu.count": 1}
+    )
+    steps, memory, count, dim = found.rules
+    # 20 epochs are 60 steps, 12 and 16 are not more than 50
+    assert (steps.status, steps.refused_share) == ("live", pytest.approx(1 / 3, abs=1e-3))
+    assert (memory.status, memory.refused_share) == ("live", pytest.approx(1 / 3, abs=1e-3))
+    assert memory.why == "gpu.vram_gb cannot be known on this machine: it refuses what it cannot decide"
+    assert count.status == "not-decided"
+    assert "z3 knows nothing of gpu.count" in count.why
+    assert (dim.status, dim.why) == ("live", "")
+    assert found.feasible_share == pytest.approx(2 / 9, abs=1e-3)
+
+
 def test_a_rule_that_refuses_everything_always_fires() -> None:
     assert statuses(rules_of("learning_rate < 1")) == ["always-fires"]
 
