@@ -11,7 +11,7 @@ import math
 import multiprocessing
 import pathlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import optuna
@@ -126,7 +126,12 @@ def optimum(landscape: landscapes.Landscape) -> float:
     return best
 
 
-WAYS: dict[str, Callable[[landscapes.Landscape, int], Outcome]] = {
+#: one search of a landscape with a seed
+Way = Callable[[landscapes.Landscape, int], Outcome]
+#: outcomes by way, landscape (its index) and seed
+Found = dict[tuple[str, int, int], Outcome]
+
+WAYS: dict[str, Way] = {
     "ours (tpe under the rules)": ours,
     "plain TPE, TrialPruned": functools.partial(plain, constraint=False),
     "plain TPE, set_constraint": functools.partial(plain, constraint=True),
@@ -134,53 +139,66 @@ WAYS: dict[str, Callable[[landscapes.Landscape, int], Outcome]] = {
 }
 
 
-def _one(job: tuple[str, int, int]) -> tuple[str, int, int, Outcome]:
-    way, at, seed = job
+def _one(ways: Mapping[str, Way], job: tuple[str, int, int]) -> tuple[tuple[str, int, int], Outcome]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return way, at, seed, WAYS[way](landscapes.LANDSCAPES[at], seed)
+    way, at, seed = job
+    return job, ways[way](landscapes.LANDSCAPES[at], seed)
 
 
-def run(seeds: int, processes: int, output: pathlib.Path | None = None) -> str:
-    """Every way on every landscape with every seed; returns a table in Markdown."""
-    jobs = [(way, at, seed) for seed in range(seeds) for at in range(len(landscapes.LANDSCAPES)) for way in WAYS]
-    found: dict[tuple[str, int], list[Outcome]] = {}
+def run(seeds: int, processes: int, kept: pathlib.Path | None = None, ways: Mapping[str, Way] = WAYS) -> str:
+    """Every way on every landscape with every seed; returns a table in Markdown.
+
+    Args:
+        kept: where every outcome is written, so that a run that was cut short goes on where it ended.
+    """
+    found = {} if kept is None or not kept.exists() else _read(kept)
+    jobs = [(way, at, seed) for seed in range(seeds) for at in range(len(landscapes.LANDSCAPES)) for way in ways]
+    open_ = [job for job in jobs if job not in found]
     with multiprocessing.Pool(processes) as pool:
-        for done, (way, at, _, result) in enumerate(pool.imap_unordered(_one, jobs, chunksize=1), 1):
-            found.setdefault((way, at), []).append(result)
-            print(f"\r{done}/{len(jobs)}", end="", file=sys.stderr, flush=True)
-            if output is not None:
-                output.write_text(_kept(found), encoding="utf-8")
-    return table(found)
+        for job, result in pool.imap_unordered(functools.partial(_one, ways), open_, chunksize=1):
+            found[job] = result
+            print(f"\r{len(found)}/{len(jobs)}", end="", file=sys.stderr, flush=True)
+            if kept is not None:
+                _write(kept, found)
+    return table({job: found[job] for job in jobs})
 
 
-def _kept(found: dict[tuple[str, int], list[Outcome]]) -> str:
-    """Everything that was measured, so that a run that is cut short is not lost."""
-    return json.dumps(
-        [[way, at, [dataclasses.asdict(each) for each in outcomes]] for (way, at), outcomes in found.items()]
-    )
+def _write(kept: pathlib.Path, found: Found) -> None:
+    rows = [[*job, dataclasses.asdict(result)] for job, result in found.items()]
+    kept.write_text(json.dumps(rows), encoding="utf-8")
 
 
-def table(found: dict[tuple[str, int], list[Outcome]]) -> str:
+def _read(kept: pathlib.Path) -> Found:
+    return {
+        (way, at, seed): Outcome(tuple(result["losses"]), result["refused"], result["failed"])
+        for way, at, seed, result in json.loads(kept.read_text(encoding="utf-8"))
+    }
+
+
+def table(found: Found) -> str:
     """Mean regret with a 95 % bootstrap interval, and the share of the budget that refused and failed points took."""
     lines = [
         "| landscape | search | regret after 40 (95 % interval) | after 20 | refused | failed |",
         "|---|---|---|---|---|---|",
     ]
     for at, landscape in enumerate(landscapes.LANDSCAPES):
-        least = min(min(each.losses[-1] for each in outcomes) for (_, where), outcomes in found.items() if where == at)
-        least = min(least, optimum(landscape))
-        for way in WAYS:
-            outcomes = found[way, at]
-            final = np.array([each.losses[-1] - least for each in outcomes])
-            half = np.array([each.losses[len(each.losses) // 2 - 1] - least for each in outcomes])
-            low, high = interval(final)
-            refused = np.mean([each.refused for each in outcomes]) / BUDGET
-            failed = np.mean([each.failed for each in outcomes]) / BUDGET
-            lines.append(
-                f"| {landscape.name} | {way} | {final.mean():.4f} ({low:.4f} to {high:.4f}) | {half.mean():.4f} "
-                f"| {refused:.0%} | {failed:.0%} |"
-            )
+        here = [(way, result) for (way, where, _), result in found.items() if where == at]
+        least = min(optimum(landscape), *(result.losses[-1] for _, result in here))
+        for way in dict.fromkeys(way for way, _ in here):
+            lines.append(_row(landscape.name, way, [result for said, result in here if said == way], least))
     return "\n".join(lines)
+
+
+def _row(landscape: str, way: str, outcomes: Sequence[Outcome], least: float) -> str:
+    final = np.array([each.losses[-1] - least for each in outcomes])
+    half = np.array([each.losses[len(each.losses) // 2 - 1] - least for each in outcomes])
+    low, high = interval(final)
+    refused = np.mean([each.refused for each in outcomes]) / BUDGET
+    failed = np.mean([each.failed for each in outcomes]) / BUDGET
+    return (
+        f"| {landscape} | {way} | {final.mean():.4f} ({low:.4f} to {high:.4f}) | {half.mean():.4f} "
+        f"| {refused:.0%} | {failed:.0%} |"
+    )
 
 
 def interval(values: np.ndarray, samples: int = 4000) -> tuple[float, float]:
