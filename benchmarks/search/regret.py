@@ -6,17 +6,15 @@ spend trials on refused points (`prune`, `constraint`) pay for each as for a tri
 
 import dataclasses
 import functools
-import json
 import math
-import multiprocessing
 import pathlib
-import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import optuna
 
-from benchmarks.search import landscapes
+from benchmarks.search import kept, landscapes
 from optimizer import draw, space
 from optimizer import search as searches
 from tests.optimizer import searching
@@ -30,7 +28,7 @@ NOTHING = 2.0
 class Outcome:
     """`losses` are the best so far after each trial of the budget; `refused` of them were refused points."""
 
-    losses: tuple[float, ...]
+    losses: Sequence[float]
     refused: int
     failed: int
 
@@ -139,40 +137,17 @@ WAYS: dict[str, Way] = {
 }
 
 
-def _one(ways: Mapping[str, Way], job: tuple[str, int, int]) -> tuple[tuple[str, int, int], Outcome]:
+def _one(ways: Mapping[str, Way], job: tuple[str, int, int]) -> dict[str, Any]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     way, at, seed = job
-    return job, ways[way](landscapes.LANDSCAPES[at], seed)
+    return dataclasses.asdict(ways[way](landscapes.LANDSCAPES[at], seed))
 
 
-def run(seeds: int, processes: int, kept: pathlib.Path | None = None, ways: Mapping[str, Way] = WAYS) -> str:
-    """Every way on every landscape with every seed; returns a table in Markdown.
-
-    Args:
-        kept: where every outcome is written, so that a run that was cut short goes on where it ended.
-    """
-    found = {} if kept is None or not kept.exists() else _read(kept)
+def run(seeds: int, processes: int, file: pathlib.Path | None = None, ways: Mapping[str, Way] = WAYS) -> str:
+    """Every way on every landscape with every seed; returns a table in Markdown."""
     jobs = [(way, at, seed) for seed in range(seeds) for at in range(len(landscapes.LANDSCAPES)) for way in ways]
-    open_ = [job for job in jobs if job not in found]
-    with multiprocessing.Pool(processes) as pool:
-        for job, result in pool.imap_unordered(functools.partial(_one, ways), open_, chunksize=1):
-            found[job] = result
-            print(f"\r{len(found)}/{len(jobs)}", end="", file=sys.stderr, flush=True)
-            if kept is not None:
-                _write(kept, found)
-    return table({job: found[job] for job in jobs})
-
-
-def _write(kept: pathlib.Path, found: Found) -> None:
-    rows = [[*job, dataclasses.asdict(result)] for job, result in found.items()]
-    kept.write_text(json.dumps(rows), encoding="utf-8")
-
-
-def _read(kept: pathlib.Path) -> Found:
-    return {
-        (way, at, seed): Outcome(tuple(result["losses"]), result["refused"], result["failed"])
-        for way, at, seed, result in json.loads(kept.read_text(encoding="utf-8"))
-    }
+    found = kept.run(functools.partial(_one, ways), jobs, processes, file)
+    return table({job: Outcome(**outcome) for job, outcome in found.items()})
 
 
 def table(found: Found) -> str:
