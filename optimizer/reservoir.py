@@ -77,6 +77,8 @@ class Reservoir:
         self._sequence = qmc.Sobol(d=len(parameters), scramble=True, rng=seed)
         self._anchors: Rows = np.empty((0, len(parameters)))
         self._whole: Found | None = None
+        #: blocks of the sequence since one that held a feasible point
+        self._empty_blocks = 0
         #: whether any feasible point was found, tried or not
         self.has_any = False
 
@@ -102,6 +104,11 @@ class Reservoir:
         """Whether every point of the space is looked at, so that what is not found does not exist."""
         return math.prod(domain.points() for domain in self._parameters.values()) <= WHOLE
 
+    @property
+    def _is_in_vain(self) -> bool:
+        """Whether a whole look at the sequence showed nothing, so that neighbours are worth a look before the next."""
+        return self._empty_blocks >= MOST_POINTS // BLOCK
+
     def _search(self, *, chosen: bool) -> Iterator[Found]:
         """Feasible points, those that are found at once first; where one is to be chosen, some to choose from."""
         if self.is_whole:
@@ -110,7 +117,7 @@ class Reservoir:
         gathered = self._next_block()
         if len(gathered) >= (ENOUGH if chosen else 1):
             yield gathered
-        if chosen and len(self._anchors):
+        if (chosen or self._is_in_vain) and len(self._anchors):
             gathered = gathered.joined(self._neighbours())
             yield gathered
         for _ in range(MOST_POINTS // BLOCK - 1):
@@ -123,6 +130,7 @@ class Reservoir:
 
     def _next_block(self) -> Found:
         found = self._feasible(self._sequence.random(BLOCK))
+        self._empty_blocks = 0 if len(found) else self._empty_blocks + 1
         self._anchor(found.rows[:ENOUGH])
         return found
 
