@@ -11,7 +11,7 @@ towards it as far as the rules allow.
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -99,14 +99,19 @@ class Reservoir:
                 return point
         return None
 
+    def shuffled(self, names: Iterable[str]) -> list[str]:
+        """Names in an order that follows from the seed."""
+        listed = list(names)
+        return [listed[at] for at in self._chance.permutation(len(listed))]
+
     @property
     def is_whole(self) -> bool:
         """Whether every point of the space is looked at, so that what is not found does not exist."""
         return math.prod(domain.points() for domain in self._parameters.values()) <= WHOLE
 
     @property
-    def _is_in_vain(self) -> bool:
-        """Whether a whole look at the sequence showed nothing, so that neighbours are worth a look before the next."""
+    def is_in_vain(self) -> bool:
+        """Whether a whole look at the sequence showed nothing, so that the next one is worth less than other ways."""
         return self._empty_blocks >= MOST_POINTS // BLOCK
 
     def _search(self, *, chosen: bool) -> Iterator[Found]:
@@ -117,7 +122,7 @@ class Reservoir:
         gathered = self._next_block()
         if len(gathered) >= (ENOUGH if chosen else 1):
             yield gathered
-        if (chosen or self._is_in_vain) and len(self._anchors):
+        if (chosen or self.is_in_vain) and len(self._anchors):
             gathered = gathered.joined(self._neighbours())
             yield gathered
         for _ in range(MOST_POINTS // BLOCK - 1):

@@ -8,6 +8,7 @@ such a refused point costs a trial and is told as a crash at the worst cost, as 
 import math
 import pathlib
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -30,6 +31,8 @@ def search(landscape: landscapes.Landscape, seed: int) -> regret.Outcome:
     parameters = under_rules.study.space
     told: list[float | None] = []
     refused = 0
+    # its forest asks for processes of its own, which a process of a pool cannot have
+    warnings.filterwarnings("ignore", message="Loky-backed parallel loops")
     with tempfile.TemporaryDirectory() as folder:
         facade = _facade(configuration_space(landscape.name, parameters, seed), seed, pathlib.Path(folder))
         while len(told) < regret.BUDGET:

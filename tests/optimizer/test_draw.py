@@ -50,6 +50,21 @@ def test_points_that_no_sample_finds_are_not_sampled_for_again_and_again(monkeyp
     assert judged < reservoir.MOST_POINTS
 
 
+@pytest.mark.parametrize("name", ["tpe", "random"])
+def test_a_rule_that_ties_a_float_to_a_choice_is_searched_along(name: str) -> None:
+    """Alpha that must be half of the rank leaves no volume, but as many ranks as before, and every rate."""
+    study = searching.study(LORA, sampler=name, startup_trials=4)
+    search = searching.search(study, {"require": "abs(network_alpha - network_dim / 2) < 0.000000001"})
+    trials = searching.Trials(search)
+    for _ in range(12):
+        params = draw.draw(search).params
+        assert params is not None
+        trials.add(params, [params["learning_rate"]])
+        trials.look()
+    assert len({trial.params["network_dim"] for trial in trials.trials}) >= 4
+    assert len({trial.params["learning_rate"] for trial in trials.trials}) >= 10
+
+
 def test_a_gaussian_process_that_is_refused_each_time_is_fitted_once_a_proposal() -> None:
     search = searching.search(searching.study(LORA, sampler="gp"), {"require": "learning_rate < 0.0000101"})
     refused = [len(draw.draw(search).refused) for _ in range(4)]
