@@ -96,6 +96,13 @@ class Encoder:
         exact = self._space[name].exact_at(index)
         return self._and([self._active[name], self._numbers[name] == self._rational(exact)])
 
+    def has_value(self, name: str, value: Value) -> z3.BoolRef:
+        """Whether a parameter has a value of its domain."""
+        if name in self._chosen:
+            return self._chosen[name][self._space[name].grid().index(value)]
+        assert isinstance(value, int | float)
+        return self._and([self._active[name], self._numbers[name] == self._rational(Fraction(repr(value)))])
+
     def number(self, name: str) -> z3.ArithRef | None:
         """The number variable of a parameter that has one."""
         return self._numbers.get(name)

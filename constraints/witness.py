@@ -46,9 +46,47 @@ def seek(rules: RuleSet, facts: Mapping[str, Value], seconds: float = 5.0) -> Wi
     return Witness(None if contradiction else _solve(rules, hard, known, seconds), contradiction)
 
 
+def near(
+    rules: RuleSet, facts: Mapping[str, Value], wanted: Mapping[str, Value], order: Sequence[str], seconds: float = 2.0
+) -> Mapping[str, Any] | None:
+    """A point that keeps the rules and has as many of the wanted values as come together, the first named ones first.
+
+    Args:
+        facts: facts that hold at every point; others may be anything.
+        wanted: values of the rules' space; parameters that are not set may have any.
+        order: the parameters of `wanted` in the order in which they are held.
+        seconds: time for all of it.
+
+    Returns:
+        A point that is to be judged again, or None where none was found in time.
+    """
+    hard = [rule for rule in rules.rules if rule.kind in HARD]
+    posed = _pose(rules, hard, {**rules.facts, **facts})
+    if posed is None:
+        return None
+    solver, encoder = posed
+    solver.set("timeout", int(1000 * seconds / (len(order) + 2)))
+    for name in order:
+        solver.push()
+        solver.add(encoder.has_value(name, wanted[name]))
+        if not _holds(solver):
+            solver.pop()
+    return _point(solver.model(), encoder, rules) if _holds(solver) else None
+
+
 def _solve(
     rules: RuleSet, hard: Sequence[Rule], known: Mapping[str, Value], seconds: float
 ) -> Mapping[str, Any] | None:
+    posed = _pose(rules, hard, known)
+    if posed is None:
+        return None
+    solver, encoder = posed
+    solver.set("timeout", int(1000 * seconds))
+    return _point(solver.model(), encoder, rules) if _holds(solver) else None
+
+
+def _pose(rules: RuleSet, hard: Sequence[Rule], known: Mapping[str, Value]) -> tuple[z3.Solver, Encoder] | None:
+    """The space and every rule that z3 can express; None for a space that it cannot."""
     import z3  # noqa: PLC0415 - takes 50 ms and is seldom needed
 
     from constraints.encode import Encoder, NotEncodableError  # noqa: PLC0415
@@ -58,14 +96,19 @@ def _solve(
     except NotEncodableError:
         return None
     solver = z3.Solver(ctx=encoder.context)
-    solver.set("timeout", int(1000 * seconds))
     solver.add(encoder.space_formula)
     for rule in hard:
         try:
             solver.add(z3.Not(encoder.broken(rule)))
         except NotEncodableError:
             continue
-    return _point(solver.model(), encoder, rules) if solver.check() == z3.sat else None
+    return solver, encoder
+
+
+def _holds(solver: z3.Solver) -> bool:
+    import z3  # noqa: PLC0415
+
+    return bool(solver.check() == z3.sat)
 
 
 def _point(model: z3.ModelRef, encoder: Encoder, rules: RuleSet) -> dict[str, Any]:

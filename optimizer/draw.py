@@ -60,8 +60,25 @@ def draw(search: searches.Search) -> Drawn:
         search.sketch.end()
     assert first is not None
     search.lose_patience()
-    params = _from_reservoir(search, first.params if search.sketch.is_guided else None)
+    params = _beside(search, first.params)
+    if params is None:
+        params = _from_reservoir(search, first.params if search.sketch.is_guided else None)
     return Drawn(params, first.notes, None, tuple(refused))
+
+
+def _beside(search: searches.Search, wanted: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """A feasible point that shares with the wanted one what it can, where sampling shows none.
+
+    Rules that tie one float to others leave no volume to sample. Small changes of a known point never move two tied
+    parameters together, so that z3 is asked at each proposal. Which values are held first is left to chance.
+    """
+    if not search.reservoir.is_in_vain:
+        return None
+    solved = witness.near(search.rules, _constants(search), wanted, search.reservoir.shuffled(wanted))
+    if solved is None or search.is_known(solved) or search.judge(solved).refused_by:
+        return None
+    search.reservoir.add(solved)
+    return solved
 
 
 def _from_reservoir(search: searches.Search, wanted: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
@@ -94,8 +111,7 @@ def _take(search: searches.Search, wanted: Mapping[str, Any] | None) -> Mapping[
 def _solve(search: searches.Search, there: reservoir.Reservoir) -> Mapping[str, Any] | None:
     """A point that z3 solves for, if the rules accept it; otherwise its neighbourhood is known from now on."""
     study = search.study
-    constants = {name: value for name, value in search.situation.facts(study.fixed).items() if name in _CONSTANT}
-    said = witness.seek(search.rules, constants, _SECONDS)
+    said = witness.seek(search.rules, _constants(search), _SECONDS)
     if said.contradiction:
         raise errors.NothingFeasible(
             f"the rules {', '.join(said.contradiction)} leave no point of the space of {study.name!r} together; loosen "
@@ -106,6 +122,11 @@ def _solve(search: searches.Search, there: reservoir.Reservoir) -> Mapping[str, 
     there.add(said.point)
     accepted = not search.judge(said.point).refused_by and not search.history.is_tried(said.point)
     return said.point if accepted else None
+
+
+def _constants(search: searches.Search) -> dict[str, Any]:
+    known = search.situation.facts(search.study.fixed)
+    return {name: value for name, value in known.items() if name in _CONSTANT}
 
 
 #: facts that are the same at every point of a study

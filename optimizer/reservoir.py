@@ -11,7 +11,7 @@ towards it as far as the rules allow.
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -77,6 +77,8 @@ class Reservoir:
         self._sequence = qmc.Sobol(d=len(parameters), scramble=True, rng=seed)
         self._anchors: Rows = np.empty((0, len(parameters)))
         self._whole: Found | None = None
+        #: blocks of the sequence since one that held a feasible point
+        self._empty_blocks = 0
         #: whether any feasible point was found, tried or not
         self.has_any = False
 
@@ -97,10 +99,20 @@ class Reservoir:
                 return point
         return None
 
+    def shuffled(self, names: Iterable[str]) -> list[str]:
+        """Names in an order that follows from the seed."""
+        listed = list(names)
+        return [listed[at] for at in self._chance.permutation(len(listed))]
+
     @property
     def is_whole(self) -> bool:
         """Whether every point of the space is looked at, so that what is not found does not exist."""
         return math.prod(domain.points() for domain in self._parameters.values()) <= WHOLE
+
+    @property
+    def is_in_vain(self) -> bool:
+        """Whether a whole look at the sequence showed nothing, so that the next one is worth less than other ways."""
+        return self._empty_blocks >= MOST_POINTS // BLOCK
 
     def _search(self, *, chosen: bool) -> Iterator[Found]:
         """Feasible points, those that are found at once first; where one is to be chosen, some to choose from."""
@@ -110,7 +122,7 @@ class Reservoir:
         gathered = self._next_block()
         if len(gathered) >= (ENOUGH if chosen else 1):
             yield gathered
-        if chosen and len(self._anchors):
+        if (chosen or self.is_in_vain) and len(self._anchors):
             gathered = gathered.joined(self._neighbours())
             yield gathered
         for _ in range(MOST_POINTS // BLOCK - 1):
@@ -123,6 +135,7 @@ class Reservoir:
 
     def _next_block(self) -> Found:
         found = self._feasible(self._sequence.random(BLOCK))
+        self._empty_blocks = 0 if len(found) else self._empty_blocks + 1
         self._anchor(found.rows[:ENOUGH])
         return found
 

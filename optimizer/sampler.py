@@ -28,11 +28,12 @@ State = optuna.trial.TrialState
 MOST_ROWS = 600
 KEPT_TRIALS = 300
 
-#: draws before a proposal comes from the reservoir; fewer after proposals for which that was so. A Gaussian process is
-#: fitted for each draw and, with the same trials, asks for nearly the same point again
+#: draws before a proposal comes from the reservoir, at most and, after proposals for which that was so, at least. A
+#: Gaussian process is fitted for each draw and, with the same trials, asks for nearly the same point again
 PATIENCE = {"gp": 3}
 USUAL_PATIENCE = 64
-LEAST_PATIENCE = 4
+LEAST_PATIENCE = {"gp": 1}
+USUAL_LEAST_PATIENCE = 4
 
 #: notes that samplers leave for other workers' constant liar; the sketch makes its own
 _PASSING_NOTES = ("tpe:relative_params", "gp:relative_params")

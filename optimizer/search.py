@@ -41,7 +41,8 @@ class Search:
 
     def lose_patience(self) -> None:
         """The sampler found nothing: where that goes on, most draws would be in vain."""
-        self.patience = max(min(sampler.LEAST_PATIENCE, self._most_patience), self.patience // 2)
+        least = sampler.LEAST_PATIENCE.get(self.study.search.sampler, sampler.USUAL_LEAST_PATIENCE)
+        self.patience = max(least, self.patience // 2)
 
     def gain_patience(self) -> None:
         """The sampler found a feasible point by itself."""

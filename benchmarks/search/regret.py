@@ -6,17 +6,15 @@ spend trials on refused points (`prune`, `constraint`) pay for each as for a tri
 
 import dataclasses
 import functools
-import json
 import math
-import multiprocessing
 import pathlib
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import optuna
 
-from benchmarks.search import landscapes
+from benchmarks.search import kept, landscapes
 from optimizer import draw, space
 from optimizer import search as searches
 from tests.optimizer import searching
@@ -30,7 +28,7 @@ NOTHING = 2.0
 class Outcome:
     """`losses` are the best so far after each trial of the budget; `refused` of them were refused points."""
 
-    losses: tuple[float, ...]
+    losses: Sequence[float]
     refused: int
     failed: int
 
@@ -126,7 +124,12 @@ def optimum(landscape: landscapes.Landscape) -> float:
     return best
 
 
-WAYS: dict[str, Callable[[landscapes.Landscape, int], Outcome]] = {
+#: one search of a landscape with a seed
+Way = Callable[[landscapes.Landscape, int], Outcome]
+#: outcomes by way, landscape (its index) and seed
+Found = dict[tuple[str, int, int], Outcome]
+
+WAYS: dict[str, Way] = {
     "ours (tpe under the rules)": ours,
     "plain TPE, TrialPruned": functools.partial(plain, constraint=False),
     "plain TPE, set_constraint": functools.partial(plain, constraint=True),
@@ -134,53 +137,43 @@ WAYS: dict[str, Callable[[landscapes.Landscape, int], Outcome]] = {
 }
 
 
-def _one(job: tuple[str, int, int]) -> tuple[str, int, int, Outcome]:
-    way, at, seed = job
+def _one(ways: Mapping[str, Way], job: tuple[str, int, int]) -> dict[str, Any]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return way, at, seed, WAYS[way](landscapes.LANDSCAPES[at], seed)
+    way, at, seed = job
+    return dataclasses.asdict(ways[way](landscapes.LANDSCAPES[at], seed))
 
 
-def run(seeds: int, processes: int, output: pathlib.Path | None = None) -> str:
+def run(seeds: int, processes: int, file: pathlib.Path | None = None, ways: Mapping[str, Way] = WAYS) -> str:
     """Every way on every landscape with every seed; returns a table in Markdown."""
-    jobs = [(way, at, seed) for seed in range(seeds) for at in range(len(landscapes.LANDSCAPES)) for way in WAYS]
-    found: dict[tuple[str, int], list[Outcome]] = {}
-    with multiprocessing.Pool(processes) as pool:
-        for done, (way, at, _, result) in enumerate(pool.imap_unordered(_one, jobs, chunksize=1), 1):
-            found.setdefault((way, at), []).append(result)
-            print(f"\r{done}/{len(jobs)}", end="", file=sys.stderr, flush=True)
-            if output is not None:
-                output.write_text(_kept(found), encoding="utf-8")
-    return table(found)
+    jobs = [(way, at, seed) for seed in range(seeds) for at in range(len(landscapes.LANDSCAPES)) for way in ways]
+    found = kept.run(functools.partial(_one, ways), jobs, processes, file)
+    return table({job: Outcome(**outcome) for job, outcome in found.items()})
 
 
-def _kept(found: dict[tuple[str, int], list[Outcome]]) -> str:
-    """Everything that was measured, so that a run that is cut short is not lost."""
-    return json.dumps(
-        [[way, at, [dataclasses.asdict(each) for each in outcomes]] for (way, at), outcomes in found.items()]
-    )
-
-
-def table(found: dict[tuple[str, int], list[Outcome]]) -> str:
+def table(found: Found) -> str:
     """Mean regret with a 95 % bootstrap interval, and the share of the budget that refused and failed points took."""
     lines = [
         "| landscape | search | regret after 40 (95 % interval) | after 20 | refused | failed |",
         "|---|---|---|---|---|---|",
     ]
     for at, landscape in enumerate(landscapes.LANDSCAPES):
-        least = min(min(each.losses[-1] for each in outcomes) for (_, where), outcomes in found.items() if where == at)
-        least = min(least, optimum(landscape))
-        for way in WAYS:
-            outcomes = found[way, at]
-            final = np.array([each.losses[-1] - least for each in outcomes])
-            half = np.array([each.losses[len(each.losses) // 2 - 1] - least for each in outcomes])
-            low, high = interval(final)
-            refused = np.mean([each.refused for each in outcomes]) / BUDGET
-            failed = np.mean([each.failed for each in outcomes]) / BUDGET
-            lines.append(
-                f"| {landscape.name} | {way} | {final.mean():.4f} ({low:.4f} to {high:.4f}) | {half.mean():.4f} "
-                f"| {refused:.0%} | {failed:.0%} |"
-            )
+        here = [(way, result) for (way, where, _), result in found.items() if where == at]
+        least = min(optimum(landscape), *(result.losses[-1] for _, result in here))
+        for way in dict.fromkeys(way for way, _ in here):
+            lines.append(_row(landscape.name, way, [result for said, result in here if said == way], least))
     return "\n".join(lines)
+
+
+def _row(landscape: str, way: str, outcomes: Sequence[Outcome], least: float) -> str:
+    final = np.array([each.losses[-1] - least for each in outcomes])
+    half = np.array([each.losses[len(each.losses) // 2 - 1] - least for each in outcomes])
+    low, high = interval(final)
+    refused = np.mean([each.refused for each in outcomes]) / BUDGET
+    failed = np.mean([each.failed for each in outcomes]) / BUDGET
+    return (
+        f"| {landscape} | {way} | {final.mean():.4f} ({low:.4f} to {high:.4f}) | {half.mean():.4f} "
+        f"| {refused:.0%} | {failed:.0%} |"
+    )
 
 
 def interval(values: np.ndarray, samples: int = 4000) -> tuple[float, float]:

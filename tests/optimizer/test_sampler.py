@@ -1,7 +1,6 @@
 """The sketch: what it learns, what it forgets, and that samplers' notes outlive a worker."""
 
 import random
-import warnings
 
 import optuna
 import pytest
@@ -11,19 +10,6 @@ from tests.optimizer import searching
 
 SPACE = {"learning_rate": {"float": [0.0, 1.0]}, "network_dropout": {"float": [0.0, 0.5]}}
 State = optuna.trial.TrialState
-
-
-def test_unusable_trials_teach_how_bad_they_were() -> None:
-    """Constraints of PRUNED trials reach the sampler, so it leaves ground where training fails."""
-    search = searching.search(searching.study(SPACE, startup_trials=5))
-    trials = searching.Trials(search)
-    for at in range(30):
-        bad = {"learning_rate": 0.5 + at / 60, "network_dropout": 0.4}
-        trials.add(bad, None, constraints={"training": 1.0})
-        trials.add({"learning_rate": at / 90, "network_dropout": 0.1}, [0.5])
-    trials.look()
-    drawn = [draw.draw(search).params for _ in range(10)]
-    assert sum(point["learning_rate"] < 0.45 for point in drawn if point is not None) >= 9
 
 
 def test_crashed_trials_teach_nothing() -> None:
@@ -98,15 +84,6 @@ def test_generations_go_on_in_another_worker(name: str) -> None:
     second.look(trials.trials)
     notes = draw.draw(second).notes
     assert any("generation" in key for key in notes)
-
-
-@pytest.mark.parametrize("name", ["tpe", "gp", "random", "qmc", "nsga2", "cmaes"])
-def test_no_sampler_is_noisy(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        conditional = sampler.make(name, seed=1, objectives=1, startup_trials=2, conditional=True)
-    assert isinstance(conditional, optuna.samplers.BaseSampler)
-    assert not caplog.records
 
 
 def test_unit_rows_and_points_are_each_other() -> None:
