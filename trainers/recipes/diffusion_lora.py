@@ -407,7 +407,7 @@ def _stopped(trial: Trial, step: int) -> str:
 def _tell_step(
     trial: Trial, state: checkpoints.TrialState, step: int, loss: float, norm: float, minutes: float
 ) -> None:
-    estimate = state.optimizer.param_groups[0].get("d", 1.0)  # Prodigy's own estimate of the step size
+    estimate = float(state.optimizer.param_groups[0].get("d", 1.0))  # Prodigy's own estimate of the step size
     trial.tell(
         "step",
         step=step,
