@@ -127,7 +127,7 @@ def _loss(
         ids = torch.tensor([[side, side, 0, 0, side, side]] * len(latents), device=latents.device)
         extra = {"text_embeds": conditioning.pooled, "time_ids": ids}
     with accelerator.autocast():
-        noisy = schedule.add_noise(latents, noise, times).to(base.unet.dtype)
+        noisy = schedule.add_noise(latents, noise, times).to(conditioning.hidden.dtype)
         prediction = base.unet(noisy, times, conditioning.hidden, added_cond_kwargs=extra).sample
     target = noise
     if schedule.config.prediction_type == "v_prediction":

@@ -51,7 +51,7 @@ _LONGEST_BLINDNESS_STEPS = 20
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """One trial with everything it needs, loaded and on its device."""
+    """One trial with everything it needs, loaded and on its device; `dtype` is the UNet's."""
 
     order: orders.Order
     spec: job.TrialSpec
@@ -59,6 +59,7 @@ class Trial:
     plan: steps.StepPlan
     accelerator: accelerate.Accelerator
     base: models.Base
+    dtype: torch.dtype
     noise_schedule: Any
     yardstick: evaluation.Yardstick
     facts: dataset.DatasetFacts
@@ -151,6 +152,7 @@ def _load(order: orders.Order, spec: job.TrialSpec) -> Trial:
         plan=steps.plan(examples.batches_per_epoch(own.train_batch_size), own),
         accelerator=accelerator,
         base=base,
+        dtype=base.unet.dtype,  # walks through all modules: once, not in each step
         noise_schedule=noise_schedule,
         yardstick=yardstick,
         facts=facts,
@@ -344,7 +346,7 @@ def _loss(trial: Trial, captions: _Captions, batch: _Batch) -> torch.Tensor:
         if conditioning.pooled is not None:
             extra = {"text_embeds": conditioning.pooled, "time_ids": shelf.time_ids[rows]}
         prediction = trial.base.unet(
-            noisy.to(trial.base.unet.dtype),
+            noisy.to(trial.dtype),
             draws.times,
             encoder_hidden_states=conditioning.hidden,
             added_cond_kwargs=extra,

@@ -155,3 +155,26 @@ def test_the_count_sees_every_kind_of_wait() -> None:
             pass
     names = {name for _, name in waits.seen}
     assert {"tolist", "__float__", "index", "nonzero", "tensor", "cpu", "__bool__", "_local_scalar_dense"} <= names
+
+
+@pytest.mark.parametrize("text_encoder_lr", [0.0, 1e-3])
+def test_no_step_walks_through_the_models_modules(
+    text_encoder_lr: float, make_job: Make, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host would be busy for milliseconds in which it hands the device nothing to do."""
+    steps, walk = diffusion_lora._steps, torch.nn.Module.named_modules
+    walks: list[str] = []
+
+    def named_modules(self: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("memo") is None and not args:  # not the walk's own steps down
+            walks.append(type(self).__name__)
+        return walk(self, *args, **kwargs)
+
+    def watched_steps(*args: Any) -> Iterator[Any]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(torch.nn.Module, "named_modules", named_modules)
+            yield from steps(*args)
+
+    monkeypatch.setattr(diffusion_lora, "_steps", watched_steps)
+    run(make_job({"text_encoder_lr": text_encoder_lr}))
+    assert walks == []
