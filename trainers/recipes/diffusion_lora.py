@@ -204,7 +204,7 @@ def _train(trial: Trial) -> str | None:
 
     # the loop
     every = trial.order.job.report_every_steps
-    look_every = 1 if trial.device.type == "cpu" else min(every, _LONGEST_BLINDNESS_STEPS)
+    look_every = _look_every(trial.device, every)
     pending: list[tuple[int, torch.Tensor, torch.Tensor]] = []
     for step, batches in _steps(trial, done):
         losses = []
@@ -220,7 +220,7 @@ def _train(trial: Trial) -> str | None:
         pending.append((step, torch.stack(losses).mean(), norm))
         last = step == plan.total_steps
 
-        # look at the signals: every step costs nothing on the CPU and a stalled GPU elsewhere
+        # look at the signals
         if step % look_every == 0 or last or trial.order.asked.requested:
             for (seen, *_), (loss_now, norm_now) in zip(pending, _read(pending), strict=True):
                 finding = watch.observe(seen, loss_now, norm_now)
@@ -365,6 +365,11 @@ def _clip(accelerator: accelerate.Accelerator, weights: list[torch.nn.Parameter]
         return torch.as_tensor(accelerator.clip_grad_norm_(weights, limit))
     accelerator.unscale_gradients()
     return torch.nn.utils.get_total_norm([weight.grad for weight in weights if weight.grad is not None])
+
+
+def _look_every(device: torch.device, reported_every: int) -> int:
+    """Steps from one look at the signals to the next: a look costs nothing on the CPU and stalls a GPU."""
+    return 1 if device.type == "cpu" else min(reported_every, _LONGEST_BLINDNESS_STEPS)
 
 
 def _read(pending: list[tuple[int, torch.Tensor, torch.Tensor]]) -> list[list[float]]:
