@@ -1,12 +1,13 @@
 """Optimizers and learning-rate schedules by the names that `trainers.parameters` describes."""
 
+import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from diffusers.optimization import get_scheduler
 
-from trainers import settings, steps
+from trainers import prodigy, settings, steps
 
 Groups = list[dict[str, Any]]
 
@@ -54,23 +55,32 @@ def _bitsandbytes(name: str) -> Callable[[Groups, settings.LoraSettings], Any]:
         options: dict[str, Any] = {"weight_decay": trial.weight_decay}
         if name.endswith("8bit"):
             options["min_8bit_size"] = trial.min_8bit_size
-        return getattr(bitsandbytes.optim, name)(groups, **options)
+        built = getattr(bitsandbytes.optim, name)(groups, **options)
+        if not built.is_paged:
+            built.step = types.MethodType(_step_without_waiting, built)
+        return built
 
     return build
 
 
-def _prodigy(groups: Groups, trial: settings.LoraSettings) -> Any:
-    """Prodigy as its authors advise for diffusion: safeguarded warmup and bias correction."""
-    from prodigyopt import Prodigy  # noqa: PLC0415
+@torch.no_grad()
+def _step_without_waiting(self: Any, closure: None = None) -> None:
+    """bitsandbytes' step, which waits for the device after every tensor; only paged state needs that."""
+    if not self.initialized:
+        self.check_overrides()
+        self.to_gpu()
+        self.initialized = True
+    for group_number, group in enumerate(self.param_groups):
+        for number, weight in enumerate(group["params"]):
+            if weight.grad is None:
+                continue
+            if not self.state[weight]:
+                self.init_state(group, weight, group_number, number)
+            self.update_step(group, weight, group_number, number)
 
-    return Prodigy(
-        groups,
-        weight_decay=trial.weight_decay,
-        d_coef=trial.d_coef,
-        d0=trial.d0,
-        safeguard_warmup=True,
-        use_bias_correction=True,
-    )
+
+def _prodigy(groups: Groups, trial: settings.LoraSettings) -> Any:
+    return prodigy.Prodigy(groups, weight_decay=trial.weight_decay, d_coef=trial.d_coef, d0=trial.d0)
 
 
 _OPTIMIZERS: Mapping[str, Callable[[Groups, settings.LoraSettings], Any]] = {

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import safetensors.torch
+import torch
 
 from trainers import events, job, paths
 
@@ -97,6 +99,32 @@ def test_sigterm_in_training_checkpoints_and_the_job_goes_on_later(
     second.communicate(timeout=60)
     assert second.returncode == job.ExitCode.INTERRUPTED
     assert told(files, "resumed")[0]["step"] == saved["step"]
+
+
+def test_sigkill_and_then_sigterm_leave_a_job_that_ends_with_the_same_weights(make_job: Make, run: Any) -> None:
+    """The real signals on real processes; `tests/trainers/recipes` ends runs at many more places."""
+    params = {"max_train_steps": 120, "optimizer_type": "Prodigy", "learning_rate": 1.0, "text_encoder_lr": 1.0}
+    whole, broken = make_job(params, name="whole"), make_job(params, name="broken", checkpoint_every_steps=7)
+    run(whole)
+    files = write(broken)
+    first = start(str(files.job))
+    wait_for(files, "checkpoint")
+    first.kill()
+    first.communicate(timeout=60)
+    done = told(files, "step")[-1]["step"]
+    second = start(str(files.job))
+    wait_for(files, "resumed")
+    assert told(files, "resumed")[0]["step"] <= done
+    second.terminate()
+    second.communicate(timeout=60)
+    assert second.returncode == job.ExitCode.INTERRUPTED
+    _, console = start(str(files.job)).communicate(timeout=120)
+    assert b"Traceback" not in console
+    assert len(told(files, "resumed")) == 2
+    assert [event["outcome"] for event in told(files, "trial-finished")] == ["interrupted", "finished"]
+    weights = [pathlib.Path(each.trials[0].directory) / "lora.safetensors" for each in (whole, broken)]
+    one, other = (safetensors.torch.load_file(file) for file in weights)
+    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_a_job_is_interrupted_when_its_worker_is_gone(make_job: Make, server: subprocess.Popen[bytes]) -> None:

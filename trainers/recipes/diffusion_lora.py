@@ -51,7 +51,7 @@ _LONGEST_BLINDNESS_STEPS = 20
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """One trial with everything it needs, loaded and on its device."""
+    """One trial with everything it needs, loaded and on its device; `dtype` is the UNet's."""
 
     order: orders.Order
     spec: job.TrialSpec
@@ -59,6 +59,7 @@ class Trial:
     plan: steps.StepPlan
     accelerator: accelerate.Accelerator
     base: models.Base
+    dtype: torch.dtype
     noise_schedule: Any
     yardstick: evaluation.Yardstick
     facts: dataset.DatasetFacts
@@ -151,6 +152,7 @@ def _load(order: orders.Order, spec: job.TrialSpec) -> Trial:
         plan=steps.plan(examples.batches_per_epoch(own.train_batch_size), own),
         accelerator=accelerator,
         base=base,
+        dtype=base.unet.dtype,  # walks through all modules: once, not in each step
         noise_schedule=noise_schedule,
         yardstick=yardstick,
         facts=facts,
@@ -202,7 +204,7 @@ def _train(trial: Trial) -> str | None:
 
     # the loop
     every = trial.order.job.report_every_steps
-    look_every = 1 if trial.device.type == "cpu" else min(every, _LONGEST_BLINDNESS_STEPS)
+    look_every = _look_every(trial.device, every)
     pending: list[tuple[int, torch.Tensor, torch.Tensor]] = []
     for step, batches in _steps(trial, done):
         losses = []
@@ -218,7 +220,7 @@ def _train(trial: Trial) -> str | None:
         pending.append((step, torch.stack(losses).mean(), norm))
         last = step == plan.total_steps
 
-        # look at the signals: every step costs nothing on the CPU and a stalled GPU elsewhere
+        # look at the signals
         if step % look_every == 0 or last or trial.order.asked.requested:
             for (seen, *_), (loss_now, norm_now) in zip(pending, _read(pending), strict=True):
                 finding = watch.observe(seen, loss_now, norm_now)
@@ -344,7 +346,7 @@ def _loss(trial: Trial, captions: _Captions, batch: _Batch) -> torch.Tensor:
         if conditioning.pooled is not None:
             extra = {"text_embeds": conditioning.pooled, "time_ids": shelf.time_ids[rows]}
         prediction = trial.base.unet(
-            noisy.to(trial.base.unet.dtype),
+            noisy.to(trial.dtype),
             draws.times,
             encoder_hidden_states=conditioning.hidden,
             added_cond_kwargs=extra,
@@ -363,6 +365,11 @@ def _clip(accelerator: accelerate.Accelerator, weights: list[torch.nn.Parameter]
         return torch.as_tensor(accelerator.clip_grad_norm_(weights, limit))
     accelerator.unscale_gradients()
     return torch.nn.utils.get_total_norm([weight.grad for weight in weights if weight.grad is not None])
+
+
+def _look_every(device: torch.device, reported_every: int) -> int:
+    """Steps from one look at the signals to the next: a look costs nothing on the CPU and stalls a GPU."""
+    return 1 if device.type == "cpu" else min(reported_every, _LONGEST_BLINDNESS_STEPS)
 
 
 def _read(pending: list[tuple[int, torch.Tensor, torch.Tensor]]) -> list[list[float]]:
@@ -407,7 +414,7 @@ def _stopped(trial: Trial, step: int) -> str:
 def _tell_step(
     trial: Trial, state: checkpoints.TrialState, step: int, loss: float, norm: float, minutes: float
 ) -> None:
-    estimate = state.optimizer.param_groups[0].get("d", 1.0)  # Prodigy's own estimate of the step size
+    estimate = float(state.optimizer.param_groups[0].get("d", 1.0))  # Prodigy's own estimate of the step size
     trial.tell(
         "step",
         step=step,

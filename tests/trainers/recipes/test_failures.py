@@ -1,4 +1,4 @@
-"""Kinds of failure that need something broken around the training: a corrupted base, too little memory."""
+"""Kinds of failure: trainings that diverge, and what needs something broken around them (a base, memory)."""
 
 import pathlib
 import resource
@@ -10,7 +10,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from trainers import architecture, errors, job
+from trainers import architecture, errors, failures, job
+from trainers.recipes import diffusion_lora
 
 Make = Callable[..., job.TrainJob]
 Run = Callable[..., Any]
@@ -27,6 +28,65 @@ def base_with_decoder(folder: pathlib.Path, scale: float, bias: float) -> str:
     weights[f"{stem}.bias"] = weights[f"{stem}.bias"] * scale + bias
     safetensors.torch.save_file(weights, file)
     return str(folder)
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The steps that a training took."""
+    steps, all_steps = diffusion_lora._steps, []
+
+    def counted(*args: Any) -> Iterator[Any]:
+        for step, batches in steps(*args):
+            all_steps.append(step)
+            yield step, batches
+
+    monkeypatch.setattr(diffusion_lora, "_steps", counted)
+    return all_steps
+
+
+WARMED_UP = {"lr_scheduler": "constant_with_warmup", "max_grad_norm": 0.0, "max_train_steps": 60}
+
+
+@pytest.mark.parametrize(
+    ("kind", "params"),
+    [
+        ("nonfinite-loss", {"learning_rate": 1e6, "max_train_steps": 60}),
+        ("nonfinite-gradient", {"network_alpha": 1e22, "max_train_steps": 60}),  # its elements are finite, not its norm
+        ("nonfinite-gradient", {**WARMED_UP, "learning_rate": 1e3, "lr_warmup_steps": 30}),
+        (
+            "nonfinite-gradient",
+            {**WARMED_UP, "optimizer_type": "SGDNesterov", "learning_rate": 300.0, "lr_warmup_steps": 60},
+        ),
+    ],
+    ids=["rate", "alpha", "warmup-AdamW", "warmup-SGD"],
+)
+def test_a_divergence_is_named_by_its_kind_and_first_step_within_20_steps(
+    kind: str, params: dict[str, Any], make_job: Make, run: Run, taken: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the signals are looked at as rarely as on a GPU, which would wait for each look."""
+    failed = run(make_job(params, name="each step")).one("failed")
+    assert (failed["kind"], failed["fatal"]) == (kind, True)
+    assert failed["step"] == taken[-1]
+
+    monkeypatch.setattr(diffusion_lora, "_look_every", lambda device, reported_every: min(reported_every, 20))
+    told = run(make_job(params, name="seldom", report_every_steps=1000))
+    assert told.one("failed") == failed
+    assert taken[-1] - failed["step"] < 20
+    assert told.one("trial-finished")["outcome"] == "failed"
+    assert told.all("sampled") == []
+
+
+def test_an_exploding_gradient_is_caught_after_five_steps(make_job: Make, run: Run) -> None:
+    thresholds = job.Thresholds(grad_norm_ratio=3.0, grad_norm_after_step=3)
+    params = {"learning_rate": 0.05, "max_train_steps": 60, "lr_scheduler": "constant_with_warmup"}
+    told = run(make_job({**params, "lr_warmup_steps": 30}, thresholds=thresholds))
+    failed = told.one("failed")
+    assert failed["kind"] == "exploding-gradient"
+    *before, first, second, third, fourth = [step["grad_norm"] for step in told.all("step")]
+    limit = 3 * failed["evidence"]["grad_norm_median"]
+    assert min(first, second, third, fourth, failed["evidence"]["grad_norm"]) > limit
+    assert before[-1] <= limit
+    assert failed["step"] == len(before) + 5
 
 
 @pytest.mark.parametrize(
@@ -87,6 +147,14 @@ def test_an_image_that_the_vae_cannot_represent_is_named(make_job: Make, run: Ru
     safetensors.torch.save_file(weights, file)
     with pytest.raises(errors.DatasetError, match=r"\.png: the VAE encodes it to NaN"):
         run(make_job(base=str(folder)))
+
+
+@pytest.mark.parametrize("kind", sorted(failures.KINDS))
+def test_every_kind_of_failure_is_provoked_by_a_test(kind: str) -> None:
+    folder = pathlib.Path(__file__).parents[1]
+    provoking = (pathlib.Path(__file__), folder / "recipes" / "test_diffusion_lora.py", folder / "test_main.py")
+    told = "stopped" if kind == "stopped-by-rule" else kind  # a rule's stop has an event of its own
+    assert any(f'"{told}"' in file.read_text(encoding="utf-8") for file in provoking)
 
 
 @pytest.mark.slow

@@ -1,0 +1,1 @@
+"""How fast the diffusion LoRA trainer is, beside a plain loop. `python -m benchmarks.trainer --help`."""
