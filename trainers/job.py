@@ -54,6 +54,13 @@ class ClipModel(Record):
     pretrained: str = ""
 
 
+class DinoModel(Record):
+    """What compares subjects beside CLIP: a timm model name, and a file of its weights unless timm shall fetch them."""
+
+    model: str
+    weights: str = ""
+
+
 class Evaluation(Record):
     """What is drawn after training, and how it is judged.
 
@@ -68,6 +75,7 @@ class Evaluation(Record):
     guidance_scale: Annotated[float, pydantic.Field(ge=0)] = 7.5
     negative_prompt: str = ""
     clip: ClipModel = ClipModel()
+    dino: DinoModel | None = None
 
 
 class Thresholds(Record):

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from trainers import job, sampling
-from trainers.scoring import clip, scores, verdicts
+from trainers.scoring import clip, judges, scores, verdicts
 
 
 class Embedder:
@@ -32,9 +32,8 @@ SHOWN = [
     drawn("b", 1, 2, failure="black-images"),
     drawn("c", 0, 3, held_out=True),
 ]
-JUDGE: Any = Embedder(
-    {1: [1.0, 0.0], 2: [0.6, 0.8], 3: [0.0, 1.0]}, {"a": [1.0, 0.0], "b": [0.0, 1.0], "c": [0.8, 0.6]}
-)
+EYES: Any = Embedder({1: [1.0, 0.0], 2: [0.6, 0.8], 3: [0.0, 1.0]}, {"a": [1.0, 0.0], "b": [0.0, 1.0], "c": [0.8, 0.6]})
+JUDGE = judges.Judges(EYES)
 REFERENCES = scores.References(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), "hash")
 
 
@@ -43,6 +42,16 @@ def test_each_picture_is_compared_with_its_own_prompt_and_all_training_images() 
     assert cosines.text == pytest.approx([1.0, 0.8, 0.6])
     assert cosines.subject == pytest.approx(numpy.array([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]]))
     assert cosines.alike == pytest.approx((0.6 + 0.0 + 0.8) / 3)
+
+
+def test_a_second_eye_has_an_opinion_of_its_own_on_the_subject() -> None:
+    second: Any = Embedder({1: [0.0, 1.0], 2: [1.0, 0.0], 3: [1.0, 0.0]}, {})
+    references = scores.References(REFERENCES.embeddings, "hash", dino=torch.tensor([[0.0, 1.0]]))
+    cosines = scores.score(judges.Judges(EYES, second), SHOWN, references)
+    assert scores.metrics(SHOWN, cosines, None)["subject_similarity_dino"] == pytest.approx(0.5)
+    alone = scores.score(JUDGE, SHOWN, REFERENCES)
+    assert scores.metrics(SHOWN, alone, None)["subject_similarity_dino"] is None
+    assert numpy.array_equal(cosines.subject, alone.subject)
 
 
 def test_held_out_pictures_do_not_move_what_the_search_sees() -> None:
