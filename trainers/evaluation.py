@@ -42,6 +42,7 @@ def evaluate(
     order.reporter.tell("sampled", spec.number, images=images, seconds=seconds["sample"])
     with orders.Clock(seconds, "score"):
         cosines = scores.score(measure.judge, drawn, measure.references)
+        drawn = scores.off_prompt(drawn, cosines, measure.baseline.text, thresholds.off_prompt_margin)
         metrics = scores.metrics(drawn, cosines, measure.baseline.text)
     records = scores.records(drawn, cosines, files)
     order.reporter.tell("scored", spec.number, metrics=metrics, images=records, seconds=seconds["score"])

@@ -103,6 +103,9 @@ class Thresholds(Record):
     copying_similarity: float = 1.0
     #: CLIP score below the untrained base's by more than this fails the trial; off when not set
     below_base_margin: float | None = None
+    #: an image lost its prompt when its CLIP score is below that of the untrained base's image of the same prompt and
+    #: noise by more than this; off when not set
+    off_prompt_margin: Annotated[float, pydantic.Field(ge=0)] | None = None
 
 
 class TrialSpec(Record):

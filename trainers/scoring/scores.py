@@ -21,6 +21,7 @@ _SHARES = {
     "flat_share": ("flat-images",),
     "saturated_share": ("saturated-images",),
     "nonfinite_share": ("nonfinite-latents", "nonfinite-pixels"),
+    "off_prompt_share": ("off-prompt",),
 }
 
 
@@ -76,6 +77,25 @@ def _second_opinion(judge: judges.Judges, images: Sequence[Image.Image], referen
         return None
     cosines: Array = (judge.eye.images(images) @ references.dino.T).double().numpy()
     return cosines
+
+
+def off_prompt(
+    drawn: Sequence[sampling.Drawn], scores: Scores, baseline: Array, margin: float | None
+) -> list[sampling.Drawn]:
+    """The pictures, with the failure `off-prompt` on those that no longer show what their prompt says.
+
+    Noise that became a picture of the prompt without any training must not become another one by training. A picture
+    with a failure of its own keeps that.
+
+    Args:
+        baseline: the untrained base's `text` for the same pictures.
+        margin: how far below it a picture may be; None marks nothing.
+    """
+    limit = float("inf") if margin is None else margin
+    return [
+        each if each.failure or before - text <= limit else dataclasses.replace(each, failure="off-prompt")
+        for each, text, before in zip(drawn, scores.text, baseline, strict=True)
+    ]
 
 
 def metrics(drawn: Sequence[sampling.Drawn], scores: Scores, baseline: Array | None) -> dict[str, Any]:
