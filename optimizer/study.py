@@ -75,11 +75,15 @@ class EvaluationEntry(jobs.Record):
 
 
 class Launch(jobs.Record):
-    """How trainer processes are started: one warm process for many trials, or a fresh one for each."""
+    """How trainer processes are started: one warm process for many trials, or a fresh one for each.
+
+    `trackers` are shown what trials tell, beside the event files.
+    """
 
     isolation: Literal["warm", "process"] = "warm"
     replace_after: Annotated[int, pydantic.Field(ge=1)] = 50
     attempts: Annotated[int, pydantic.Field(ge=1)] = 3
+    trackers: tuple[jobs.Tracker, ...] = ()
 
 
 class StudyFile(jobs.Record):

@@ -16,6 +16,7 @@ import pydantic
 from trainers import errors
 
 Scalar = bool | int | float | str
+Tracker = Literal["tensorboard", "wandb"]
 
 
 class ExitCode(enum.IntEnum):
@@ -125,7 +126,8 @@ class TrainJob(Record):
     """Everything a trainer process is told.
 
     `directory` takes the job's event file and console log; `cache` is shared by all trials and workers of this machine.
-    `record` (study, rule version, dataset hash, ...) is written into the LoRA file's metadata as it is.
+    `trackers` are shown what the trials tell. `record` (study, rule version, dataset hash, ...) is written into the
+    LoRA file's metadata as it is.
     """
 
     job_version: Literal[1] = 1
@@ -140,6 +142,7 @@ class TrainJob(Record):
     cache: str
     checkpoint_every_steps: Annotated[int, pydantic.Field(ge=0)] = 200
     report_every_steps: Annotated[int, pydantic.Field(ge=1)] = 10
+    trackers: tuple[Tracker, ...] = ()
     record: Mapping[str, str] = {}
 
     def write(self, path: pathlib.Path) -> None:
