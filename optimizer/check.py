@@ -54,8 +54,9 @@ def check(study: studies.Study, measured: Sequence[estimates.Measured] = ()) -> 
         measured: what trials took, where the study has run before.
 
     Raises:
-        errors.BadInput: the dataset or a rule file is wrong.
+        errors.BadInput: the dataset or a rule file is wrong, or a tracker is not installed.
     """
+    wiring.check_trackers(study)
     situation = wiring.situation(study, wiring.inspect_dataset(study))
     if situation.estimator is not None:
         situation = dataclasses.replace(situation, estimator=situation.estimator.calibrated(measured))

@@ -90,7 +90,7 @@ def _unfinished(finished: Mapping[str, Any] | None, exit_code: int | None) -> En
 
 def _known(told: Sequence[events.Event], by_name: Mapping[str, Mapping[str, Any]]) -> Conclusion:
     scored, saved = by_name.get("scored", {}), by_name.get("saved", {})
-    failed, stopped = by_name.get("failed"), by_name.get("stopped")
+    failed, stopped = _gravest(told), by_name.get("stopped")
     failure = None
     if failed is not None:
         failure = Failure(str(failed["kind"]), failed.get("step"), str(failed["message"]))
@@ -113,6 +113,19 @@ def _known(told: Sequence[events.Event], by_name: Mapping[str, Mapping[str, Any]
     )
 
 
+def _gravest(told: Sequence[events.Event]) -> Mapping[str, Any] | None:
+    """The failure that says most about a trial: the last one of the whole trial, else the last of single images."""
+    failed = [event.data for event in told if event.event == "failed"]
+    whole = [each for each in failed if _is_whole(str(each["kind"]))]
+    return next(reversed(whole or failed), None)
+
+
+def _is_whole(kind: str) -> bool:
+    """Whether a failure makes its trial unusable by itself; a kind that a user's own trainer made up does."""
+    known = failures.KINDS.get(kind)
+    return known is None or known.whole
+
+
 def _scored(
     known: Conclusion, rules: rulesets.RuleSet, objectives: Mapping[str, str], params: Mapping[str, Any]
 ) -> Conclusion:
@@ -126,7 +139,7 @@ def _scored(
         return dataclasses.replace(
             known, ending=Ending.UNUSABLE, failure=known.failure or failure, constraints={**broken, TRAINED: 1.0}
         )
-    failed = known.failure is not None and failures.KINDS[known.failure.kind].whole
+    failed = known.failure is not None and _is_whole(known.failure.kind)
     constraints = {TRAINED: 1.0 if failed else 0.0, **broken}
     usable = all(value <= 0 for value in constraints.values())
     return dataclasses.replace(

@@ -71,14 +71,19 @@ class EvaluationEntry(jobs.Record):
     guidance_scale: Annotated[float, pydantic.Field(ge=0)] = 7.5
     negative_prompt: str = ""
     clip: jobs.ClipModel = jobs.ClipModel()
+    dino: jobs.DinoModel | None = None
 
 
 class Launch(jobs.Record):
-    """How trainer processes are started: one warm process for many trials, or a fresh one for each."""
+    """How trainer processes are started: one warm process for many trials, or a fresh one for each.
+
+    `trackers` are shown what trials tell, beside the event files.
+    """
 
     isolation: Literal["warm", "process"] = "warm"
     replace_after: Annotated[int, pydantic.Field(ge=1)] = 50
     attempts: Annotated[int, pydantic.Field(ge=1)] = 3
+    trackers: tuple[jobs.Tracker, ...] = ()
 
 
 class StudyFile(jobs.Record):
@@ -158,7 +163,7 @@ def resolve(document: documents.Document, folder: pathlib.Path) -> Study:
     dataset = jobs.Dataset(path=_absolute(dataset.path, folder), repeats=dataset.repeats, flip=dataset.flip)
     base = file.base if file.base == "demo" or not _looks_like_path(file.base) else _absolute(file.base, folder)
     rules = tuple(_absolute(rule, folder) if rule.endswith((".yaml", ".yml")) else rule for rule in file.rules)
-    evaluation = {**file.evaluation.model_dump(mode="json"), "prompts": prompts, "held_out": held_out}
+    evaluation = {**_judges(file.evaluation, folder), "prompts": prompts, "held_out": held_out}
     earlier = tuple(_absolute(name, folder) if name.endswith(".csv") else name for name in file.search.warm_start)
     search = file.search.model_copy(update={"warm_start": earlier})
     resolved = {
@@ -322,8 +327,17 @@ def _prompts(
     return prompts
 
 
-def _looks_like_path(base: str) -> bool:
-    return base.startswith((".", "/", "~")) or base.endswith(".safetensors")
+def _judges(evaluation: EvaluationEntry, folder: pathlib.Path) -> dict[str, Any]:
+    """The evaluation with absolute paths to the folders and files of its judges; names stay as they are."""
+    written = evaluation.model_dump(mode="json", exclude_none=True)
+    for judge, key in (("clip", "model"), ("clip", "pretrained"), ("dino", "weights")):
+        if judge in written and _looks_like_path(written[judge][key]):
+            written[judge][key] = _absolute(written[judge][key], folder)
+    return written
+
+
+def _looks_like_path(source: str) -> bool:
+    return source.startswith((".", "/", "~")) or source.endswith((".safetensors", ".pt", ".pth", ".bin"))
 
 
 def _absolute(path: str, folder: pathlib.Path) -> str:

@@ -22,7 +22,7 @@ from optimizer import study as study_module
 from storage import artifacts, database, embedded, migration, optuna_store, results, runs, workers
 from storage import errors as storage_errors
 from storage import studies as stored_studies
-from trainers import dataset
+from trainers import dataset, tracking
 from trainers import errors as trainer_errors
 
 logger = logging.getLogger(__name__)
@@ -155,8 +155,9 @@ def open_campaign(
     """Everything a worker needs to go on with a study.
 
     Raises:
-        errors.BadInput: the dataset or a rule file is wrong.
+        errors.BadInput: the dataset or a rule file is wrong, or a tracker is not installed.
     """
+    check_trackers(study)
     found = inspect_dataset(study)
     book = rulebook.push(services.database, study, author=author())
     stored = create_study(services, study)
@@ -208,6 +209,17 @@ def _earlier_trials(
     else:
         gathered = warm_start.of_json(kept)
     return warm_start.trials(study, gathered.priors)
+
+
+def check_trackers(study: study_module.Study) -> None:
+    """See whether the trackers that a study asks for are installed.
+
+    Raises:
+        errors.BadInput: one is not; the message says how to install it.
+    """
+    problems = tracking.missing(study.launch.trackers)
+    if problems:
+        raise errors.BadInput("\n".join(f"launch: {problem}" for problem in problems))
 
 
 def inspect_dataset(study: study_module.Study) -> dataset.DatasetFacts:

@@ -166,6 +166,7 @@ def write_job(
         ),
         directory=str(folder.directory),
         cache=str(campaign.settings.cache),
+        trackers=study.launch.trackers,
         record={"study": study.name, "trial": str(claim.number), "rules": campaign.rule_version},
     ).write(folder.job)
 

@@ -15,7 +15,7 @@ import threading
 import traceback
 from collections.abc import Iterator
 
-from trainers import errors, events, interruption, job, parameters, paths, recipes
+from trainers import errors, events, interruption, job, parameters, paths, recipes, tracking
 
 #: what a full or failing disk answers with
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
@@ -86,6 +86,8 @@ class Process:
         try:
             train_job = job.read(path)
             _check(train_job)
+            if train_job.trackers:
+                reporter.listeners.append(tracking.Trackers(train_job))
             warm = train_job.trainer in self._recipes
             recipe = self.recipe(train_job.trainer)
             reporter.tell("job-started", pid=os.getpid(), device=recipe.device, warm=warm)

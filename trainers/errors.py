@@ -3,7 +3,7 @@
 TrainersError
 ├── JobError            the job file cannot be read or says something impossible
 ├── DatasetError        images or captions are missing or unreadable (each one named)
-├── ModelError          the base model, its adapters or the CLIP model cannot be loaded
+├── ModelError          the base model, its adapters or a judge cannot be loaded
 └── EventError          an event file holds a line that is no event
 """
 
@@ -26,3 +26,10 @@ class ModelError(TrainersError):
 
 class EventError(TrainersError):
     """An event file holds a line that is no event."""
+
+
+def reason(error: BaseException) -> str:
+    """What a library's error says, in one line: its first, and the next one where the first only announces it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = " ".join(lines[:2]) if lines and lines[0].endswith(":") else "".join(lines[:1])
+    return said[:300] or type(error).__name__

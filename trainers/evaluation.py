@@ -6,7 +6,7 @@ import pathlib
 import torch
 
 from trainers import dataset, job, models, orders, paths, sampling
-from trainers.scoring import baseline, clip, scores, verdicts
+from trainers.scoring import baseline, judges, scores, verdicts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Yardstick:
     """What the trials of a job are measured with."""
 
     base: models.Base
-    judge: clip.Judge
+    judge: judges.Judges
     references: scores.References
     baseline: baseline.Baseline
 
@@ -22,8 +22,8 @@ class Yardstick:
 def yardstick(
     order: orders.Order, spec: job.TrialSpec, base: models.Base, facts: dataset.DatasetFacts, device: torch.device
 ) -> Yardstick:
-    """Load the judge and measure the base, which must carry no LoRA; tells `baseline`."""
-    judge = order.kept.judge(order.job.evaluation.clip, device, order.cache)
+    """Load the judges and measure the base, which must carry no LoRA; tells `baseline`."""
+    judge = order.kept.judge(order.job.evaluation, device, order.cache)
     references = scores.references(judge, facts)
     untrained = baseline.measure(base, judge, order.job, references, order.asked.check)
     order.reporter.tell("baseline", spec.number, metrics=untrained.metrics, images=untrained.images)
@@ -42,6 +42,7 @@ def evaluate(
     order.reporter.tell("sampled", spec.number, images=images, seconds=seconds["sample"])
     with orders.Clock(seconds, "score"):
         cosines = scores.score(measure.judge, drawn, measure.references)
+        drawn = scores.off_prompt(drawn, cosines, measure.baseline.text, thresholds.off_prompt_margin)
         metrics = scores.metrics(drawn, cosines, measure.baseline.text)
     records = scores.records(drawn, cosines, files)
     order.reporter.tell("scored", spec.number, metrics=metrics, images=records, seconds=seconds["score"])

@@ -10,7 +10,7 @@ import math
 import os
 import pathlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from trainers import errors
@@ -48,12 +48,14 @@ class Event:
 class Reporter:
     """Appends events to a file; each event is one write, so that a reader never sees half of one that was told.
 
-    Non-finite numbers become null, since JSON has none; the `failed` event names them.
+    Non-finite numbers become null, since JSON has none; the `failed` event names them. `listeners` see each event after
+    it was written; they must not raise.
     """
 
     def __init__(self, path: pathlib.Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self.listeners: list[Callable[[Event], None]] = []
 
     def tell(self, event: str, trial: int | None = None, **data: Any) -> None:
         """Append one event.
@@ -65,8 +67,11 @@ class Reporter:
         if event not in FIELDS or missing:
             what = f"lacks {', '.join(missing)}" if event in FIELDS else f"is none of {', '.join(FIELDS)}"
             raise errors.EventError(f"event {event!r} {what}")
-        line = json.dumps({"time": time.time(), "trial": trial, "event": event, **_finite(data)})
+        now, told = time.time(), _finite(data)
+        line = json.dumps({"time": now, "trial": trial, "event": event, **told})
         os.write(self._descriptor, line.encode() + b"\n")
+        for listener in self.listeners:
+            listener(Event(now, trial, event, told))
 
     def close(self) -> None:
         os.close(self._descriptor)

@@ -72,7 +72,7 @@ _OTHER_SECONDS = 10.0
 #: trainers that train LoRAs of these models by these parameters
 _TRAINERS = ("diffusion-lora", "sd-scripts")
 
-#: numbers in open_clip's models; any other counts as the largest commonly used
+#: numbers in open_clip's and timm's models; any other counts as the largest commonly used
 _JUDGES: Mapping[str, int] = {
     "ViT-B-32": 151_300_000,
     "ViT-B-16": 149_600_000,
@@ -81,6 +81,9 @@ _JUDGES: Mapping[str, int] = {
     "ViT-H-14": 986_100_000,
     "ViT-g-14": 1_366_700_000,
     "demo": 2_000_000,
+    "vit_small_patch16_224.dino": 21_700_000,
+    "vit_base_patch16_224.dino": 85_800_000,
+    "vit_small_patch14_dinov2.lvd142m": 22_100_000,
 }
 
 
@@ -89,7 +92,7 @@ class Footprint:
     """What a trial of one base and evaluation takes.
 
     Attributes:
-        judge_parameters: numbers of the model that scores pictures; it stays on the device in float32.
+        judge_parameters: numbers of the models that score pictures; they stay on the device in float32.
         pictures: pictures that are drawn after training, each in `drawing_steps` steps.
     """
 
@@ -264,9 +267,10 @@ def of(trainer: str, base: str, evaluation: job.Evaluation) -> Footprint | None:
     found = architecture.read(base) if trainer in _TRAINERS else None
     if found is None:
         return None
+    judges = [evaluation.clip.model, *([evaluation.dino.model] if evaluation.dino else [])]
     return Footprint(
         base=found,
-        judge_parameters=_JUDGES.get(evaluation.clip.model, max(_JUDGES.values())),
+        judge_parameters=sum(_JUDGES.get(name, max(_JUDGES.values())) for name in judges),
         pictures=(len(evaluation.prompts) + len(evaluation.held_out)) * len(evaluation.seeds),
         drawing_steps=evaluation.steps,
     )

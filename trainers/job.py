@@ -16,6 +16,7 @@ import pydantic
 from trainers import errors
 
 Scalar = bool | int | float | str
+Tracker = Literal["tensorboard", "wandb"]
 
 
 class ExitCode(enum.IntEnum):
@@ -54,6 +55,13 @@ class ClipModel(Record):
     pretrained: str = ""
 
 
+class DinoModel(Record):
+    """What compares subjects beside CLIP: a timm model name, and a file of its weights unless timm shall fetch them."""
+
+    model: str
+    weights: str = ""
+
+
 class Evaluation(Record):
     """What is drawn after training, and how it is judged.
 
@@ -68,6 +76,7 @@ class Evaluation(Record):
     guidance_scale: Annotated[float, pydantic.Field(ge=0)] = 7.5
     negative_prompt: str = ""
     clip: ClipModel = ClipModel()
+    dino: DinoModel | None = None
 
 
 class Thresholds(Record):
@@ -95,6 +104,9 @@ class Thresholds(Record):
     copying_similarity: float = 1.0
     #: CLIP score below the untrained base's by more than this fails the trial; off when not set
     below_base_margin: float | None = None
+    #: an image lost its prompt when its CLIP score is below that of the untrained base's image of the same prompt and
+    #: noise by more than this; off when not set
+    off_prompt_margin: Annotated[float, pydantic.Field(ge=0)] | None = None
 
 
 class TrialSpec(Record):
@@ -114,7 +126,8 @@ class TrainJob(Record):
     """Everything a trainer process is told.
 
     `directory` takes the job's event file and console log; `cache` is shared by all trials and workers of this machine.
-    `record` (study, rule version, dataset hash, ...) is written into the LoRA file's metadata as it is.
+    `trackers` are shown what the trials tell. `record` (study, rule version, dataset hash, ...) is written into the
+    LoRA file's metadata as it is.
     """
 
     job_version: Literal[1] = 1
@@ -129,6 +142,7 @@ class TrainJob(Record):
     cache: str
     checkpoint_every_steps: Annotated[int, pydantic.Field(ge=0)] = 200
     report_every_steps: Annotated[int, pydantic.Field(ge=1)] = 10
+    trackers: tuple[Tracker, ...] = ()
     record: Mapping[str, str] = {}
 
     def write(self, path: pathlib.Path) -> None:

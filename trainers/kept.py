@@ -1,4 +1,4 @@
-"""What a warm process keeps between jobs: base model and judge, as long as the jobs ask for the same ones."""
+"""What a warm process keeps between jobs: base model and judges, as long as the jobs ask for the same ones."""
 
 import dataclasses
 import pathlib
@@ -6,7 +6,7 @@ import pathlib
 import torch
 
 from trainers import job, models
-from trainers.scoring import clip
+from trainers.scoring import judges
 
 
 @dataclasses.dataclass
@@ -15,8 +15,8 @@ class Kept:
 
     _base: models.Base | None = None
     _base_key: tuple[str, str] | None = None
-    _judge: clip.Judge | None = None
-    _judge_key: job.ClipModel | None = None
+    _judge: judges.Judges | None = None
+    _judge_key: str | None = None
 
     def base(self, source: str, precision: str, device: torch.device, cache: pathlib.Path) -> models.Base:
         """The base model, loaded if the last job had another; see `models.load`."""
@@ -27,9 +27,10 @@ class Kept:
             self._base_key = wanted
         return self._base
 
-    def judge(self, wanted: job.ClipModel, device: torch.device, cache: pathlib.Path) -> clip.Judge:
-        """The judge, loaded if the last job had another; see `clip.load`."""
-        if self._judge is None or self._judge_key != wanted:
-            self._judge = clip.load(wanted, device, cache)
-            self._judge_key = wanted
+    def judge(self, wanted: job.Evaluation, device: torch.device, cache: pathlib.Path) -> judges.Judges:
+        """The judges, loaded if the last job had others or their files have changed; see `judges.load`."""
+        version = judges.version(wanted, cache)
+        if self._judge is None or self._judge_key != version:
+            self._judge = judges.load(wanted, device, cache)
+            self._judge_key = version
         return self._judge

@@ -82,7 +82,7 @@ def load(source: str, precision: str, device: torch.device, cache: pathlib.Path)
     try:
         family, pipeline = _single_file(path) if path.is_file() else _folder(path, source)
     except (OSError, ValueError, KeyError, ImportError, SingleFileComponentError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = errors.reason(error)
         remedy = f"; {_SINGLE_FILE_REMEDY.format(folder=path.with_suffix(''))}" if path.is_file() else ""
         raise errors.ModelError(f"base {source!r}: cannot be loaded from {path}: {reason}{remedy}") from error
     pipeline.set_progress_bar_config(disable=True)
@@ -103,7 +103,7 @@ def _locate(source: str) -> pathlib.Path:
     try:
         return pathlib.Path(DiffusionPipeline.download(source))
     except Exception as error:  # the hub client raises many kinds: offline, no such repository, no access
-        reason = str(error).strip().splitlines()[0]
+        reason = errors.reason(error)
         raise errors.ModelError(f"base {source!r}: no such folder here, and not found on the hub: {reason}") from error
 
 

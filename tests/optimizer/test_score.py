@@ -89,6 +89,17 @@ def test_a_failure_of_single_images_is_for_the_rules_and_one_of_the_whole_trial_
     assert found.failure.kind == kind
 
 
+@pytest.mark.parametrize("later", ["flat-images", "off-prompt"])
+def test_a_failure_of_single_images_never_hides_one_of_the_whole_trial(rules: rulesets.RuleSet, later: str) -> None:
+    below = told("failed", failed={"kind": "below-base", "step": None, "message": "the CLIP score fell"})
+    single = told("failed", failed={"kind": later, "step": None, "message": "one picture"})
+    for story in ([*below, *single], [*single, *below]):
+        found = score.conclude([*story, *finished(failure_rate=0.05, clip_score=0.1)], rules, OBJECTIVES, {})
+        assert found.ending is score.Ending.UNUSABLE
+        assert found.failure is not None
+        assert found.failure.kind == "below-base"
+
+
 def test_a_failure_in_training_teaches_the_search(rules: rulesets.RuleSet) -> None:
     story = told(
         "failed",

@@ -58,6 +58,20 @@ def test_prompts_may_stand_in_a_file_with_comments(tmp_path: pathlib.Path) -> No
     assert read.evaluation.prompts == ("a cat", "a dog")
 
 
+def test_the_files_of_judges_are_found_beside_the_study(tmp_path: pathlib.Path) -> None:
+    given = (
+        "clip: {model: ViT-B-32, pretrained: ./clip.pt}\n  dino: {model: vit_small_patch16_224.dino, weights: eye.pth}"
+    )
+    read = study.read(written(tmp_path, GOOD + f"  {given}\n"))
+    assert read.evaluation.clip.pretrained == str(tmp_path / "clip.pt")
+    assert read.evaluation.clip.model == "ViT-B-32"
+    assert read.evaluation.dino is not None
+    assert read.evaluation.dino.weights == str(tmp_path / "eye.pth")
+    assert study.parse(read.source, read.name) == read
+    tagged = study.read(written(tmp_path, GOOD + "  clip: {model: ViT-B-32, pretrained: openai}\n"))
+    assert tagged.evaluation.clip.pretrained == "openai"
+
+
 def test_a_child_written_before_its_parent_is_drawn_after_it(tmp_path: pathlib.Path) -> None:
     lines = GOOD.splitlines(keepends=True)
     child = next(line for line in lines if "num_cycles" in line)

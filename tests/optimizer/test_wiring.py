@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from optimizer import errors, settings, wiring
+from optimizer import check, errors, settings, study, wiring
 from storage import database
 
 
@@ -31,3 +31,13 @@ def test_a_proxy_without_grpc_says_what_to_install(database: database.Database, 
     }
     with pytest.raises(errors.BadInput, match=r"tuneguard\[proxy\]"):
         wiring.services(settings.read(environment))
+
+
+@pytest.mark.skipif(importlib.util.find_spec("wandb") is not None, reason="W&B is installed")
+def test_a_tracker_that_is_not_installed_is_said_before_anything_runs(tmp_path: pathlib.Path) -> None:
+    quickstart = (wiring.checkout() / "examples" / "quickstart" / "study.yaml").read_text(encoding="utf-8")
+    (tmp_path / "study.yaml").write_text(quickstart + "launch: {trackers: [wandb]}\n", encoding="utf-8")
+    asks = study.read(tmp_path / "study.yaml")
+    assert asks.launch.trackers == ("wandb",)
+    with pytest.raises(errors.BadInput, match=r"launch: trackers: wandb is not installed; pip install"):
+        check.check(asks)

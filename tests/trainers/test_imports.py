@@ -3,7 +3,7 @@ import sys
 
 TORCH_FREE = (
     *("atomic", "buckets", "dataset", "digests", "errors", "events", "failures", "health", "interruption", "job"),
-    *("lora_metadata", "parameters", "paths", "randomness", "settings", "steps", "__main__"),
+    *("lora_metadata", "parameters", "paths", "randomness", "settings", "steps", "tracking", "__main__"),
     *("sd_scripts", "processes", "recipes", "recipes.command"),
 )
 

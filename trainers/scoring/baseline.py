@@ -12,7 +12,7 @@ import filelock
 import numpy
 
 from trainers import cache, job, models, paths, sampling
-from trainers.scoring import clip, scores
+from trainers.scoring import judges, scores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Baseline:
 
 def measure(
     base: models.Base,
-    judge: clip.Judge,
+    judge: judges.Judges,
     train_job: job.TrainJob,
     references: scores.References,
     check: Callable[[], None],
@@ -61,7 +61,7 @@ def measure(
 
 
 def _build(
-    judge: clip.Judge,
+    judge: judges.Judges,
     references: scores.References,
     drawn: Sequence[sampling.Drawn],
     folder: pathlib.Path,

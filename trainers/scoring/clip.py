@@ -9,14 +9,15 @@ import open_clip
 import torch
 from PIL import Image
 
-from trainers import architecture, digests, errors, job
+from trainers import errors, job
+from trainers.scoring import weights
 
 _BATCH = 32
 
 
 @dataclasses.dataclass(frozen=True)
 class Judge:
-    """A loaded CLIP model. `identity` names its weights."""
+    """A loaded CLIP model. `identity` names what its scores follow from."""
 
     identity: str
     model: Any
@@ -51,25 +52,21 @@ def load(clip: job.ClipModel, device: torch.device, cache: pathlib.Path) -> Judg
     Raises:
         errors.ModelError: it cannot be loaded, or would have random weights.
     """
-    name, folder = _name(clip)
-    if folder is None and not clip.pretrained and not name.startswith("hf-hub:"):
+    found = weights.source(clip.model, clip.pretrained)
+    name = f"local-dir:{found}" if found is not None and found.is_dir() else clip.model
+    if found is None and not clip.pretrained and not name.startswith("hf-hub:"):
         raise errors.ModelError(
             f"clip {clip.model!r}: give `pretrained` (a tag such as openai, or a weights file): "
             "a model with random weights judges nothing"
         )
+    given = str(found) if found is not None and found.is_file() else clip.pretrained or None
     try:
-        model, transform = open_clip.create_model_from_pretrained(
-            name, pretrained=clip.pretrained or None, device=device
-        )
+        model, transform = open_clip.create_model_from_pretrained(name, pretrained=given, device=device)
         tokenizer = open_clip.get_tokenizer(name)
     except Exception as error:  # open_clip and the hub client raise many kinds
-        reason = str(error).strip().splitlines()[0]
-        raise errors.ModelError(f"clip {clip.model!r} {clip.pretrained!r}: cannot be loaded: {reason}") from error
+        said = errors.reason(error)
+        raise errors.ModelError(f"clip {clip.model!r} {clip.pretrained!r}: cannot be loaded: {said}") from error
     model.requires_grad_(False).eval()
-    identity = f"{name} {clip.pretrained}" if folder is None else digests.of_model(folder, cache)
-    return Judge(identity, model, transform, tokenizer, device)
-
-
-def _name(clip: job.ClipModel) -> tuple[str, pathlib.Path | None]:
-    folder = architecture.DEMO / "clip" if clip.model == "demo" else pathlib.Path(clip.model).expanduser()
-    return (f"local-dir:{folder}", folder) if folder.is_dir() else (clip.model, None)
+    preprocessing = open_clip.get_model_preprocess_cfg(model)
+    called = "" if name.startswith("local-dir:") else name  # a folder may be moved
+    return Judge(weights.identity(called, found, model, preprocessing, cache), model, transform, tokenizer, device)

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy
 import torch
+from PIL import Image
 
 from trainers import dataset, sampling
-from trainers.scoring import clip
+from trainers.scoring import judges
 
 Array = numpy.typing.NDArray[numpy.float64]
 
@@ -20,6 +21,7 @@ _SHARES = {
     "flat_share": ("flat-images",),
     "saturated_share": ("saturated-images",),
     "nonfinite_share": ("nonfinite-latents", "nonfinite-pixels"),
+    "off_prompt_share": ("off-prompt",),
 }
 
 
@@ -28,32 +30,37 @@ class Scores:
     """Cosines of an evaluation's pictures.
 
     `text` (pictures,) to their own prompt; `subject` (pictures, training images); `alike` the mean between pictures
-    of different prompts, None with one prompt.
+    of different prompts, None with one prompt; `subject_dino` as `subject`, None without a second eye.
     """
 
     text: Array
     subject: Array
     alike: float | None
+    subject_dino: Array | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class References:
-    """The training images as the judge sees them: unit-length `embeddings` (images, dimensions)."""
+    """The training images as the judges see them: unit-length `embeddings` (images, dimensions) of each."""
 
     embeddings: torch.Tensor
     dataset_hash: str
+    dino: torch.Tensor | None = None
 
 
-def references(judge: clip.Judge, facts: dataset.DatasetFacts) -> References:
+def references(judge: judges.Judges, facts: dataset.DatasetFacts) -> References:
     """Embed the training images."""
-    return References(judge.images([picture.image() for picture in facts.pictures]), facts.hash)
+    images = [picture.image() for picture in facts.pictures]
+    second = None if judge.eye is None else judge.eye.images(images)
+    return References(judge.clip.images(images), facts.hash, second)
 
 
-def score(judge: clip.Judge, drawn: Sequence[sampling.Drawn], references: References) -> Scores:
+def score(judge: judges.Judges, drawn: Sequence[sampling.Drawn], references: References) -> Scores:
     """Compare pictures with their prompts and with the training images."""
-    pictures = judge.images([each.image for each in drawn])
+    images = [each.image for each in drawn]
+    pictures = judge.clip.images(images)
     prompts = list(dict.fromkeys(each.shot.prompt for each in drawn))
-    texts = judge.texts(prompts)[[prompts.index(each.shot.prompt) for each in drawn]]
+    texts = judge.clip.texts(prompts)[[prompts.index(each.shot.prompt) for each in drawn]]
     numbers = numpy.array([prompts.index(each.shot.prompt) for each in drawn])
     different = numbers[:, None] != numbers[None, :]
     between = (pictures @ pictures.T).numpy()
@@ -61,7 +68,34 @@ def score(judge: clip.Judge, drawn: Sequence[sampling.Drawn], references: Refere
         text=(pictures * texts).sum(dim=1).double().numpy(),
         subject=(pictures @ references.embeddings.T).double().numpy(),
         alike=float(between[different].mean()) if different.any() else None,
+        subject_dino=_second_opinion(judge, images, references),
     )
+
+
+def _second_opinion(judge: judges.Judges, images: Sequence[Image.Image], references: References) -> Array | None:
+    if judge.eye is None or references.dino is None:
+        return None
+    cosines: Array = (judge.eye.images(images) @ references.dino.T).double().numpy()
+    return cosines
+
+
+def off_prompt(
+    drawn: Sequence[sampling.Drawn], scores: Scores, baseline: Array, margin: float | None
+) -> list[sampling.Drawn]:
+    """The pictures, with the failure `off-prompt` on those that no longer show what their prompt says.
+
+    Noise that became a picture of the prompt without any training must not become another one by training. A picture
+    with a failure of its own keeps that.
+
+    Args:
+        baseline: the untrained base's `text` for the same pictures.
+        margin: how far below it a picture may be; None marks nothing.
+    """
+    limit = float("inf") if margin is None else margin
+    return [
+        each if each.failure or before - text <= limit else dataclasses.replace(each, failure="off-prompt")
+        for each, text, before in zip(drawn, scores.text, baseline, strict=True)
+    ]
 
 
 def metrics(drawn: Sequence[sampling.Drawn], scores: Scores, baseline: Array | None) -> dict[str, Any]:
@@ -82,6 +116,7 @@ def metrics(drawn: Sequence[sampling.Drawn], scores: Scores, baseline: Array | N
         "clip_score_by_prompt": _means(text, [each.shot.number for each in chosen]),
         "subject_similarity": float(subject.mean()),
         "subject_similarity_max": float(subject.max(axis=1).mean()),
+        "subject_similarity_dino": None if scores.subject_dino is None else float(scores.subject_dino[seen].mean()),
         "failure_rate": _share(chosen, None),
         **{name: _share(chosen, kinds) for name, kinds in _SHARES.items()},
         "prompt_similarity": scores.alike,

@@ -177,11 +177,16 @@ def test_broken_pictures_are_counted_by_kind(make_job: Make, run: Run) -> None:
     assert len(failed["evidence"]["images"]) == 2
 
 
-def test_a_score_far_below_the_base_is_told(make_job: Make, run: Run) -> None:
-    thresholds = job.Thresholds(below_base_margin=0.01, grad_norm_ratio=1e30)
+def test_pictures_that_lost_their_prompt_and_a_score_far_below_the_base_are_told(make_job: Make, run: Run) -> None:
+    thresholds = job.Thresholds(below_base_margin=0.01, off_prompt_margin=0.25, grad_norm_ratio=1e30)
     evaluation = {"steps": 6}
     told = run(make_job({"learning_rate": 0.3, "max_train_steps": 8}, evaluation, thresholds=thresholds))
-    assert "below-base" in [failed["kind"] for failed in told.all("failed")]
+    kinds = [failed["kind"] for failed in told.all("failed")]
+    assert kinds[0] == "off-prompt"
+    assert "below-base" in kinds
+    metrics = told.one("scored")["metrics"]
+    assert metrics["failure_rate"] >= metrics["off_prompt_share"] > 0
+    assert "off-prompt" in [image["failure"] for image in told.one("scored")["images"]]
 
 
 @pytest.mark.parametrize(

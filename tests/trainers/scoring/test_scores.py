@@ -1,12 +1,16 @@
+import dataclasses
 from typing import Any
 
+import hypothesis
 import numpy
 import pytest
 import torch
+from hypothesis import strategies
+from hypothesis.extra import numpy as numpy_strategies
 from PIL import Image
 
 from trainers import job, sampling
-from trainers.scoring import clip, scores, verdicts
+from trainers.scoring import clip, judges, scores, verdicts
 
 
 class Embedder:
@@ -32,9 +36,8 @@ SHOWN = [
     drawn("b", 1, 2, failure="black-images"),
     drawn("c", 0, 3, held_out=True),
 ]
-JUDGE: Any = Embedder(
-    {1: [1.0, 0.0], 2: [0.6, 0.8], 3: [0.0, 1.0]}, {"a": [1.0, 0.0], "b": [0.0, 1.0], "c": [0.8, 0.6]}
-)
+EYES: Any = Embedder({1: [1.0, 0.0], 2: [0.6, 0.8], 3: [0.0, 1.0]}, {"a": [1.0, 0.0], "b": [0.0, 1.0], "c": [0.8, 0.6]})
+JUDGE = judges.Judges(EYES)
 REFERENCES = scores.References(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), "hash")
 
 
@@ -43,6 +46,16 @@ def test_each_picture_is_compared_with_its_own_prompt_and_all_training_images() 
     assert cosines.text == pytest.approx([1.0, 0.8, 0.6])
     assert cosines.subject == pytest.approx(numpy.array([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]]))
     assert cosines.alike == pytest.approx((0.6 + 0.0 + 0.8) / 3)
+
+
+def test_a_second_eye_has_an_opinion_of_its_own_on_the_subject() -> None:
+    second: Any = Embedder({1: [0.0, 1.0], 2: [1.0, 0.0], 3: [1.0, 0.0]}, {})
+    references = scores.References(REFERENCES.embeddings, "hash", dino=torch.tensor([[0.0, 1.0]]))
+    cosines = scores.score(judges.Judges(EYES, second), SHOWN, references)
+    assert scores.metrics(SHOWN, cosines, None)["subject_similarity_dino"] == pytest.approx(0.5)
+    alone = scores.score(JUDGE, SHOWN, REFERENCES)
+    assert scores.metrics(SHOWN, alone, None)["subject_similarity_dino"] is None
+    assert numpy.array_equal(cosines.subject, alone.subject)
 
 
 def test_held_out_pictures_do_not_move_what_the_search_sees() -> None:
@@ -75,6 +88,36 @@ def test_the_bootstrap_interval_covers_as_often_as_it_says() -> None:
     assert 0.88 < hits / 200 < 0.98
 
 
+def test_a_picture_that_lost_its_prompt_is_one_far_below_the_untrained_base_s() -> None:
+    cosines = scores.score(JUDGE, SHOWN, REFERENCES)  # 1.0, 0.8 and, held out, 0.6
+    before = numpy.array([1.3, 1.3, 1.3])
+    assert [each.failure for each in scores.off_prompt(SHOWN, cosines, before, None)] == [None, "black-images", None]
+    judged = scores.off_prompt(SHOWN, cosines, before, 0.4)
+    assert [each.failure for each in judged] == [None, "black-images", "off-prompt"]
+    strict = scores.off_prompt(SHOWN, cosines, before, 0.2)
+    assert [each.failure for each in strict] == ["off-prompt", "black-images", "off-prompt"]
+    metrics = scores.metrics(strict, cosines, before)
+    assert (metrics["failure_rate"], metrics["off_prompt_share"], metrics["black_share"]) == (1.0, 0.5, 0.5)
+
+
+@hypothesis.given(
+    numpy_strategies.arrays(float, 3, elements=strategies.floats(-1, 1)),
+    strategies.floats(0, 2),
+    strategies.floats(0, 2),
+)
+def test_a_wider_margin_never_finds_more_and_no_gain_is_ever_off_prompt(
+    before: Any, margin: float, other: float
+) -> None:
+    text = numpy.array([0.3, -0.2, 0.8])
+    cosines = scores.Scores(text, numpy.zeros((3, 1)), None)
+    sound = [dataclasses.replace(each, failure=None) for each in SHOWN]
+    found = [
+        {number for number, each in enumerate(scores.off_prompt(sound, cosines, before, each)) if each.failure}
+        for each in sorted((margin, other))
+    ]
+    assert found[1] <= found[0] <= set(numpy.flatnonzero(text < before))
+
+
 def findings(thresholds: job.Thresholds, **changes: Any) -> list[str]:
     sound = scores.Scores(numpy.array([0.5, 0.5]), numpy.array([[0.9, 0.2], [0.3, 0.999]]), 0.999)
     images = [{"path": "a.png", "failure": changes.get("failure")}, {"path": "b.png", "failure": None}]
@@ -89,6 +132,11 @@ def test_collapse_copying_and_falling_below_the_base_are_found() -> None:
         "copying",
     ]
     assert findings(job.Thresholds(below_base_margin=0.3, collapse_similarity=1.0)) == []
+
+
+def test_pictures_without_their_prompt_come_first_and_may_be_a_collapse() -> None:
+    found = findings(job.Thresholds(below_base_margin=0.1), failure="off-prompt")
+    assert found == ["off-prompt", "below-base", "collapse"]
 
 
 def test_broken_pictures_come_last_and_are_no_collapse() -> None:
