@@ -54,6 +54,19 @@ class ClipModel(Record):
     pretrained: str = ""
 
 
+class During(Record):
+    """When a few of the evaluation's pictures are drawn while a trial still trains.
+
+    `every_samples` counts training images seen (steps times the effective batch). Drawn are the first `prompts` prompts
+    with the first `seeds` seeds, each in `steps` sampler steps; the evaluation's own where that is not set.
+    """
+
+    every_samples: Annotated[int, pydantic.Field(ge=1)]
+    prompts: Annotated[int, pydantic.Field(ge=1)] = 4
+    seeds: Annotated[int, pydantic.Field(ge=1)] = 1
+    steps: Annotated[int, pydantic.Field(ge=1)] | None = None
+
+
 class Evaluation(Record):
     """What is drawn after training, and how it is judged.
 
@@ -68,6 +81,7 @@ class Evaluation(Record):
     guidance_scale: Annotated[float, pydantic.Field(ge=0)] = 7.5
     negative_prompt: str = ""
     clip: ClipModel = ClipModel()
+    during: During | None = None
 
 
 class Thresholds(Record):

@@ -39,6 +39,7 @@ from trainers import (
     optim,
     orders,
     paths,
+    points,
     randomness,
     settings,
     steps,
@@ -121,7 +122,7 @@ def _run_trial(order: orders.Order, spec: job.TrialSpec, seconds: dict[str, floa
     trial.tell("loaded", seconds=seconds["load"])
     try:
         with orders.Clock(seconds, "train"):
-            ended_early = _train(trial)
+            ended_early = _train(trial, seconds)
         if ended_early:
             return ended_early
         evaluation.evaluate(order, spec, trial.yardstick, trial.plan.total_steps, seconds)
@@ -170,8 +171,12 @@ def _accelerator(mixed_precision: str) -> accelerate.Accelerator:
 # --- train ------------------------------------------------------------------------------------------------------------
 
 
-def _train(trial: Trial) -> str | None:
-    """Train and save the LoRA; returns the trial's outcome where it ended early, else None."""
+def _train(trial: Trial, seconds: dict[str, float]) -> str | None:
+    """Train and save the LoRA; returns the trial's outcome where it ended early, else None.
+
+    Args:
+        seconds: by phase; what evaluation points take is moved from training to theirs.
+    """
     own, plan, accelerator, base = trial.settings, trial.plan, trial.accelerator, trial.base
     started, clock = time.time(), time.monotonic()
 
@@ -205,6 +210,16 @@ def _train(trial: Trial) -> str | None:
     look_every = 1 if trial.device.type == "cpu" else min(every, _LONGEST_BLINDNESS_STEPS)
     pending: list[tuple[int, torch.Tensor, torch.Tensor]] = []
     for step, batches in _steps(trial, done):
+        # a point is looked at before the step after it: a run that is resumed there looks again, and misses none
+        point = _point(trial, step - 1)
+        if point is not None:
+            try:
+                evaluation.glance(trial.order, trial.spec, trial.yardstick, point, seconds)
+            except interruption.Interrupted:
+                state.save(trial.paths.checkpoint, step - 1)
+                trial.tell("checkpoint", step=step - 1)
+                raise
+
         losses = []
         for batch in batches:
             loss = _loss(trial, captions, batch)
@@ -219,7 +234,7 @@ def _train(trial: Trial) -> str | None:
         last = step == plan.total_steps
 
         # look at the signals: every step costs nothing on the CPU and a stalled GPU elsewhere
-        if step % look_every == 0 or last or trial.order.asked.requested:
+        if step % look_every == 0 or last or _point(trial, step) or trial.order.asked.requested:
             for (seen, *_), (loss_now, norm_now) in zip(pending, _read(pending), strict=True):
                 finding = watch.observe(seen, loss_now, norm_now)
                 if finding:
@@ -229,7 +244,7 @@ def _train(trial: Trial) -> str | None:
                 _tell_step(trial, state, step, loss_now, norm_now, (time.monotonic() - clock) / 60)
 
         # asked to stop, by a rule or by a signal; and in between, keep what there is
-        if step % every == 0 and trial.paths.stop.exists():
+        if (step % every == 0 or _point(trial, step)) and trial.paths.stop.exists():
             return _stopped(trial, step)
         if trial.order.asked.requested or (_due(trial, step) and not last):
             state.save(trial.paths.checkpoint, step)
@@ -240,7 +255,8 @@ def _train(trial: Trial) -> str | None:
     finding = _judge_weights(trial, weights)
     if finding:
         return _fail(trial, finding)
-    trial.tell("trained", steps=plan.total_steps, seconds=time.monotonic() - clock)
+    glanced = seconds["sample"] + seconds["score"]
+    trial.tell("trained", steps=plan.total_steps, seconds=time.monotonic() - clock - glanced)
     state.save(trial.paths.checkpoint, plan.total_steps)
     trial.tell("checkpoint", step=plan.total_steps)
     _save(trial, started)
@@ -369,6 +385,13 @@ def _read(pending: list[tuple[int, torch.Tensor, torch.Tensor]]) -> list[list[fl
     """Losses and gradient norms of the pending steps, in one transfer from the device."""
     pairs: list[list[float]] = torch.stack([torch.stack([loss, norm.float()]) for _, loss, norm in pending]).tolist()
     return pairs
+
+
+def _point(trial: Trial, step: int) -> evaluation.Point | None:
+    """The evaluation point that a step has passed, or None."""
+    during, batch = trial.order.job.evaluation.during, trial.plan.effective_batch
+    passed = None if during is None else points.due(step, batch, during.every_samples)
+    return None if passed is None else evaluation.Point(step, step * batch, passed)
 
 
 def _due(trial: Trial, step: int) -> bool:
