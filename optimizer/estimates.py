@@ -206,11 +206,12 @@ def measured(
     found = []
     for trial, record in zip(trials, records.read(trials, list(study.objectives), (), attempts), strict=True):
         seconds = record.phases.get("train", 0.0)
-        if record.state not in ("usable", "unusable") or not record.steps or seconds <= 0:
+        if record.state not in records.TRAINED or not record.steps or seconds <= 0:
             continue
         # a warm process is launched once for many trials; the first one's wait is not what the next will take
         other = sum(record.phases.values()) - seconds - (record.phases.get("launch", 0.0) if warm else 0.0)
-        drawn = record.phases.get("sample", 0.0) > 0
+        # evaluation points take time to draw, too; what was drawn to the end has its scores
+        drawn = record.phases.get("sample", 0.0) > 0 and any(name in trial.user_attrs for name in study.objectives)
         vram = trial.user_attrs.get("vram_gb")
         found.append(
             Measured(

@@ -21,8 +21,8 @@ class Yardstick:
     base: models.Base
     judge: clip.Judge
     references: scores.References
+    during: baseline.Baseline | None
     baseline: baseline.Baseline
-    during: baseline.Baseline | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ def yardstick(
     fewer = points.evaluation(order.job.evaluation)
     during = None if fewer is None else baseline.measure(base, judge, order.job, fewer, references, check)
     order.reporter.tell("baseline", spec.number, metrics=untrained.metrics, images=untrained.images)
-    return Yardstick(base, judge, references, untrained, during)
+    return Yardstick(base, judge, references, during, untrained)
 
 
 def evaluate(
@@ -67,9 +67,7 @@ def evaluate(
         order.reporter.tell("failed", spec.number, **dataclasses.asdict(finding), fatal=False)
 
 
-def glance(
-    order: orders.Order, spec: job.TrialSpec, measure: Yardstick, at: Point, seconds: dict[str, float]
-) -> None:
+def glance(order: orders.Order, spec: job.TrialSpec, measure: Yardstick, at: Point, seconds: dict[str, float]) -> None:
     """Draw and score the few pictures of an evaluation point with the LoRA as it stands; tells `evaluated`.
 
     Nothing of the training changes: pictures have generators of their own. The time is taken off the training's.

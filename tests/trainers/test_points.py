@@ -16,7 +16,7 @@ def test_a_point_is_due_once_at_the_first_step_that_has_seen_its_samples(steps: 
     for step, point in due.items():
         assert point % every == 0
         assert (step - 1) * batch < point <= step * batch
-    reached = [point for point in range(every, steps * batch + 1, every)]
+    reached = list(range(every, steps * batch + 1, every))
     assert set(due.values()) <= set(reached)
     if batch <= every:
         assert list(due.values()) == reached

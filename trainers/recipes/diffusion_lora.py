@@ -210,16 +210,7 @@ def _train(trial: Trial, seconds: dict[str, float]) -> str | None:
     look_every = 1 if trial.device.type == "cpu" else min(every, _LONGEST_BLINDNESS_STEPS)
     pending: list[tuple[int, torch.Tensor, torch.Tensor]] = []
     for step, batches in _steps(trial, done):
-        # a point is looked at before the step after it: a run that is resumed there looks again, and misses none
-        point = _point(trial, step - 1)
-        if point is not None:
-            try:
-                evaluation.glance(trial.order, trial.spec, trial.yardstick, point, seconds)
-            except interruption.Interrupted:
-                state.save(trial.paths.checkpoint, step - 1)
-                trial.tell("checkpoint", step=step - 1)
-                raise
-
+        _glance(trial, state, step - 1, seconds)
         losses = []
         for batch in batches:
             loss = _loss(trial, captions, batch)
@@ -247,18 +238,16 @@ def _train(trial: Trial, seconds: dict[str, float]) -> str | None:
         if (step % every == 0 or _point(trial, step)) and trial.paths.stop.exists():
             return _stopped(trial, step)
         if trial.order.asked.requested or (_due(trial, step) and not last):
-            state.save(trial.paths.checkpoint, step)
-            trial.tell("checkpoint", step=step)
+            _keep(trial, state, step)
         trial.order.asked.check()
 
     # save
     finding = _judge_weights(trial, weights)
     if finding:
         return _fail(trial, finding)
-    glanced = seconds["sample"] + seconds["score"]
-    trial.tell("trained", steps=plan.total_steps, seconds=time.monotonic() - clock - glanced)
-    state.save(trial.paths.checkpoint, plan.total_steps)
-    trial.tell("checkpoint", step=plan.total_steps)
+    drawing = seconds["sample"] + seconds["score"]
+    trial.tell("trained", steps=plan.total_steps, seconds=time.monotonic() - clock - drawing)
+    _keep(trial, state, plan.total_steps)
     _save(trial, started)
     trial.order.asked.check()
     return None
@@ -392,6 +381,26 @@ def _point(trial: Trial, step: int) -> evaluation.Point | None:
     during, batch = trial.order.job.evaluation.during, trial.plan.effective_batch
     passed = None if during is None else points.due(step, batch, during.every_samples)
     return None if passed is None else evaluation.Point(step, step * batch, passed)
+
+
+def _glance(trial: Trial, state: checkpoints.TrialState, done: int, seconds: dict[str, float]) -> None:
+    """Draw and score a few pictures where the steps done have passed a point.
+
+    Called before the next step, not after the last one: a run that is resumed at a point looks again and misses none.
+    """
+    point = _point(trial, done)
+    if point is None:
+        return
+    try:
+        evaluation.glance(trial.order, trial.spec, trial.yardstick, point, seconds)
+    except interruption.Interrupted:
+        _keep(trial, state, done)
+        raise
+
+
+def _keep(trial: Trial, state: checkpoints.TrialState, step: int) -> None:
+    state.save(trial.paths.checkpoint, step)
+    trial.tell("checkpoint", step=step)
 
 
 def _due(trial: Trial, step: int) -> bool:
