@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from trainers import architecture, job, portions
+from trainers import architecture, job, points, portions
 
 #: one number, or an array of shape (points,)
 Column: TypeAlias = Any
@@ -91,12 +91,17 @@ class Footprint:
     Attributes:
         judge_parameters: numbers of the model that scores pictures; it stays on the device in float32.
         pictures: pictures that are drawn after training, each in `drawing_steps` steps.
+        every_samples: samples between two evaluation points, None without any; at each `point_pictures` are drawn in
+            `point_steps` steps.
     """
 
     base: architecture.Architecture
     judge_parameters: int
     pictures: int
     drawing_steps: int
+    every_samples: int | None = None
+    point_pictures: int = 0
+    point_steps: int = 0
 
     def vram_gb(self, values: Mapping[str, Column]) -> Column:
         """Peak GiB that a trial takes on its device: training, or encoding and drawing pictures, whichever is more.
@@ -135,15 +140,23 @@ class Footprint:
             return batches * np.maximum(seconds, launches * self._launch_seconds)
         return batches * (seconds + launches * self._cpu_block_seconds)
 
-    def other_seconds(self, values: Mapping[str, Column], *, on_gpu: bool) -> Column:
-        """Seconds of everything but training: launching, loading, drawing, scoring."""
+    def other_seconds(self, values: Mapping[str, Column], total_steps: Column, *, on_gpu: bool) -> Column:
+        """Seconds of everything but training: launching, loading, drawing, scoring; at evaluation points, too."""
+        seconds = _OTHER_SECONDS + self._drawing_seconds(values, self.pictures, self.drawing_steps, on_gpu=on_gpu)
+        if self.every_samples is None:
+            return seconds
+        batch = _number(values, "train_batch_size", 1) * _number(values, "gradient_accumulation_steps", 1)
+        count = points.count(total_steps, batch, self.every_samples)
+        return seconds + count * self._drawing_seconds(values, self.point_pictures, self.point_steps, on_gpu=on_gpu)
+
+    def _drawing_seconds(self, values: Mapping[str, Column], pictures: int, steps: int, *, on_gpu: bool) -> Column:
         positions = (self.base.resolution / self.base.pixels_per_latent) ** 2
-        operations = 2 * self.pictures * self.drawing_steps * self._pass_operations(positions)
+        operations = 2 * pictures * steps * self._pass_operations(positions)
         drawing = operations / self._rate(values, on_gpu=on_gpu)
-        passes = -(-self.pictures // portions.drawn(self.base.resolution)) * self.drawing_steps
+        passes = -(-pictures // portions.drawn(self.base.resolution)) * steps
         if on_gpu:
-            return _OTHER_SECONDS + np.maximum(drawing, passes * self._launch_seconds * _PASS_LAUNCHES)
-        return _OTHER_SECONDS + drawing + passes * self._cpu_block_seconds * _PASS_LAUNCHES
+            return np.maximum(drawing, passes * self._launch_seconds * _PASS_LAUNCHES)
+        return drawing + passes * self._cpu_block_seconds * _PASS_LAUNCHES
 
     # -- memory ----------------------------------------------------------------------------------------------------
 
@@ -264,11 +277,15 @@ def of(trainer: str, base: str, evaluation: job.Evaluation) -> Footprint | None:
     found = architecture.read(base) if trainer in _TRAINERS else None
     if found is None:
         return None
+    fewer, during = points.evaluation(evaluation), evaluation.during
     return Footprint(
         base=found,
         judge_parameters=_JUDGES.get(evaluation.clip.model, max(_JUDGES.values())),
         pictures=(len(evaluation.prompts) + len(evaluation.held_out)) * len(evaluation.seeds),
         drawing_steps=evaluation.steps,
+        every_samples=None if during is None else during.every_samples,
+        point_pictures=0 if fewer is None else len(fewer.prompts) * len(fewer.seeds),
+        point_steps=0 if fewer is None else fewer.steps,
     )
 
 
