@@ -1,11 +1,11 @@
 """What can be known of a study before anything runs."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from constraints import examine
-from optimizer import estimates, idle, rulebook, wiring
+from optimizer import estimates, facts, idle, pruning, rulebook, wiring
 from optimizer import outlook as outlooks
 from optimizer import study as studies
 
@@ -67,8 +67,24 @@ def check(study: studies.Study, measured: Sequence[estimates.Measured] = ()) -> 
         trials=study.search.trials,
         proof=examine.examine(rules) if study.rules else None,
         outlook=outlooks.outlook(study, rules, situation),
-        notes=tuple(_notes(study)),
+        notes=(*_notes(study), *_stopping(study, situation)),
     )
+
+
+def _stopping(study: studies.Study, situation: facts.Situation) -> Iterator[str]:
+    """What evaluation points are good for here, and what the pruner will do with them."""
+    during = study.evaluation.during
+    if during is None:
+        return
+    said = pruning.describe(study, pruning.most_samples(study, situation))
+    if said is not None:
+        yield said
+    batch = int(pruning.largest_batch(study, situation))
+    if batch > during.every_samples:
+        yield (
+            f"a step of {batch} samples passes several points of every {during.every_samples} at once and is the last "
+            f"one's; with every_samples {batch} or more all trials are looked at after the same samples"
+        )
 
 
 def _notes(study: studies.Study) -> Sequence[str]:

@@ -158,11 +158,21 @@ def _by_prompt(trial: optuna.trial.FrozenTrial) -> dict[int, float]:
 
 def most_samples(study: studies.Study, situation: facts.Situation) -> int | None:
     """Samples that the longest trial of a study's space sees; None where that cannot be worked out."""
-    columns = sample.draw(study.space, study.fixed).columns
-    known = situation.for_rules("").facts({**study.fixed, **columns})
+    known = _lengths(study, situation)
     seen = np.asarray(known.get("total_steps", math.nan)) * known["effective_batch"]
     finite = seen[np.isfinite(seen)]
     return int(finite.max()) if finite.size else None
+
+
+def largest_batch(study: studies.Study, situation: facts.Situation) -> float:
+    """Samples of a study's largest optimizer step."""
+    return float(np.max(_lengths(study, situation)["effective_batch"]))
+
+
+def _lengths(study: studies.Study, situation: facts.Situation) -> dict[str, Any]:
+    """Facts of points all over a study's space, estimates left out."""
+    columns = sample.draw(study.space, study.fixed).columns
+    return situation.for_rules("").facts({**study.fixed, **columns})
 
 
 def describe(study: studies.Study, most_samples: int | None) -> str | None:
