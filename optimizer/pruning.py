@@ -62,7 +62,7 @@ class Pruning:
             return None  # our lease ran out, and the trial's new holder has told it already
 
     def _keep(self, number: int, point: int, metrics: Mapping[str, Any]) -> None:
-        """Write the score where optuna-dashboard draws curves from, and the scores of the prompts beside it."""
+        """Write the score as an intermediate value of Optuna's row, and the scores of the prompts beside it."""
         trial_id = self._trial_id(number)
         self.storage.set_trial_intermediate_value(trial_id, point, float(metrics[self.study.primary]))
         by_prompt = metrics.get(f"{self.study.primary}_by_prompt")

@@ -78,6 +78,8 @@ class TrialRecord:
     #: whether the outcome is another trial's, of the same point and seed
     taken_over: bool = False
     early_stop: EarlyStop | None = None
+    #: the primary objective at evaluation points, by samples seen
+    curve: Mapping[int, float] = dataclasses.field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The contract of `study show --json`."""
@@ -134,6 +136,7 @@ def _record(
         rule_version=str(trial.user_attrs.get(RULE_VERSION, "")),
         taken_over=TAKEN_FROM in trial.user_attrs,
         early_stop=_early_stop(trial),
+        curve=dict(sorted(trial.intermediate_values.items())),
     )
 
 

@@ -51,6 +51,7 @@ def gather(services: wiring.Services, study: studies.Study) -> report_records.Re
         rule_texts=[report_records.RuleText(f"{v.set_name}@{v.number}", v.text) for v in versions],
         study_document=study.source,
         environment=stored.facts.get("environment", {}),
+        primary=study.primary,
     )
 
 
