@@ -54,7 +54,7 @@ def check(study: studies.Study, measured: Sequence[estimates.Measured] = ()) -> 
         measured: what trials took, where the study has run before.
 
     Raises:
-        errors.BadInput: the dataset or a rule file is wrong.
+        errors.BadInput: the dataset or a rule file is wrong, or the pruner cannot work.
     """
     situation = wiring.situation(study, wiring.inspect_dataset(study))
     if situation.estimator is not None:
@@ -76,7 +76,9 @@ def _stopping(study: studies.Study, situation: facts.Situation) -> Iterator[str]
     during = study.evaluation.during
     if during is None:
         return
-    said = pruning.describe(study, pruning.most_samples(study, situation))
+    most = pruning.most_samples(study, situation)
+    pruning.make(study, most)
+    said = pruning.describe(study, most)
     if said is not None:
         yield said
     batch = int(pruning.largest_batch(study, situation))

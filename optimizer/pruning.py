@@ -15,7 +15,7 @@ import numpy as np
 import optuna
 
 from constraints import sample
-from optimizer import facts, records
+from optimizer import errors, facts, records
 from optimizer import study as studies
 from trainers import events
 
@@ -96,6 +96,9 @@ def make(study: studies.Study, most_samples: int | None) -> optuna.pruners.BaseP
 
     Args:
         most_samples: of the longest trial; None where that is not known.
+
+    Raises:
+        errors.BadInput: Hyperband, without a longest trial.
     """
     during = study.evaluation.during
     if study.search.pruner == "none" or during is None:
@@ -105,8 +108,13 @@ def make(study: studies.Study, most_samples: int | None) -> optuna.pruners.BaseP
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         match study.search.pruner:
             case "hyperband":
-                most = "auto" if most_samples is None else max(most_samples, first)
-                return optuna.pruners.HyperbandPruner(first, most, REDUCTION)
+                if most_samples is None:
+                    # Optuna would guess it from the trials so far, and workers that guess otherwise compare otherwise
+                    raise errors.BadInput(
+                        "search.pruner: hyperband needs to know how long the longest trial is; give the trainer "
+                        "max_train_epochs, max_train_steps or max_train_samples, or use asha"
+                    )
+                return optuna.pruners.HyperbandPruner(first, max(most_samples, first), REDUCTION)
             case "asha":
                 return optuna.pruners.SuccessiveHalvingPruner(first, REDUCTION)
             case "median":

@@ -111,18 +111,17 @@ class Footprint:
         size = _number(values, "resolution", self.base.resolution) ** 2
         loaded = self._loaded(values)
         training = loaded + self.training_bytes(values)
-        side_work = np.maximum(self._encoding(size), self._drawing(values))
+        # at evaluation points pictures are drawn beside the LoRA in training, its gradients and its optimizer's state
+        beside = 0.0 if self.every_samples is None else self._trained_bytes(values)
+        side_work = np.maximum(self._encoding(size), self._drawing(values) + beside)
         return np.maximum(training, loaded + side_work) * _RESERVED / GIB
 
     def training_bytes(self, values: Mapping[str, Column]) -> Column:
         """Bytes of LoRA, gradients, optimizer state and activations."""
         half, checkpointed = _half(values), _checkpointed(values)
         dim, batch = _number(values, "network_dim", 16), _number(values, "train_batch_size", 1)
-        unet, text = self._trains_unet(values), _trains_text(values)
-        numbers = dim * (unet * self._unet_rows + text * self._text_rows)
-        # weight and gradient in float32, the optimizer's state, and a copy in the precision of the pass
-        trained = numbers * (8 + _state_bytes(values) + 2 * half)
-        return trained + batch * self._activations(values, half, checkpointed, dim, text)
+        activations = self._activations(values, half, checkpointed, dim, _trains_text(values))
+        return self._trained_bytes(values) + batch * activations
 
     def step_seconds(self, values: Mapping[str, Column], *, on_gpu: bool) -> Column:
         """Seconds of one optimizer step."""
@@ -164,6 +163,12 @@ class Footprint:
         """Bytes of the models that stay on the device; VAE and judge are kept in float32."""
         passed = self.base.unet_parameters + sum(encoder.parameters for encoder in self.base.text_encoders)
         return passed * np.where(_half(values), 2, 4) + 4.0 * (self.base.vae_parameters + self.judge_parameters)
+
+    def _trained_bytes(self, values: Mapping[str, Column]) -> Column:
+        """Bytes of the LoRA's weights, their gradients and the optimizer's state."""
+        rows = self._trains_unet(values) * self._unet_rows + _trains_text(values) * self._text_rows
+        # weight and gradient in float32, the optimizer's state, and a copy in the precision of the pass
+        return _number(values, "network_dim", 16) * rows * (8 + _state_bytes(values) + 2 * _half(values))
 
     def _activations(
         self, values: Mapping[str, Column], half: Column, checkpointed: Column, dim: Column, text: Column

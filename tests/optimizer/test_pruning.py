@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer import pruning, records
+from optimizer import errors, pruning, records
 from optimizer import study as studies
 from storage import database, optuna_store
 from tests.optimizer import searching
@@ -202,6 +202,11 @@ def test_hyperband_copes_with_trials_shorter_than_one_point() -> None:
     of = worker(study("hyperband", OBJECTIVES[0]), optuna.storages.InMemoryStorage())
     short = dataclasses.replace(of, pruner=pruning.make(of.study, EVERY - 1))
     assert short.look(begin(short), evaluated(EVERY, {"clip_score": 0.1})) is None
+
+
+def test_hyperband_without_a_longest_trial_says_what_to_give() -> None:
+    with pytest.raises(errors.BadInput, match=r"search\.pruner: hyperband .*max_train_epochs"):
+        pruning.make(study("hyperband", OBJECTIVES[0]), None)
 
 
 @pytest.mark.parametrize(
