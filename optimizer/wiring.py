@@ -184,13 +184,12 @@ def open_campaign(
     before = situation(study, found)
     search = open_search(study, book.rules, before.for_rules(book.rules.text), seed)
     search.sketch.learn(_earlier_trials(services, study, stored, search))
-    optuna_study = open_optuna(services, study)
     pruner = pruning.make(study, pruning.most_samples(study, before))
     return campaigns.Campaign(
         study=study,
         study_id=stored.id,
         budget=study.search.trials,
-        optuna_study=optuna_study,
+        optuna_study=open_optuna(services, study),
         optuna_storage=services.optuna_storage,
         artifact_store=services.artifact_store,
         database=services.database,
@@ -198,7 +197,7 @@ def open_campaign(
         book=book,
         search=search,
         situation=before,
-        pruning=pruning.Pruning(study, optuna_study, services.optuna_storage, pruner),
+        pruning=pruning.Pruning(study, open_optuna(services, study), services.optuna_storage, pruner),
         observer=observer,
         worker_id=workers.register(services.database, socket.gethostname(), os.getpid(), device.name),
     )

@@ -98,6 +98,12 @@ def test_a_second_run_of_a_finished_study_trains_nothing(place: places.Place, wh
     assert len(place.json("study", "show", "whole")["trials"]) == 3
 
 
+def test_more_trials_are_added_to_those_that_are_there(place: places.Place, whole: tuple[pathlib.Path, str]) -> None:
+    before = len(place.json("study", "show", "whole")["trials"])
+    assert place.run("study", "run", whole[0], "--trials", "1").returncode == 0
+    assert len(place.json("study", "show", "whole")["trials"]) == before + 1
+
+
 def test_a_study_of_the_same_name_that_would_not_compare_is_refused(
     place: places.Place, whole: tuple[pathlib.Path, str]
 ) -> None:
