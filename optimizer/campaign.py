@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from constraints import ruleset as rulesets
 from constraints import verdict as verdicts
-from optimizer import estimates, facts, observer, rulebook, settings, space, study
+from optimizer import estimates, facts, observer, pruning, rulebook, settings, space, study
 from optimizer import search as searches
 from storage import artifacts, database, leases, runs, studies
 from storage import trials as stored_trials
@@ -37,6 +37,7 @@ class Campaign:
     search: searches.Search
     #: with estimates as good as they are by now, whether or not a rule asks for them
     situation: facts.Situation
+    pruning: pruning.Pruning
     observer: observer.Observer
     worker_id: str
     #: trials that had ended when the estimates were corrected last

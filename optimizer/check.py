@@ -1,11 +1,11 @@
 """What can be known of a study before anything runs."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from constraints import examine
-from optimizer import estimates, idle, rulebook, wiring
+from optimizer import estimates, facts, idle, pruning, rulebook, wiring
 from optimizer import outlook as outlooks
 from optimizer import study as studies
 
@@ -54,7 +54,7 @@ def check(study: studies.Study, measured: Sequence[estimates.Measured] = ()) -> 
         measured: what trials took, where the study has run before.
 
     Raises:
-        errors.BadInput: the dataset or a rule file is wrong, or a tracker is not installed.
+        errors.BadInput: the dataset or a rule file is wrong, a tracker is not installed, or the pruner cannot work.
     """
     wiring.check_trackers(study)
     situation = wiring.situation(study, wiring.inspect_dataset(study))
@@ -68,8 +68,26 @@ def check(study: studies.Study, measured: Sequence[estimates.Measured] = ()) -> 
         trials=study.search.trials,
         proof=examine.examine(rules, facts_at=situation.facts) if study.rules else None,
         outlook=outlooks.outlook(study, rules, situation),
-        notes=tuple(_notes(study)),
+        notes=(*_notes(study), *_stopping(study, situation)),
     )
+
+
+def _stopping(study: studies.Study, situation: facts.Situation) -> Iterator[str]:
+    """What evaluation points are good for here, and what the pruner will do with them."""
+    during = study.evaluation.during
+    if during is None:
+        return
+    most = pruning.most_samples(study, situation)
+    pruning.make(study, most)
+    said = pruning.describe(study, most)
+    if said is not None:
+        yield said
+    batch = int(pruning.largest_batch(study, situation))
+    if batch > during.every_samples:
+        yield (
+            f"a step of {batch} samples passes several points of every {during.every_samples} at once and is the last "
+            f"one's; with every_samples {batch} or more all trials are looked at after the same samples"
+        )
 
 
 def _notes(study: studies.Study) -> Sequence[str]:

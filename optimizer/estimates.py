@@ -23,6 +23,8 @@ from optimizer import study as studies
 from storage import runs
 from trainers import footprint
 
+State = optuna.trial.TrialState
+
 #: standard deviations of the logarithm of how far priors are off: seconds depend on a machine nobody has seen,
 #: memory was counted
 _SECONDS_DOUBT, _MEMORY_DOUBT = 1.5, 0.2
@@ -111,7 +113,7 @@ class Estimator:
 
     def seconds(self, values: Mapping[str, Any], total_steps: Any) -> Any:
         """Seconds of whole trials."""
-        return self.train_seconds(values, total_steps) + self._other_prior(values) * self.other.factor
+        return self.train_seconds(values, total_steps) + self._other_prior(values, total_steps) * self.other.factor
 
     def train_seconds(self, values: Mapping[str, Any], steps: Any) -> Any:
         """Seconds of so many optimizer steps."""
@@ -161,7 +163,7 @@ class Estimator:
         other = np.zeros(len(self.measured))
         other[has_other] = _factors_without(self._other_ratios[has_other], self._seconds_doubt)
         train_priors = np.array([each.steps * self._step_prior(each.params) for each in self.measured])
-        other_priors = np.array([self._other_prior(each.params) for each in self.measured])
+        other_priors = np.array([self._other_prior(each.params, each.steps) for each in self.measured])
         took = np.array([each.train_seconds + (each.other_seconds or 0.0) for each in self.measured])
         return float(np.mean(np.abs(training * train_priors + other * other_priors - took) / took))
 
@@ -173,7 +175,9 @@ class Estimator:
     @functools.cached_property
     def _other_ratios(self) -> Any:
         """The same for everything but training; NaN where a trial never came to that."""
-        return np.log([(each.other_seconds or math.nan) / self._other_prior(each.params) for each in self.measured])
+        return np.log(
+            [(each.other_seconds or math.nan) / self._other_prior(each.params, each.steps) for each in self.measured]
+        )
 
     @functools.cached_property
     def _memory_ratios(self) -> Any:
@@ -189,8 +193,8 @@ class Estimator:
     def _step_prior(self, values: Mapping[str, Any]) -> Any:
         return 1.0 if self.prior is None else self.prior.step_seconds(values, on_gpu=self.on_gpu)
 
-    def _other_prior(self, values: Mapping[str, Any]) -> Any:
-        return 1.0 if self.prior is None else self.prior.other_seconds(values, on_gpu=self.on_gpu)
+    def _other_prior(self, values: Mapping[str, Any], total_steps: Any) -> Any:
+        return 1.0 if self.prior is None else self.prior.other_seconds(values, total_steps, on_gpu=self.on_gpu)
 
 
 def of(study: studies.Study, *, on_gpu: bool) -> Estimator:
@@ -206,11 +210,13 @@ def measured(
     found = []
     for trial, record in zip(trials, records.read(trials, list(study.objectives), (), attempts), strict=True):
         seconds = record.phases.get("train", 0.0)
-        if record.state not in ("usable", "unusable") or not record.steps or seconds <= 0:
+        if record.state not in records.TRAINED or not record.steps or seconds <= 0:
             continue
         # a warm process is launched once for many trials; the first one's wait is not what the next will take
         other = sum(record.phases.values()) - seconds - (record.phases.get("launch", 0.0) if warm else 0.0)
-        drawn = record.phases.get("sample", 0.0) > 0
+        # at evaluation points pictures are drawn, too; a trial that came to its end has its scores
+        scored = trial.state is State.COMPLETE or any(name in trial.user_attrs for name in study.objectives)
+        drawn = record.phases.get("sample", 0.0) > 0 and scored
         vram = trial.user_attrs.get("vram_gb")
         found.append(
             Measured(

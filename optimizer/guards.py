@@ -1,40 +1,45 @@
 """Runtime guards: `stop` rules see a trial's live signals and may end it early."""
 
+import dataclasses
 import json
 import os
 from collections.abc import Mapping
 from typing import Any
 
 from constraints import ruleset as rulesets
+from constraints import vocabulary
 from trainers import events, paths
 
-#: live signals that a stop rule may name, beside the trial's parameters
-SIGNALS = frozenset(
-    {
-        "step",
-        "epoch",
-        "progress",
-        "loss",
-        "loss_ema",
-        "grad_norm",
-        "grad_norm_median",
-        "learning_rate_now",
-        "elapsed_minutes",
-        "vram_gb",
-        "black_share",
-        "flat_share",
-        "clip_score",
-    }
-)
+
+@dataclasses.dataclass
+class Guard:
+    """What is known of one running trial: its parameters, and the latest of each signal that its trainer told.
+
+    A signal is what `constraints.vocabulary.SIGNALS` names. Signals that were not told yet are not set.
+    """
+
+    params: Mapping[str, Any]
+    signals: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def broken(self, rules: rulesets.RuleSet, event: events.Event) -> str | None:
+        """The first stop rule that is broken with what this event tells beside what was known, or None."""
+        told = _told(event)
+        if not told:
+            return None
+        self.signals |= told
+        fired = rules.watch({**self.params, **dict.fromkeys(vocabulary.SIGNALS), **self.signals})
+        return fired[0] if fired else None
 
 
-def broken(rules: rulesets.RuleSet, event: events.Event, params: Mapping[str, Any]) -> str | None:
-    """The first stop rule that this event breaks, or None. Signals that were not told are not set."""
-    if event.event != "step":
-        return None
-    signals = {name: event.data.get(name) for name in SIGNALS}
-    fired = rules.watch({**params, **signals})
-    return fired[0] if fired else None
+def _told(event: events.Event) -> dict[str, Any]:
+    """The signals of an event: of a step, or of an evaluation point."""
+    if event.event == "evaluated":
+        found = {"step": event.data["step"], **event.data["metrics"]}
+    elif event.event == "step":
+        found = dict(event.data)
+    else:
+        return {}
+    return {name: found[name] for name in vocabulary.SIGNALS if found.get(name) is not None}
 
 
 def stop(trial: paths.TrialPaths, rule: str) -> None:

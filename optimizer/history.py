@@ -54,8 +54,9 @@ class History:
         return point in self._outcomes or any(space.point(trial.params) == point for trial in self.running)
 
     def outcomes(self, params: Mapping[str, Any]) -> Sequence[optuna.trial.FrozenTrial]:
-        """Trials of this very point that have ended, usable or not."""
-        return self._outcomes.get(space.point(params), ())
+        """Trials of this very point that came to a result, usable or not; one that was stopped early has none."""
+        ended = self._outcomes.get(space.point(params), ())
+        return [trial for trial in ended if not records.is_stopped_early(trial)]
 
     def next_repeat(self) -> tuple[Mapping[str, Any], int] | None:
         """A usable point that has been trained too seldom, and which repeat of it is next (1 is the first repeat)."""

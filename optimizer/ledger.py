@@ -13,10 +13,11 @@ from collections.abc import Sequence
 
 @dataclasses.dataclass(frozen=True)
 class Spent:
-    """A trial that trained: its seconds in all, and those that an early end spared, 0 for a whole one."""
+    """A trial that trained: its seconds in all, and those and the steps that an early end spared, 0 for a whole one."""
 
     seconds: float
     spared_seconds: float = 0.0
+    spared_steps: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,13 +29,15 @@ class Ledger:
     refused_minutes: float
     stopped: int
     stopped_minutes: float
+    stopped_steps: int
     basis: str
 
     def sentence(self) -> str:
         """The ledger in one line."""
         return (
             f"device time: {self.spent_minutes:.1f} min spent; saved, estimated: up to {self.refused_minutes:.1f} min "
-            f"by {self.refused} refusals, {self.stopped_minutes:.1f} min by {self.stopped} early stops ({self.basis})"
+            f"by {self.refused} refusals, {self.stopped_minutes:.1f} min by {self.stopped} early stops "
+            f"({self.stopped_steps} steps) ({self.basis})"
         )
 
 
@@ -48,12 +51,13 @@ def balance(trained: Sequence[Spent], refused: int, refused_seconds: Sequence[fl
         basis: what estimates rest on, in words.
     """
     known = [seconds for seconds in refused_seconds if not math.isnan(seconds)]
-    stopped = [trial.spared_seconds for trial in trained if trial.spared_seconds > 0]
+    stopped = [trial for trial in trained if trial.spared_seconds > 0 or trial.spared_steps > 0]
     return Ledger(
         spent_minutes=sum(trial.seconds for trial in trained) / 60,
         refused=refused,
         refused_minutes=refused * sum(known) / len(known) / 60 if known else 0.0,
         stopped=len(stopped),
-        stopped_minutes=sum(stopped) / 60,
+        stopped_minutes=sum(trial.spared_seconds for trial in stopped) / 60,
+        stopped_steps=sum(trial.spared_steps for trial in stopped),
         basis=basis,
     )

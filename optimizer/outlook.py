@@ -1,6 +1,7 @@
 """What a study's trials will take, before they run: hours of its budget, memory against the GPU's."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from constraints import ruleset as rulesets
 from constraints import sample
 from optimizer import facts
 from optimizer import study as studies
+from trainers import points
 
 #: points of the space that are looked at
 _POINTS = 4096
@@ -27,6 +29,8 @@ class Outlook:
         gpu_vram_gb: memory of the smallest GPU here, None without one.
         too_large_share: share of trials that need more than that.
         quality: how good the estimates are, in words.
+        points: evaluation points of the mean trial and of the longest; None where there are none, or nobody knows.
+        point_pictures: pictures that are drawn at each of them.
     """
 
     trials: float
@@ -40,6 +44,8 @@ class Outlook:
     quality: str
     #: rules that cannot be decided at any point here, and so refuse all of them: a fact is missing
     undecided: tuple[str, ...]
+    points: tuple[float, float] | None = None
+    point_pictures: int = 0
 
     def as_json(self) -> dict[str, Any]:
         typical, most = self.vram_gb or (None, None)
@@ -55,10 +61,12 @@ class Outlook:
             "too_large_share": self.too_large_share,
             "quality": self.quality,
             "undecided": list(self.undecided),
+            "points": None if self.points is None else {"mean": self.points[0], "most": self.points[1]},
+            "point_pictures": self.point_pictures,
         }
 
     def render(self) -> str:
-        lines = [f"estimates ({self.quality}):", f"  {self._time()}", f"  {self._memory()}"]
+        lines = [f"estimates ({self.quality}):", f"  {self._time()}", f"  {self._memory()}", *self._drawing()]
         lines += [f"  {rule} cannot be decided on this machine, and so refuses every trial" for rule in self.undecided]
         return "\n".join(lines)
 
@@ -71,6 +79,15 @@ class Outlook:
             f"time: {each} a trial, {_duration(self.hours)} for {self.trials:.0f} trials{beside}, over the "
             f"{self.accepted_share:.0%} of the space that the rules accept here"
         )
+
+    def _drawing(self) -> list[str]:
+        if self.points is None:
+            return []
+        mean, most = self.points
+        if not most:
+            return ["  evaluation points: none, no trial is so long; make `evaluation.during.every_samples` smaller"]
+        drawn = f"{self.point_pictures} picture{'s' if self.point_pictures > 1 else ''}"
+        return [f"  evaluation points: {mean:.1f} in the mean trial, {most:.0f} at most, {drawn} at each"]
 
     def _memory(self) -> str:
         if self.vram_gb is None:
@@ -115,8 +132,26 @@ def outlook(study: studies.Study, rules: rulesets.RuleSet, situation: facts.Situ
         gpu_vram_gb=gpu,
         too_large_share=None if vram is None or gpu is None else float((vram > gpu).mean()),
         quality="" if situation.estimator is None else situation.estimator.quality.sentence(),
+        points=_points(study, known, chosen),
+        point_pictures=_pictures(study),
         undecided=tuple(rule for rule, where in zip(judged.rule_ids, judged.undecided, strict=True) if where.all()),
     )
+
+
+def _points(
+    study: studies.Study, known: Mapping[str, Any], chosen: npt.NDArray[np.bool_]
+) -> tuple[float, float] | None:
+    """Evaluation points of the mean and of the longest of the chosen trials."""
+    during = study.evaluation.during
+    if during is None or "total_steps" not in known:
+        return None
+    counted = _chosen(points.count(known["total_steps"], known["effective_batch"], during.every_samples), chosen)
+    return None if counted is None else (float(counted.mean()), float(counted.max()))
+
+
+def _pictures(study: studies.Study) -> int:
+    fewer = points.evaluation(study.evaluation)
+    return 0 if fewer is None else len(fewer.prompts) * len(fewer.seeds)
 
 
 def _duration(hours: float) -> str:

@@ -30,6 +30,8 @@ class Row:
         self.began = time.monotonic()
         self.seconds: float | None = None
         self.metrics: Mapping[str, Any] = {}
+        #: the score at the latest evaluation point, in words
+        self.scored = ""
 
     @property
     def elapsed(self) -> float:
@@ -59,6 +61,7 @@ class Progress:
         self._done = 0
         self._parameters = tuple(study.space)
         self._objectives = study.objectives
+        self._primary = study.primary
         self._quiet = quiet
         self._rows: list[Row] = []
         self._refused: Counter[str] = Counter()
@@ -97,7 +100,9 @@ class Progress:
     def event(self, trial: int, event: events.Event) -> None:
         row = self._rows[-1]
         if event.event == "step":
-            row.state = f"train {100 * float(event.data['progress']):.0f} %"
+            row.state = f"train {100 * float(event.data['progress']):.0f} %{row.scored}"
+        elif event.event == "evaluated":
+            row.scored = f", {self._primary} {_number(event.data['metrics'].get(self._primary))}"
         elif event.event in _PHASES:
             row.state = _PHASES[event.event]
         elif event.event == "failed":
@@ -110,12 +115,14 @@ class Progress:
         row.metrics = conclusion.metrics
         self._look()
         measured = ", ".join(f"{name} {_number(conclusion.metrics.get(name))}" for name in self._objectives)
+        if conclusion.stopped_by is not None:
+            measured = f"{conclusion.stopped_by} at step {conclusion.steps} of {conclusion.total_steps}{row.scored}"
         self._line(f"trial {trial} is {row.state}: {measured}, {row.seconds:.1f} s ({self._status()})")
 
     def _look(self) -> None:
         """Count what is done and find the best, over all workers."""
         found = self._trials()
-        self._done = sum(1 for record in found if record.state in ("usable", "unusable", "crashed"))
+        self._done = sum(1 for record in found if record.state in (*records.TRAINED, "crashed"))
         best = records.best(found, self._objectives)
         if best is not None:
             self._best = (best.values[next(iter(self._objectives))] or 0.0, best.number)

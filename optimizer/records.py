@@ -18,14 +18,43 @@ RULE_VERSION = "rule_version"
 #: of its point it is (1 is the first repeat; the seed is that much higher)
 TAKEN_FROM = "taken_from"
 REPEAT = "repeat"
+#: ... and which pruner ended a trial (`pruner:asha`), after how many steps of how many
+STOPPED_BY = "stopped_by"
+STEPS = "steps"
+TOTAL_STEPS = "total_steps"
+#: what the wish of a pruner begins with; no rule's id holds a colon
+PRUNER = "pruner:"
+
+#: states of trials that trained, to their end or a part of the way
+TRAINED = ("usable", "unusable", "stopped-early")
 
 #: Optuna's states in a reader's words; PRUNED is told apart by what the row says
 _WORDS = {State.RUNNING: "running", State.COMPLETE: "usable", State.FAIL: "crashed", State.WAITING: "waiting"}
 
 
 @dataclasses.dataclass(frozen=True)
+class EarlyStop:
+    """Where a pruner ended a trial: `score` is the primary objective's at its last evaluation point.
+
+    `samples` names that point. An early stop says nothing against a trial but that others were ahead of it there.
+    """
+
+    by: str
+    step: int
+    total_steps: int | None
+    samples: int | None
+    score: float | None
+
+    def render(self) -> str:
+        """In words: who ended it, where."""
+        whole = "" if self.total_steps is None else f" of {self.total_steps}"
+        scored = "" if self.score is None else f", at {self.score:.4g} after {self.samples} samples"
+        return f"{self.by} at step {self.step}{whole}{scored}"
+
+
+@dataclasses.dataclass(frozen=True)
 class TrialRecord:
-    """One trial. `state` is waiting, running, usable, unusable, refused or crashed."""
+    """One trial. `state` is waiting, running, usable, unusable, stopped-early, refused or crashed."""
 
     number: int
     state: str
@@ -48,6 +77,9 @@ class TrialRecord:
     rule_version: str
     #: whether the outcome is another trial's, of the same point and seed
     taken_over: bool = False
+    early_stop: EarlyStop | None = None
+    #: the primary objective at evaluation points, by samples seen
+    curve: Mapping[int, float] = dataclasses.field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The contract of `study show --json`."""
@@ -59,6 +91,7 @@ class TrialRecord:
             "refused_by": list(self.refused_by),
             "seconds": self.seconds,
             "failure": None if self.failure is None else dict(self.failure),
+            "early_stop": None if self.early_stop is None else dataclasses.asdict(self.early_stop),
         }
 
 
@@ -102,6 +135,8 @@ def _record(
         attempts=len(attempts),
         rule_version=str(trial.user_attrs.get(RULE_VERSION, "")),
         taken_over=TAKEN_FROM in trial.user_attrs,
+        early_stop=_early_stop(trial),
+        curve=dict(sorted(trial.intermediate_values.items())),
     )
 
 
@@ -115,9 +150,24 @@ def _phases(attempts: Sequence[runs.Run]) -> dict[str, float]:
 
 
 def _state(trial: optuna.trial.FrozenTrial) -> str:
-    if trial.state is State.PRUNED:
-        return "refused" if REFUSED_BY in trial.user_attrs else "unusable"
-    return _WORDS[trial.state]
+    if trial.state is not State.PRUNED:
+        return _WORDS[trial.state]
+    if is_stopped_early(trial):
+        return "stopped-early"
+    return "refused" if REFUSED_BY in trial.user_attrs else "unusable"
+
+
+def is_stopped_early(trial: optuna.trial.FrozenTrial) -> bool:
+    """Whether a pruner ended a trial, so that nothing is known of what it would have come to."""
+    return STOPPED_BY in trial.user_attrs
+
+
+def _early_stop(trial: optuna.trial.FrozenTrial) -> EarlyStop | None:
+    if not is_stopped_early(trial):
+        return None
+    said = trial.user_attrs
+    samples, score = max(trial.intermediate_values.items(), default=(None, None))
+    return EarlyStop(said[STOPPED_BY], said[STEPS], said.get(TOTAL_STEPS), samples, score)
 
 
 def _broken(trial: optuna.trial.FrozenTrial) -> dict[str, Any] | None:

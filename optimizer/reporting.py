@@ -51,6 +51,7 @@ def gather(services: wiring.Services, study: studies.Study) -> report_records.Re
         rule_texts=[report_records.RuleText(f"{v.set_name}@{v.number}", v.text) for v in versions],
         study_document=study.source,
         environment=stored.facts.get("environment", {}),
+        primary=study.primary,
     )
 
 
@@ -71,9 +72,9 @@ def balance(services: wiring.Services, study: studies.Study, trials: Sequence[re
     stored = stored_studies.get(services.database, study.name)
     known_here = situation(services, study)
     trained = [
-        ledger.Spent(record.seconds, _spared(known_here, studies.complete(study, record.params), record.steps))
+        _spent(known_here, studies.complete(study, record.params), record.seconds, record.steps)
         for record in trials
-        if record.state in ("usable", "unusable") and record.steps and record.seconds
+        if record.state in records.TRAINED and record.steps and record.seconds
     ]
     total = refusals.total(services.database, stored.id)
     if not trained or known_here.estimator is None:
@@ -83,12 +84,13 @@ def balance(services: wiring.Services, study: studies.Study, trials: Sequence[re
     return ledger.balance(trained, total, _seconds(known_here, study, refused), basis)
 
 
-def _spared(known_here: facts.Situation, params: Mapping[str, Any], steps: int) -> float:
-    """Seconds of training that a trial did not need, since it ended early."""
+def _spent(known_here: facts.Situation, params: Mapping[str, Any], seconds: float, steps: int) -> ledger.Spent:
+    """What a trial took, and what it did not need of its training since it ended early."""
     planned = known_here.facts(params).get("total_steps")
-    if planned is None or planned <= steps or known_here.estimator is None:
-        return 0.0
-    return float(known_here.estimator.train_seconds(params, planned - steps))
+    if planned is None or planned <= steps:
+        return ledger.Spent(seconds)
+    estimator, left = known_here.estimator, int(planned) - steps
+    return ledger.Spent(seconds, 0.0 if estimator is None else float(estimator.train_seconds(params, left)), left)
 
 
 def _seconds(known_here: facts.Situation, study: studies.Study, points: Sequence[Mapping[str, Any]]) -> list[float]:

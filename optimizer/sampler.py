@@ -8,6 +8,7 @@ What a draw costs must not grow with the study, so the sketch holds at most `MOS
 made anew from the best, the latest and an even share of the others (`optimizer.thinning`).
 """
 
+import copy
 import dataclasses
 import math
 import random
@@ -196,7 +197,7 @@ class Sketch:
 
     def _add(self, trials: Sequence[optuna.trial.FrozenTrial]) -> None:
         for trial in trials:
-            self._study.add_trial(trial)
+            self._study.add_trial(trial if len(self._directions) == 1 else _without_curve(trial))
         self.rows += len(trials)
 
     def _follow(self, running: Mapping[int, optuna.trial.FrozenTrial]) -> None:
@@ -206,3 +207,10 @@ class Sketch:
         for number in sorted(running.keys() - self._running.keys()):
             self._running[number] = len(self._study.get_trials(deepcopy=False))
             self._add([running[number]])
+
+
+def _without_curve(trial: optuna.trial.FrozenTrial) -> optuna.trial.FrozenTrial:
+    """A trial without its scores at evaluation points: with several objectives samplers cannot say whose they are."""
+    bare = copy.copy(trial)
+    bare.intermediate_values = {}
+    return bare

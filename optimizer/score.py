@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from constraints import ruleset as rulesets
+from optimizer import records
 from trainers import events, failures, job
 
 #: the constraint that every trial carries: at most 0 when its training came to an end
@@ -24,6 +25,8 @@ class Ending(enum.StrEnum):
     USABLE = "usable"
     #: its parameters made it fail, or an expect rule is broken
     UNUSABLE = "unusable"
+    #: a pruner ended it, because others were ahead of it
+    STOPPED_EARLY = "stopped-early"
     #: asked to stop; it goes on from its checkpoint
     INTERRUPTED = "interrupted"
     #: the process died; the same trial may be tried again
@@ -54,6 +57,8 @@ class Conclusion:
     metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     images: Sequence[Mapping[str, Any]] = ()
     failure: Failure | None = None
+    #: the pruner that ended it early
+    stopped_by: str | None = None
     lora: str | None = None
     lora_sha256: str | None = None
     #: seconds by phase: launch, load, train, sample, score
@@ -75,6 +80,9 @@ def conclude(
     if finished is None or finished["outcome"] == "interrupted":
         message = str(by_name.get("job-finished", {}).get("message", ""))
         return dataclasses.replace(known, ending=_unfinished(finished, known.exit_code), message=message)
+    if known.stopped_by is not None:
+        # nothing is held against its parameters: they trained well as far as they came
+        return dataclasses.replace(known, ending=Ending.STOPPED_EARLY, constraints={TRAINED: 0.0})
     if finished["outcome"] == "finished" and by_name.get("scored", {}).get("metrics"):
         return _scored(known, rules, objectives, params)
     return dataclasses.replace(known, ending=Ending.UNUSABLE, constraints={TRAINED: 1.0})
@@ -94,16 +102,19 @@ def _known(told: Sequence[events.Event], by_name: Mapping[str, Mapping[str, Any]
     failure = None
     if failed is not None:
         failure = Failure(str(failed["kind"]), failed.get("step"), str(failed["message"]))
-    if stopped is not None:
+    by_pruner = stopped is not None and str(stopped["rule"]).startswith(records.PRUNER)
+    if stopped is not None and not by_pruner:
         failure = Failure("stopped-by-rule", stopped.get("step"), f"the stop rule {stopped['rule']} ended the training")
     memory = [float(event.data["vram_gb"]) for event in told if event.data.get("vram_gb")]
     peak = {"vram_gb": max(memory)} if memory else {}
-    steps = [int(event.data["step"]) for event in told if event.event in ("step", "failed") and event.data["step"]]
+    at_steps = ("step", "failed", "stopped")
+    steps = [int(event.data["step"]) for event in told if event.event in at_steps and event.data["step"]]
     return Conclusion(
         ending=Ending.USABLE,
         metrics={**scored.get("metrics", {}), **peak},
         images=tuple(scored.get("images", ())),
         failure=failure,
+        stopped_by=str(stopped["rule"]) if stopped is not None and by_pruner else None,
         lora=saved.get("path"),
         lora_sha256=saved.get("sha256"),
         seconds=by_name.get("trial-finished", {}).get("seconds", {}),

@@ -50,6 +50,7 @@ def run(
     if until is not None:
         campaign.budget = until
     if add_trials is not None:
+        campaign.look()
         campaign.budget = propose.spent(campaign) + add_trials
     trainer = wiring.trainer_process(services.settings, study, devices[0])
     shown = progress.Progress(study, campaign.budget, lambda: wiring.trial_records(services, study), quiet=quiet)

@@ -59,6 +59,9 @@ class Search(jobs.Record):
     warm_start: tuple[str, ...] = ()
     #: points that are tried first; parameters left out are drawn
     start: tuple[Mapping[str, Scalar], ...] = ()
+    #: which of Optuna's pruners ends trials that fall behind others, and the objective they are compared by
+    pruner: Literal["none", "hyperband", "asha", "median", "wilcoxon"] = "none"
+    primary: str | None = None
 
 
 class EvaluationEntry(jobs.Record):
@@ -72,6 +75,7 @@ class EvaluationEntry(jobs.Record):
     negative_prompt: str = ""
     clip: jobs.ClipModel = jobs.ClipModel()
     dino: jobs.DinoModel | None = None
+    during: jobs.During | None = None
 
 
 class Launch(jobs.Record):
@@ -123,6 +127,11 @@ class Study(pydantic.BaseModel):
     launch: Launch
     source: str
 
+    @property
+    def primary(self) -> str:
+        """The objective that trials are compared by while they run."""
+        return self.search.primary or next(iter(self.objectives))
+
 
 def read(path: pathlib.Path) -> Study:
     """Read a study file.
@@ -155,6 +164,7 @@ def resolve(document: documents.Document, folder: pathlib.Path) -> Study:
     space = _space(document, file, problems)
     _check_parameters(document, file, space, problems)
     _check_start(document, file, space, problems)
+    problems += _pruning_problems(document, file)
     prompts = _prompts(document, file.evaluation.prompts, "prompts", folder, problems)
     held_out = _prompts(document, file.evaluation.held_out, "held_out", folder, problems)
     if problems:
@@ -293,6 +303,30 @@ def _check_start(
                 problems.append(document.problem(where, f"{name} is not searched", "take it out", key=True))
             elif name in space and not space[name].contains(value):
                 problems.append(document.problem(where, f"{name}: {value!r} is outside of {describe(space[name])}"))
+
+
+def _pruning_problems(document: documents.Document, file: StudyFile) -> Iterator[constraint_errors.Problem]:
+    """A pruner needs scores to compare: points at which they are taken, and one objective."""
+    search, objectives = file.search, file.objectives
+    if file.evaluation.during is not None and file.trainer == "sd-scripts":
+        text = "sd-scripts tells nothing while it trains, so nothing can be scored during training"
+        yield document.problem(("evaluation", "during"), text, "take it out", key=True)
+    if search.primary is not None and search.primary not in objectives:
+        hint = documents.did_you_mean(search.primary, objectives)
+        yield document.problem(("search", "primary"), f"{search.primary} is not among the objectives", hint)
+    if search.pruner == "none":
+        return
+    where = ("search", "pruner")
+    if file.evaluation.during is None:
+        text = f"{search.pruner} compares scores while trials train, and none are taken"
+        yield document.problem(where, text, "add `during: {every_samples: N}` to `evaluation`")
+    if search.primary is None and len(objectives) > 1:
+        text = f"{search.pruner} compares trials by one objective, and there are {len(objectives)}"
+        yield document.problem(where, text, f"add `primary: {next(iter(objectives))}`, or another of them, to `search`")
+    primary = search.primary or next(iter(objectives))
+    if search.pruner == "wilcoxon" and file.trainer == "diffusion-lora" and primary != "clip_score":
+        text = f"wilcoxon compares prompt by prompt, and {primary} is not told for each prompt"
+        yield document.problem(where, text, "compare by clip_score, or use another pruner")
 
 
 def _values(file: StudyFile, space: Mapping[str, domains.Domain]) -> Iterator[tuple[str, str, tuple[Scalar, ...]]]:

@@ -9,14 +9,18 @@ import optuna
 import sqlalchemy as sa
 
 from optimizer import campaign as campaigns
-from optimizer import propose, score
+from optimizer import propose, records, score
 from storage import artifacts, errors, leases, results, runs
 
 logger = logging.getLogger(__name__)
 
 State = optuna.trial.TrialState
 #: what is final, and how Optuna is told (docs/explanation/architecture.md, decision 2)
-_STATES = {score.Ending.USABLE: State.COMPLETE, score.Ending.UNUSABLE: State.PRUNED}
+_STATES = {
+    score.Ending.USABLE: State.COMPLETE,
+    score.Ending.UNUSABLE: State.PRUNED,
+    score.Ending.STOPPED_EARLY: State.PRUNED,
+}
 
 
 def settle(campaign: campaigns.Campaign, claim: propose.Claim, conclusion: score.Conclusion) -> None:
@@ -63,6 +67,9 @@ def _attributes(conclusion: score.Conclusion) -> dict[str, object]:
     said["seconds"] = round(sum(conclusion.seconds.values()), 2)
     if conclusion.failure is not None:
         said["failure"] = conclusion.failure.kind
+    if conclusion.stopped_by is not None:
+        said |= {records.STOPPED_BY: conclusion.stopped_by, records.STEPS: conclusion.steps}
+        said[records.TOTAL_STEPS] = conclusion.total_steps
     if conclusion.message:
         said["message"] = conclusion.message[-2000:]
     return said

@@ -103,9 +103,12 @@ Row = tuple[Mapping[str, Any], tuple[float, ...] | None, str]
 def _trials(study: studies.Study, old: studies.Study, found: Sequence[records.TrialRecord]) -> Iterator[Row]:
     """An earlier study's trained trials: complete parameters, values, and why one cannot be used."""
     for record in found:
-        if record.state not in ("usable", "unusable"):
+        if record.state not in records.TRAINED:
             continue
         params = studies.complete(old, record.params)
+        if record.state == "stopped-early":
+            yield params, None, "stopped early, so its result is not known"
+            continue
         if record.state == "unusable":
             yield params, None, ""
             continue

@@ -14,7 +14,19 @@ import optuna
 
 from constraints import ruleset as rulesets
 from optimizer import campaign as campaigns
-from optimizer import errors, estimates, facts, history, launch, provenance, records, rulebook, sampler, warm_start
+from optimizer import (
+    errors,
+    estimates,
+    facts,
+    history,
+    launch,
+    provenance,
+    pruning,
+    records,
+    rulebook,
+    sampler,
+    warm_start,
+)
 from optimizer import observer as observers
 from optimizer import search as searches
 from optimizer import settings as settings_module
@@ -173,6 +185,7 @@ def open_campaign(
     before = situation(study, found)
     search = open_search(study, book.rules, before.for_rules(book.rules.text), seed)
     search.sketch.learn(_earlier_trials(services, study, stored, search))
+    pruner = pruning.make(study, pruning.most_samples(study, before))
     return campaigns.Campaign(
         study=study,
         study_id=stored.id,
@@ -184,6 +197,7 @@ def open_campaign(
         book=book,
         search=search,
         situation=before,
+        pruning=pruning.Pruning(study, open_optuna(services, study), services.optuna_storage, pruner),
         observer=observer,
         worker_id=workers.register(services.database, socket.gethostname(), os.getpid(), device.name),
     )

@@ -21,12 +21,14 @@ class Tally:
 
     usable: int = 0
     unusable: int = 0
+    stopped_early: int = 0
     crashed: int = 0
     interrupted: int = 0
 
     def count(self, ending: score.Ending) -> None:
         if ending != score.Ending.REJECTED:
-            setattr(self, ending.value, getattr(self, ending.value) + 1)
+            name = ending.name.lower()
+            setattr(self, name, getattr(self, name) + 1)
 
 
 def work(
@@ -86,6 +88,7 @@ def attempt(
     began = time.time()
     launcher.start(folder.job)
     watch = Watch(campaign, launcher, claim, should_stop)
+    guard = guards.Guard(claim.params)
     told: list[events.Event] = []
     for event in follow.follow(folder, launcher.is_alive, watch.between):
         if event.trial not in (None, claim.number):
@@ -94,7 +97,8 @@ def attempt(
         campaign.observer.event(claim.number, event)
         if event.event == "baseline":
             campaign.remember_baseline(event.data)
-        rule = guards.broken(campaign.rules, event, claim.params)
+        behind = campaign.pruning.look(claim.number, event)
+        rule = guard.broken(campaign.rules, event) or behind
         if rule is not None and not trial.stop.exists():
             guards.stop(trial, rule)
     conclusion = score.conclude(told, campaign.rules, campaign.study.objectives, claim.params)

@@ -23,6 +23,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "resumed": ("step",),
     "train-started": ("total_steps", "epochs", "images", "effective_batch"),
     "step": ("step", "epoch", "progress", "loss", "loss_ema", "grad_norm", "grad_norm_median", "learning_rate_now"),
+    "evaluated": ("step", "samples", "point", "metrics", "seconds"),
     "checkpoint": ("step",),
     "trained": ("steps", "seconds"),
     "saved": ("path", "sha256"),

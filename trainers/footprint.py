@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from trainers import architecture, job, portions
+from trainers import architecture, job, points, portions
 
 #: one number, or an array of shape (points,)
 Column: TypeAlias = Any
@@ -94,12 +94,17 @@ class Footprint:
     Attributes:
         judge_parameters: numbers of the models that score pictures; they stay on the device in float32.
         pictures: pictures that are drawn after training, each in `drawing_steps` steps.
+        every_samples: samples between two evaluation points, None without any; at each `point_pictures` are drawn in
+            `point_steps` steps.
     """
 
     base: architecture.Architecture
     judge_parameters: int
     pictures: int
     drawing_steps: int
+    every_samples: int | None = None
+    point_pictures: int = 0
+    point_steps: int = 0
 
     def vram_gb(self, values: Mapping[str, Column]) -> Column:
         """Peak GiB that a trial takes on its device: training, or encoding and drawing pictures, whichever is more.
@@ -109,18 +114,17 @@ class Footprint:
         size = _number(values, "resolution", self.base.resolution) ** 2
         loaded = self._loaded(values)
         training = loaded + self.training_bytes(values)
-        side_work = np.maximum(self._encoding(size), self._drawing(values))
+        # at evaluation points pictures are drawn beside the LoRA in training, its gradients and its optimizer's state
+        beside = 0.0 if self.every_samples is None else self._trained_bytes(values)
+        side_work = np.maximum(self._encoding(size), self._drawing(values) + beside)
         return np.maximum(training, loaded + side_work) * _RESERVED / GIB
 
     def training_bytes(self, values: Mapping[str, Column]) -> Column:
         """Bytes of LoRA, gradients, optimizer state and activations."""
         half, checkpointed = _half(values), _checkpointed(values)
         dim, batch = _number(values, "network_dim", 16), _number(values, "train_batch_size", 1)
-        unet, text = self._trains_unet(values), _trains_text(values)
-        numbers = dim * (unet * self._unet_rows + text * self._text_rows)
-        # weight and gradient in float32, the optimizer's state, and a copy in the precision of the pass
-        trained = numbers * (8 + _state_bytes(values) + 2 * half)
-        return trained + batch * self._activations(values, half, checkpointed, dim, text)
+        activations = self._activations(values, half, checkpointed, dim, _trains_text(values))
+        return self._trained_bytes(values) + batch * activations
 
     def step_seconds(self, values: Mapping[str, Column], *, on_gpu: bool) -> Column:
         """Seconds of one optimizer step."""
@@ -138,15 +142,23 @@ class Footprint:
             return batches * np.maximum(seconds, launches * self._launch_seconds)
         return batches * (seconds + launches * self._cpu_block_seconds)
 
-    def other_seconds(self, values: Mapping[str, Column], *, on_gpu: bool) -> Column:
-        """Seconds of everything but training: launching, loading, drawing, scoring."""
+    def other_seconds(self, values: Mapping[str, Column], total_steps: Column, *, on_gpu: bool) -> Column:
+        """Seconds of everything but training: launching, loading, drawing, scoring; at evaluation points, too."""
+        seconds = _OTHER_SECONDS + self._drawing_seconds(values, self.pictures, self.drawing_steps, on_gpu=on_gpu)
+        if self.every_samples is None:
+            return seconds
+        batch = _number(values, "train_batch_size", 1) * _number(values, "gradient_accumulation_steps", 1)
+        count = points.count(total_steps, batch, self.every_samples)
+        return seconds + count * self._drawing_seconds(values, self.point_pictures, self.point_steps, on_gpu=on_gpu)
+
+    def _drawing_seconds(self, values: Mapping[str, Column], pictures: int, steps: int, *, on_gpu: bool) -> Column:
         positions = (self.base.resolution / self.base.pixels_per_latent) ** 2
-        operations = 2 * self.pictures * self.drawing_steps * self._pass_operations(positions)
+        operations = 2 * pictures * steps * self._pass_operations(positions)
         drawing = operations / self._rate(values, on_gpu=on_gpu)
-        passes = -(-self.pictures // portions.drawn(self.base.resolution)) * self.drawing_steps
+        passes = -(-pictures // portions.drawn(self.base.resolution)) * steps
         if on_gpu:
-            return _OTHER_SECONDS + np.maximum(drawing, passes * self._launch_seconds * _PASS_LAUNCHES)
-        return _OTHER_SECONDS + drawing + passes * self._cpu_block_seconds * _PASS_LAUNCHES
+            return np.maximum(drawing, passes * self._launch_seconds * _PASS_LAUNCHES)
+        return drawing + passes * self._cpu_block_seconds * _PASS_LAUNCHES
 
     # -- memory ----------------------------------------------------------------------------------------------------
 
@@ -154,6 +166,12 @@ class Footprint:
         """Bytes of the models that stay on the device; VAE and judge are kept in float32."""
         passed = self.base.unet_parameters + sum(encoder.parameters for encoder in self.base.text_encoders)
         return passed * np.where(_half(values), 2, 4) + 4.0 * (self.base.vae_parameters + self.judge_parameters)
+
+    def _trained_bytes(self, values: Mapping[str, Column]) -> Column:
+        """Bytes of the LoRA's weights, their gradients and the optimizer's state."""
+        rows = self._trains_unet(values) * self._unet_rows + _trains_text(values) * self._text_rows
+        # weight and gradient in float32, the optimizer's state, and a copy in the precision of the pass
+        return _number(values, "network_dim", 16) * rows * (8 + _state_bytes(values) + 2 * _half(values))
 
     def _activations(
         self, values: Mapping[str, Column], half: Column, checkpointed: Column, dim: Column, text: Column
@@ -268,11 +286,15 @@ def of(trainer: str, base: str, evaluation: job.Evaluation) -> Footprint | None:
     if found is None:
         return None
     judges = [evaluation.clip.model, *([evaluation.dino.model] if evaluation.dino else [])]
+    fewer, during = points.evaluation(evaluation), evaluation.during
     return Footprint(
         base=found,
         judge_parameters=sum(_JUDGES.get(name, max(_JUDGES.values())) for name in judges),
         pictures=(len(evaluation.prompts) + len(evaluation.held_out)) * len(evaluation.seeds),
         drawing_steps=evaluation.steps,
+        every_samples=None if during is None else during.every_samples,
+        point_pictures=0 if fewer is None else len(fewer.prompts) * len(fewer.seeds),
+        point_steps=0 if fewer is None else fewer.steps,
     )
 
 

@@ -62,6 +62,19 @@ class DinoModel(Record):
     weights: str = ""
 
 
+class During(Record):
+    """When a few of the evaluation's pictures are drawn while a trial still trains.
+
+    `every_samples` counts training images seen (steps times the effective batch). Drawn are the first `prompts` prompts
+    with the first `seeds` seeds, each in `steps` sampler steps; the evaluation's own where that is not set.
+    """
+
+    every_samples: Annotated[int, pydantic.Field(ge=1)]
+    prompts: Annotated[int, pydantic.Field(ge=1)] = 4
+    seeds: Annotated[int, pydantic.Field(ge=1)] = 1
+    steps: Annotated[int, pydantic.Field(ge=1)] | None = None
+
+
 class Evaluation(Record):
     """What is drawn after training, and how it is judged.
 
@@ -77,6 +90,7 @@ class Evaluation(Record):
     negative_prompt: str = ""
     clip: ClipModel = ClipModel()
     dino: DinoModel | None = None
+    during: During | None = None
 
 
 class Thresholds(Record):

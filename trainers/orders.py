@@ -22,13 +22,19 @@ class Order:
 
 
 class Clock:
-    """Adds the seconds spent inside to one phase, also when it ends in an exception."""
+    """Adds the seconds spent inside to one phase, also when it ends in an exception.
 
-    def __init__(self, seconds: dict[str, float], phase: str) -> None:
-        self._seconds, self._phase = seconds, phase
+    `within` names the phase that it interrupts, whose own clock is running: these seconds are not that one's.
+    """
+
+    def __init__(self, seconds: dict[str, float], phase: str, within: str | None = None) -> None:
+        self._seconds, self._phase, self._within = seconds, phase, within
 
     def __enter__(self) -> None:
         self._started = time.monotonic()
 
     def __exit__(self, *_: object) -> None:
-        self._seconds[self._phase] += time.monotonic() - self._started
+        spent = time.monotonic() - self._started
+        self._seconds[self._phase] += spent
+        if self._within is not None:
+            self._seconds[self._within] -= spent

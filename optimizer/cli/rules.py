@@ -252,7 +252,7 @@ def suggest(name: str, output: pathlib.Path | None, as_json: bool) -> None:
 
 
 def _finished(services: "wiring.Services", study: "studies.Study") -> "list[replays.FinishedTrial]":
-    """The trials that trained to an end; refused and crashed ones say nothing about the parameters."""
+    """The trials whose parameters proved good or bad; refused, crashed and early stopped ones did not get so far."""
     from constraints import replay as replays
     from optimizer import reporting, wiring
     from optimizer import study as studies

@@ -328,6 +328,8 @@ def _print_trials(found: "list[records.TrialRecord]", study: "studies.Study") ->
         table.add_column(heading)
     for record in found:
         why = ", ".join(record.refused_by) or (record.failure or {}).get("kind", "")
+        if record.early_stop is not None:
+            why = record.early_stop.render()
         table.add_row(
             str(record.number),
             record.state,

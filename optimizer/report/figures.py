@@ -9,7 +9,7 @@ from typing import Any
 
 import optuna
 from optuna import visualization
-from plotly import colors
+from plotly import colors, graph_objects
 
 from optimizer.report import records
 
@@ -34,6 +34,7 @@ def draw(data: records.ReportData) -> list[Panel]:
     return [
         *(_history(study, usable, index, names[index]) for index in range(len(names))),
         *_fronts(names, study, usable),
+        *_curves(data),
         *(_importance(study, usable, index, names[index]) for index in range(len(names))),
         _panel(
             f"Parallel coordinates of {names[0]}",
@@ -98,6 +99,29 @@ def _fronts(names: list[str], study: optuna.Study, usable: int) -> Iterator[Pane
             "needs one usable trial",
             lambda: _without_scales(visualization.plot_pareto_front(study, target_names=names)),
         )
+
+
+def _curves(data: records.ReportData) -> Iterator[Panel]:
+    """Scores while trials trained; no panel where the study takes none."""
+    watched = [trial for trial in data.trials if trial.curve]
+    if not watched:
+        return
+
+    def plot() -> Any:
+        figure = graph_objects.Figure()
+        for trial in watched:
+            samples, scores = list(trial.curve), list(trial.curve.values())
+            figure.add_scatter(x=samples, y=scores, mode="lines+markers", name=f"trial {trial.number} ({trial.state})")
+        return figure.update_layout(xaxis_title="training samples seen", yaxis_title=data.primary)
+
+    yield _panel(
+        f"{data.primary} during training",
+        "Each line is a trial, at its evaluation points; fewer pictures are behind them than behind the final scores. "
+        "The last point of a trial that was stopped early is where others were ahead of it.",
+        True,
+        "",
+        plot,
+    )
 
 
 def _without_scales(figure: Any) -> Any:

@@ -25,6 +25,7 @@ PHASES = ("launch", "load", "train", "sample", "score")
 STATES = {
     "usable": "trained, and its pictures are fit for use",
     "unusable": "trained, but its parameters made it fail or a rule on the result is broken",
+    "stopped-early": "others were ahead of it at an evaluation point, so a pruner ended its training",
     "refused": "a rule refused it before any training",
     "crashed": "the machine failed at every attempt",
     "running": "is being trained",

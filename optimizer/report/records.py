@@ -71,3 +71,5 @@ class ReportData:
     rule_texts: Sequence[RuleText]
     study_document: str
     environment: Mapping[str, str]
+    #: the objective that trials are compared by while they run
+    primary: str = ""

@@ -98,6 +98,12 @@ def test_a_second_run_of_a_finished_study_trains_nothing(place: places.Place, wh
     assert len(place.json("study", "show", "whole")["trials"]) == 3
 
 
+def test_more_trials_are_added_to_those_that_are_there(place: places.Place, whole: tuple[pathlib.Path, str]) -> None:
+    before = len(place.json("study", "show", "whole")["trials"])
+    assert place.run("study", "run", whole[0], "--trials", "1").returncode == 0
+    assert len(place.json("study", "show", "whole")["trials"]) == before + 1
+
+
 def test_a_study_of_the_same_name_that_would_not_compare_is_refused(
     place: places.Place, whole: tuple[pathlib.Path, str]
 ) -> None:
@@ -204,6 +210,68 @@ def test_a_stop_rule_ends_a_trial_early_and_it_is_never_the_best(place: places.P
     best = place.run("study", "best", "early")
     assert best.returncode == 2
     assert "no usable trial" in best.stderr
+
+
+def watched(study: pathlib.Path, *changes: tuple[str, str]) -> pathlib.Path:
+    """The study with pictures every 32 samples, and points of a good and of a far too high rate to begin with."""
+    good, diverged = "{learning_rate: 3.0e-3, network_dim: 4, lr_scheduler: cosine}", "learning_rate: 0.3"
+    start = f"start: [{good}, {good.replace('learning_rate: 3.0e-3', diverged).replace(': 4', ': 8')}]"
+    text = study.read_text(encoding="utf-8")
+    for old, new in [
+        ("2.0e-2", "5.0e-1"),
+        ("  steps: 4\n", "  steps: 4\n  during: {every_samples: 32, prompts: 2}\n"),
+        ("sampler: tpe", f"sampler: tpe, {start}"),
+        *changes,
+    ]:
+        assert old in text
+        text = text.replace(old, new)
+    study.write_text(text, encoding="utf-8")
+    return study
+
+
+def test_a_stop_rule_on_pictures_drawn_during_training_ends_a_diverged_trial(place: places.Place) -> None:
+    rules = places.RULES.replace("0.004", "0.5") + (
+        "  - id: worse-than-base\n    stop: clip_score_gain < -0.1\n    because: Its pictures are gone.\n"
+    )
+    study = watched(place.study("gone", trials=2, epochs=8, rules=rules))
+    done = place.run("study", "run", study)
+    assert done.returncode == 0, done.stderr
+    good, diverged = place.json("study", "show", "gone")["trials"]
+    assert good["state"] == "usable"
+    assert diverged["state"] == "unusable"
+    assert diverged["failure"]["kind"] == "stopped-by-rule"
+    assert "worse-than-base" in diverged["failure"]["message"]
+    assert diverged["failure"]["step"] < 32
+    points = [found.data for found in events_of(place, "gone", 1) if found.event == "evaluated"]
+    assert points[-1]["metrics"]["clip_score_gain"] < -0.1
+    assert told(place, "gone", 0, "evaluated") == 3
+    assert told(place, "gone", 1, "sampled") == 0
+
+
+def test_a_pruner_ends_a_trial_that_fell_behind_and_says_so_everywhere(place: places.Place) -> None:
+    rules = places.RULES.replace("0.004", "0.5")
+    pruner = ("sampler: tpe", "pruner: asha, primary: clip_score, sampler: tpe")
+    study = watched(place.study("behind", trials=2, epochs=8, rules=rules), pruner)
+    done = place.run("study", "run", study)
+    assert done.returncode == 0, done.stderr
+    assert "trial 1 is stopped-early: pruner:asha at step" in done.stderr
+    best, behind = place.json("study", "show", "behind")["trials"]
+    assert [best["state"], behind["state"]] == ["usable", "stopped-early"]
+    assert behind["failure"] is None
+    stop = behind["early_stop"]
+    assert (stop["by"], stop["total_steps"]) == ("pruner:asha", 32)
+    assert stop["step"] < 32
+    assert stop["samples"] % 32 == 0
+    assert "1 early stops" in done.stdout
+    assert f"({32 - stop['step']} steps)" in done.stdout
+    assert "stopped-early" in (place.home / "runs" / "behind" / "report.html").read_text(encoding="utf-8")
+    opened = optuna.load_study(study_name="behind", storage=place.run("db", "url").stdout.strip())
+    first, second = opened.trials
+    assert list(first.intermediate_values) == [32, 64, 96]
+    assert second.state == optuna.trial.TrialState.PRUNED
+    assert second.constraints == {"training": 0.0}
+    assert first.values is not None
+    assert second.intermediate_values[stop["samples"]] == stop["score"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")

@@ -144,16 +144,22 @@ def test_trials_are_read_from_their_attempts() -> None:
             trial(1, State.PRUNED, vram_gb=2.5),
             trial(2, State.PRUNED, refused_by=["a"]),
             trial(3, State.FAIL),
+            trial(4, State.PRUNED, stopped_by="pruner:asha", steps=12),
+            trial(5, State.PRUNED, clip_score=0.1),
         ],
         [
             attempt(0, 50, launch=1.0, load=2.0, train=10.0, sample=4.0, score=1.0),
             attempt(1, 20, launch=0.0, load=2.0, train=4.0, sample=0.0),
             attempt(3, 20, train=4.0),
+            attempt(4, 12, load=2.0, train=3.0, sample=2.0, score=0.5),
+            attempt(5, 50, load=2.0, train=9.0, sample=4.0),
         ],
     )
     assert [(each.steps, each.train_seconds, each.other_seconds, each.vram_gb) for each in found] == [
         (50, 10.0, 7.0, 5.5),
         (20, 4.0, None, None),
+        (12, 3.0, None, None),
+        (50, 9.0, 6.0, None),
     ]
 
 

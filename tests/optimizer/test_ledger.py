@@ -19,6 +19,7 @@ def test_refused_points_that_were_not_looked_at_are_charged_the_mean_of_the_othe
 
 
 def test_an_early_stop_saves_what_it_had_left_and_a_whole_trial_nothing() -> None:
-    found = ledger.balance([ledger.Spent(120.0), ledger.Spent(30.0, spared_seconds=90.0)], 0, [], "")
+    found = ledger.balance([ledger.Spent(120.0), ledger.Spent(30.0, spared_seconds=90.0, spared_steps=300)], 0, [], "")
     assert found.spent_minutes == pytest.approx(2.5)
-    assert (found.stopped, found.stopped_minutes) == (1, 1.5)
+    assert (found.stopped, found.stopped_minutes, found.stopped_steps) == (1, 1.5, 300)
+    assert "(300 steps)" in found.sentence()

@@ -4,6 +4,7 @@ import pytest
 
 from optimizer import estimates, facts, outlook
 from tests.optimizer import searching
+from trainers import job
 
 SPACE = {"network_dim": {"choices": [4, 1024]}, "max_train_epochs": {"choices": [1, 3]}}
 
@@ -49,3 +50,27 @@ def test_a_rule_that_needs_a_gpu_where_there_is_none_is_named() -> None:
 
 def test_it_says_that_nothing_is_calibrated_before_a_trial_has_finished() -> None:
     assert "not calibrated yet" in looked_at(facts.Gpu(0, None)).render()
+
+
+def watched(every_samples: int, **fixed: int) -> outlook.Outlook:
+    study = searching.study(SPACE)
+    evaluation = study.evaluation.model_copy(update={"during": job.During(every_samples=every_samples, seeds=2)})
+    study = study.model_copy(update={"evaluation": evaluation, "fixed": fixed})
+    situation = facts.Situation(facts.Gpu(0, None), images=20, estimator=estimates.of(study, on_gpu=False))
+    return outlook.outlook(study, searching.rules(study), situation)
+
+
+def test_evaluation_points_are_counted_and_charged() -> None:
+    """20 images, 1 or 3 epochs: 19 or 59 samples before the last one; one prompt, two seeds."""
+    found, none = watched(10), looked_at(facts.Gpu(0, None))
+    assert found.points == (3.0, 5.0)
+    assert "3.0 in the mean trial, 5 at most, 2 pictures at each" in found.render()
+    assert (none.points, none.point_pictures) == (None, 0)
+    assert "evaluation points" not in none.render()
+    assert found.minutes is not None
+    assert none.minutes is not None
+    assert found.minutes > none.minutes
+
+
+def test_trials_too_short_for_a_point_are_said() -> None:
+    assert "no trial is so long" in watched(1000).render()

@@ -91,6 +91,20 @@ def finish(campaign: campaigns.Campaign, claim: propose.Claim, value: float | No
     tell.settle(campaign, claim, ending)
 
 
+def stop_early(campaign: campaigns.Campaign, claim: propose.Claim) -> None:
+    """Tell a claim as if a pruner had ended it at step 20 of 160, at the score of 0.4."""
+    row = trials(campaign)[claim.number]
+    campaign.optuna_storage.set_trial_intermediate_value(row._trial_id, 64, 0.4)
+    ending = score.Conclusion(
+        score.Ending.STOPPED_EARLY,
+        constraints={score.TRAINED: 0.0},
+        stopped_by="pruner:asha",
+        steps=20,
+        total_steps=160,
+    )
+    tell.settle(campaign, claim, ending)
+
+
 def test_a_claim_is_one_running_row_with_its_parameters_and_a_lease(place: Place) -> None:
     campaign = place.open(place.study(trials=2))
     claim = claimed(campaign)
@@ -229,3 +243,48 @@ def test_a_joining_worker_knows_the_study(place: Place) -> None:
     second.look()
     assert second.search.history.rows == 1
     assert second.search.history.is_tried(trials(first)[0].params)
+
+
+def test_an_early_stopped_trial_is_pruned_and_feasible_and_read_back_as_such(place: Place) -> None:
+    campaign = place.open(place.study(trials=2))
+    claim = claimed(campaign)
+    stop_early(campaign, claim)
+    (trial,) = trials(campaign)
+    assert trial.state is optuna.trial.TrialState.PRUNED
+    assert trial.constraints == {score.TRAINED: 0.0}
+    (record,) = wiring.trial_records(place.services, campaign.study)
+    assert record.state == "stopped-early"
+    assert record.failure is None
+    assert record.values == {"clip_score": None}
+    assert record.as_json()["early_stop"] == {
+        "by": "pruner:asha",
+        "step": 20,
+        "total_steps": 160,
+        "samples": 64,
+        "score": 0.4,
+    }
+
+
+def test_an_early_stopped_point_is_spent_and_never_drawn_again(place: Place) -> None:
+    campaign = place.open(place.study(trials=2))
+    first = claimed(campaign)
+    stop_early(campaign, first)
+    second = claimed(campaign)
+    assert second.params != first.params
+    assert campaign.search.history.is_tried(trials(campaign)[0].params)
+    finish(campaign, second, 0.5)
+    assert propose.claim(campaign) is None
+
+
+def test_an_early_stopped_point_that_a_person_asks_for_is_trained_since_it_has_no_result(place: Place) -> None:
+    campaign = place.open(place.study(trials=2))
+    stop_early(campaign, claimed(campaign))
+    enqueue(campaign, trials(campaign)[0].params)
+    assert claimed(campaign).same_as is None
+
+
+def test_an_early_stopped_point_is_not_repeated(place: Place) -> None:
+    campaign = place.open(place.study(trials=4, repeats=3))
+    first = claimed(campaign)
+    stop_early(campaign, first)
+    assert claimed(campaign).params != first.params

@@ -119,6 +119,17 @@ def test_a_report_names_what_a_person_looks_for() -> None:
         assert said in page, said
 
 
+def test_an_early_stop_is_a_state_of_its_own_and_no_failure() -> None:
+    early = records.EarlyStop("pruner:asha", step=20, total_steps=160, samples=64, score=0.4)
+    stopped = trial(12, "stopped-early", failure=None, early_stop=early, curve={32: 0.3, 64: 0.4})
+    page = html.render(report([*many(), stopped]))
+    assert 'class="badge stopped-early"' in page
+    assert "pruner:asha at step 20 of 160, at 0.4 after 64 samples" in page
+    assert "1 stopped-early" in page
+    assert "trial 12 (stopped-early)" in page
+    assert "training samples seen" not in html.render(report(many()))
+
+
 def test_nothing_in_a_report_is_loaded_from_elsewhere() -> None:
     page = html.render(report(many()))
     assert not re.search(r"""(?:src|href)\s*=\s*["'](?!data:|#)""", page)

@@ -21,6 +21,36 @@ def test_crashed_trials_teach_nothing() -> None:
     assert not search.sketch.is_guided
 
 
+@pytest.mark.parametrize("name", ["tpe", "gp", "random", "qmc", "nsga2"])
+def test_scores_of_early_stopped_trials_do_not_trip_a_sampler_of_several_objectives(name: str) -> None:
+    """Optuna's TPE asks for the one direction of a study whose pruned trials have intermediate values."""
+    objectives = {"clip_score": "maximize", "failure_rate": "minimize"}
+    search = searching.search(searching.study(SPACE, startup_trials=4, sampler=name, objectives=objectives))
+    trials = searching.Trials(search)
+    for at in range(12):
+        point = {"learning_rate": at / 12, "network_dropout": 0.1}
+        stopped = at % 2 == 0
+        curve = {8: 0.5, 16: 0.6}
+        trials.add(point, None if stopped else [0.5, 0.0], constraints={"training": 0.0}, intermediate_values=curve)
+    trials.look()
+    assert draw.draw(search).params is not None
+    assert trials.trials[0].intermediate_values == {8: 0.5, 16: 0.6}
+
+
+def test_early_stopped_trials_teach_their_scores_where_there_is_one_objective() -> None:
+    """Trials that ended at the same point: those with the better score are followed."""
+    search = searching.search(searching.study(SPACE, startup_trials=5))
+    trials = searching.Trials(search)
+    for at in range(40):
+        rate = at / 40
+        point = {"learning_rate": rate, "network_dropout": 0.1}
+        score = 1 - abs(rate - 0.2)
+        trials.add(point, None, constraints={"training": 0.0}, intermediate_values={8: score})
+    trials.look()
+    drawn = [draw.draw(search).params for _ in range(10)]
+    assert sum(abs(point["learning_rate"] - 0.2) < 0.25 for point in drawn if point is not None) >= 8
+
+
 def test_running_trials_stand_in_until_they_end() -> None:
     search = searching.search(searching.study(SPACE))
     trials = searching.Trials(search)

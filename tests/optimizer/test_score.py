@@ -116,6 +116,41 @@ def test_a_failure_in_training_teaches_the_search(rules: rulesets.RuleSet) -> No
     assert found.steps == 31
 
 
+def stopped(rule: str) -> list[events.Event]:
+    return told(
+        "train-started",
+        "step",
+        "evaluated",
+        "stopped",
+        "trial-finished",
+        "job-finished",
+        train_started={"total_steps": 160},
+        step={"step": 20},
+        evaluated={"step": 16, "point": 64, "metrics": {"clip_score": 0.4}},
+        stopped={"rule": rule, "step": 30},
+        trial_finished={"outcome": "stopped", "seconds": {"train": 1.0}},
+        job_finished={"exit_code": 0},
+    )
+
+
+def test_a_trial_that_a_pruner_ended_is_not_held_against_its_parameters(rules: rulesets.RuleSet) -> None:
+    found = score.conclude(stopped("pruner:asha"), rules, OBJECTIVES, {})
+    assert found.ending is score.Ending.STOPPED_EARLY
+    assert found.constraints == {score.TRAINED: 0.0}
+    assert found.failure is None
+    assert found.values is None
+    assert (found.stopped_by, found.steps, found.total_steps) == ("pruner:asha", 30, 160)
+
+
+def test_a_trial_that_a_stop_rule_ended_is_unusable(rules: rulesets.RuleSet) -> None:
+    found = score.conclude(stopped("below-base"), rules, OBJECTIVES, {})
+    assert found.ending is score.Ending.UNUSABLE
+    assert found.constraints == {score.TRAINED: 1.0}
+    assert found.failure is not None
+    assert found.failure.kind == "stopped-by-rule"
+    assert found.stopped_by is None
+
+
 @pytest.mark.parametrize(
     ("story", "ending"),
     [

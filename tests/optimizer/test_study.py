@@ -52,6 +52,27 @@ def test_the_resolved_form_reads_back_as_the_same_study(tmp_path: pathlib.Path) 
     assert again == read
 
 
+def test_points_and_a_pruner_read_back_and_are_off_by_default(tmp_path: pathlib.Path) -> None:
+    plain = study.read(written(tmp_path, GOOD))
+    assert (plain.evaluation.during, plain.search.pruner, plain.primary) == (None, "none", "clip_score")
+    text = GOOD + "  during: {every_samples: 64, steps: 8}\nsearch: {pruner: median, primary: failure_rate}\n"
+    read = study.read(written(tmp_path, text))
+    assert read.evaluation.during is not None
+    assert (read.evaluation.during.every_samples, read.evaluation.during.prompts) == (64, 4)
+    assert read.primary == "failure_rate"
+    assert study.parse(read.source, read.name) == read
+
+
+def test_one_objective_needs_no_primary(tmp_path: pathlib.Path) -> None:
+    text = GOOD.replace(", failure_rate: minimize", "") + "  during: {every_samples: 64}\nsearch: {pruner: asha}\n"
+    assert study.read(written(tmp_path, text)).primary == "clip_score"
+
+
+def test_sd_scripts_tells_nothing_that_points_could_be_made_of(tmp_path: pathlib.Path) -> None:
+    text = GOOD.replace("base: demo", "base: demo\ntrainer: sd-scripts") + "  during: {every_samples: 64}\n"
+    assert "17:3" in refusal(tmp_path, text.replace("  resolution: 512", "  sd_scripts: /there"))
+
+
 def test_prompts_may_stand_in_a_file_with_comments(tmp_path: pathlib.Path) -> None:
     (tmp_path / "prompts.txt").write_text("# plain\na cat\n\na dog\n", encoding="utf-8")
     read = study.read(written(tmp_path, GOOD.replace("[a cat, a dog]", "prompts.txt")))
@@ -91,6 +112,42 @@ BAD = [
     pytest.param("base: demo", "base: demo\nbase: demo", ["4:1", "base"], id="duplicate key"),
     pytest.param("learning_rate:", "learning_rte:", ["6:3", "did you mean learning_rate"], id="unknown parameter"),
     pytest.param("[cosine,", "[cosin,", ["9:17", "'cosin'", "cosine"], id="unknown scheduler"),
+    pytest.param(
+        "prompts: [a cat, a dog]",
+        "prompts: [a cat]\nsearch: {pruner: asha, primary: clip_score}",
+        ["16:18", "none are taken", "every_samples"],
+        id="pruner without points",
+    ),
+    pytest.param(
+        "prompts: [a cat, a dog]",
+        "prompts: [a cat]\n  during: {every_samples: 8}\nsearch: {pruner: asha}",
+        ["17:18", "by one objective, and there are 2", "primary: clip_score"],
+        id="pruner without primary",
+    ),
+    pytest.param(
+        "prompts: [a cat, a dog]",
+        "prompts: [a cat]\nsearch: {primary: clip_scor}",
+        ["16:19", "clip_scor is not among", "did you mean 'clip_score'"],
+        id="unknown primary",
+    ),
+    pytest.param(
+        "prompts: [a cat, a dog]",
+        "prompts: [a cat]\n  during: {every_samples: 8}\nsearch: {pruner: wilcoxon, primary: failure_rate}",
+        ["17:18", "prompt by prompt", "clip_score"],
+        id="wilcoxon by a metric without prompts",
+    ),
+    pytest.param(
+        "prompts: [a cat, a dog]",
+        "prompts: [a cat]\n  during: {every_samples: 0}",
+        ["16:27", "0"],
+        id="points every nothing",
+    ),
+    pytest.param(
+        "prompts: [a cat, a dog]",
+        "prompts: [a cat]\n  during: {every: 8}",
+        ["16:12", "every_samples"],
+        id="points without their distance",
+    ),
     pytest.param("resolution: 512", "resolution: big", ["12:15", "'big'"], id="text for a number"),
     pytest.param("maximize", "maximise", ["13:26", "maximise"], id="unknown direction"),
     pytest.param("[a cat, a dog]", "none.txt", ["15:12", "none.txt"], id="missing prompts"),

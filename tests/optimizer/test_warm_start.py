@@ -3,9 +3,10 @@
 import pathlib
 from typing import Any
 
+import optuna
 import pytest
 
-from optimizer import errors, warm_start
+from optimizer import errors, records, warm_start
 from optimizer import study as studies
 from tests.optimizer import searching
 
@@ -14,6 +15,13 @@ SPACE = {
     "network_dim": {"choices": [4, 8]},
     "lr_scheduler": {"choices": ["cosine", "cosine_with_restarts"]},
     "lr_scheduler_num_cycles": {"int": [1, 4], "when": 'lr_scheduler == "cosine_with_restarts"'},
+}
+
+
+State = optuna.trial.TrialState
+POINT: dict[str, Any] = {
+    "params": {"learning_rate": 1e-3},
+    "distributions": {"learning_rate": optuna.distributions.FloatDistribution(1e-5, 1e-2, log=True)},
 }
 
 
@@ -99,3 +107,20 @@ def test_starting_points_and_sources_stand_in_the_resolved_study() -> None:
     again = studies.parse(study.source, study.name)
     assert again == study
     assert again.search.start == ({"network_dim": 8},)
+
+
+def test_early_stopped_trials_of_an_earlier_study_are_left_out_and_said() -> None:
+    """What they would have come to is not known, and their scores at points are of another study's prompts."""
+    space = {"learning_rate": SPACE["learning_rate"]}
+    study = searching.study(space, warm_start=["old"])
+    found = [
+        records.read([optuna.trial.create_trial(state=state, value=value, user_attrs=said, **POINT)], ["clip_score"])[0]
+        for state, value, said in [
+            (State.COMPLETE, 0.3, {}),
+            (State.PRUNED, None, {records.STOPPED_BY: "pruner:asha", records.STEPS: 20}),
+            (State.PRUNED, None, {}),
+        ]
+    ]
+    gathered = warm_start.gather(study, searching.search(study).judge, lambda name: (study, found))
+    assert [prior.values for prior in gathered.priors] == [(0.3,), None]
+    assert gathered.left_out == {"old: stopped early, so its result is not known": 1}

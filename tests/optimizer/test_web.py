@@ -152,6 +152,16 @@ def test_the_dashboard_never_calls_an_unusable_trial_the_best(services: wiring.S
     assert [trial["state"] for trial in detail["trials"]] == ["Complete", "Pruned"]
 
 
+def test_the_dashboard_takes_scores_at_points_of_a_study_with_several_objectives(services: wiring.Services) -> None:
+    study = optuna.load_study(study_name="kitten", storage=services.optuna_storage)
+    running = study.ask()
+    services.optuna_storage.set_trial_intermediate_value(running._trial_id, 64, 0.21)
+    services.optuna_storage.set_trial_intermediate_value(running._trial_id, 128, 0.23)
+    detail = client(services).get(f"/api/studies/{study_id(services)}").json()
+    assert detail["has_intermediate_values"]
+    assert detail["trials"][-1]["intermediate_values"] == [{"step": 64, "value": 0.21}, {"step": 128, "value": 0.23}]
+
+
 def test_an_uploaded_page_runs_no_script_and_is_not_readable_from_elsewhere(services: wiring.Services) -> None:
     browser = client(services)
     detail = browser.get(f"/api/studies/{study_id(services)}").json()

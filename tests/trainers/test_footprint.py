@@ -1,5 +1,6 @@
 """What a trial takes, before any has been trained."""
 
+import dataclasses
 import functools
 import json
 import pathlib
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers import footprint, job
+from trainers import footprint, job, points
 
 EVALUATION = job.Evaluation(prompts=("a", "b"), clip=job.ClipModel(model="ViT-L-14", pretrained="openai"))
 
@@ -117,3 +118,17 @@ def test_drawing_pictures_counts_where_it_takes_more_than_training() -> None:
 
 def test_a_script_of_ones_own_has_no_footprint() -> None:
     assert footprint.of("command", "demo", EVALUATION) is None
+
+
+@given(values=POINTS, steps=st.integers(1, 5000), every=st.integers(1, 2000))
+def test_evaluation_points_are_charged_each_the_same(values: dict[str, Any], steps: int, every: int) -> None:
+    plain = of("sd15")
+    watched = dataclasses.replace(plain, every_samples=every, point_pictures=4, point_steps=20)
+    more = watched.other_seconds(values, steps, on_gpu=True) - plain.other_seconds(values, steps, on_gpu=True)
+    batch = values["train_batch_size"] * values["gradient_accumulation_steps"]
+    count = points.count(steps, batch, every)
+    one = dataclasses.replace(plain, pictures=4, drawing_steps=20).other_seconds(values, steps, on_gpu=True)
+    none = dataclasses.replace(plain, pictures=0, drawing_steps=0).other_seconds(values, steps, on_gpu=True)
+    assert more == pytest.approx(count * (one - none))
+    assert watched.vram_gb(values) >= plain.vram_gb(values)
+    assert watched.step_seconds(values, on_gpu=True) == plain.step_seconds(values, on_gpu=True)

@@ -39,6 +39,7 @@ from trainers import (
     optim,
     orders,
     paths,
+    points,
     randomness,
     settings,
     steps,
@@ -122,7 +123,7 @@ def _run_trial(order: orders.Order, spec: job.TrialSpec, seconds: dict[str, floa
     trial.tell("loaded", seconds=seconds["load"])
     try:
         with orders.Clock(seconds, "train"):
-            ended_early = _train(trial)
+            ended_early = _train(trial, seconds)
         if ended_early:
             return ended_early
         evaluation.evaluate(order, spec, trial.yardstick, trial.plan.total_steps, seconds)
@@ -172,8 +173,12 @@ def _accelerator(mixed_precision: str) -> accelerate.Accelerator:
 # --- train ------------------------------------------------------------------------------------------------------------
 
 
-def _train(trial: Trial) -> str | None:
-    """Train and save the LoRA; returns the trial's outcome where it ended early, else None."""
+def _train(trial: Trial, seconds: dict[str, float]) -> str | None:
+    """Train and save the LoRA; returns the trial's outcome where it ended early, else None.
+
+    Args:
+        seconds: by phase; what evaluation points take is moved from training to theirs.
+    """
     own, plan, accelerator, base = trial.settings, trial.plan, trial.accelerator, trial.base
     started, clock = time.time(), time.monotonic()
 
@@ -207,6 +212,7 @@ def _train(trial: Trial) -> str | None:
     look_every = _look_every(trial.device, every)
     pending: list[tuple[int, torch.Tensor, torch.Tensor]] = []
     for step, batches in _steps(trial, done):
+        _glance(trial, state, step - 1, seconds)
         losses = []
         for batch in batches:
             loss = _loss(trial, captions, batch)
@@ -221,7 +227,7 @@ def _train(trial: Trial) -> str | None:
         last = step == plan.total_steps
 
         # look at the signals
-        if step % look_every == 0 or last or trial.order.asked.requested:
+        if step % look_every == 0 or last or _point(trial, step) or trial.order.asked.requested:
             for (seen, *_), (loss_now, norm_now) in zip(pending, _read(pending), strict=True):
                 finding = watch.observe(seen, loss_now, norm_now)
                 if finding:
@@ -231,20 +237,19 @@ def _train(trial: Trial) -> str | None:
                 _tell_step(trial, state, step, loss_now, norm_now, (time.monotonic() - clock) / 60)
 
         # asked to stop, by a rule or by a signal; and in between, keep what there is
-        if step % every == 0 and trial.paths.stop.exists():
+        if (step % every == 0 or _point(trial, step)) and trial.paths.stop.exists():
             return _stopped(trial, step)
         if trial.order.asked.requested or (_due(trial, step) and not last):
-            state.save(trial.paths.checkpoint, step)
-            trial.tell("checkpoint", step=step)
+            _keep(trial, state, step)
         trial.order.asked.check()
 
     # save
     finding = _judge_weights(trial, weights)
     if finding:
         return _fail(trial, finding)
-    trial.tell("trained", steps=plan.total_steps, seconds=time.monotonic() - clock)
-    state.save(trial.paths.checkpoint, plan.total_steps)
-    trial.tell("checkpoint", step=plan.total_steps)
+    drawing = seconds["sample"] + seconds["score"]
+    trial.tell("trained", steps=plan.total_steps, seconds=time.monotonic() - clock - drawing)
+    _keep(trial, state, plan.total_steps)
     _save(trial, started)
     trial.order.asked.check()
     return None
@@ -376,6 +381,33 @@ def _read(pending: list[tuple[int, torch.Tensor, torch.Tensor]]) -> list[list[fl
     """Losses and gradient norms of the pending steps, in one transfer from the device."""
     pairs: list[list[float]] = torch.stack([torch.stack([loss, norm.float()]) for _, loss, norm in pending]).tolist()
     return pairs
+
+
+def _point(trial: Trial, step: int) -> evaluation.Point | None:
+    """The evaluation point that a step has passed, or None."""
+    during, batch = trial.order.job.evaluation.during, trial.plan.effective_batch
+    passed = None if during is None else points.due(step, batch, during.every_samples)
+    return None if passed is None else evaluation.Point(step, step * batch, passed)
+
+
+def _glance(trial: Trial, state: checkpoints.TrialState, done: int, seconds: dict[str, float]) -> None:
+    """Draw and score a few pictures where the steps done have passed a point.
+
+    Called before the next step, not after the last one: a run that is resumed at a point looks again and misses none.
+    """
+    point = _point(trial, done)
+    if point is None:
+        return
+    try:
+        evaluation.glance(trial.order, trial.spec, trial.yardstick, point, seconds)
+    except interruption.Interrupted:
+        _keep(trial, state, done)
+        raise
+
+
+def _keep(trial: Trial, state: checkpoints.TrialState, step: int) -> None:
+    state.save(trial.paths.checkpoint, step)
+    trial.tell("checkpoint", step=step)
 
 
 def _due(trial: Trial, step: int) -> bool:

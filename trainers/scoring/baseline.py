@@ -31,10 +31,11 @@ def measure(
     base: models.Base,
     judge: judges.Judges,
     train_job: job.TrainJob,
+    evaluation: job.Evaluation,
     references: scores.References,
     check: Callable[[], None],
 ) -> Baseline:
-    """The base's scores for a job's evaluation, drawn now or read from the job's cache.
+    """The base's scores for an evaluation, drawn now or read from the job's cache.
 
     The base must carry no LoRA.
 
@@ -45,7 +46,7 @@ def measure(
         base=base.sha256,
         precision=str(base.unet.dtype),
         judge=judge.identity,
-        evaluation=train_job.evaluation.model_dump(mode="json"),
+        evaluation=evaluation.model_dump(mode="json", exclude={"during"}),
         thresholds=train_job.thresholds.model_dump(mode="json"),
         dataset=references.dataset_hash,
     )
@@ -53,7 +54,7 @@ def measure(
     folder.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(folder / ".lock"):
         if not (folder / entry).is_dir():
-            drawn = sampling.draw(base, train_job.evaluation, train_job.thresholds, check)
+            drawn = sampling.draw(base, evaluation, train_job.thresholds, check)
             _build(judge, references, drawn, folder / entry)
     content = json.loads((folder / entry / "scores.json").read_text(encoding="utf-8"))
     images = [{**image, "path": str(folder / entry / image["path"])} for image in content["images"]]

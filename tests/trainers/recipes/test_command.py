@@ -52,6 +52,18 @@ def test_the_script_of_the_howto_trains_and_is_scored(make_job: Make, script: pa
     assert scored["metrics"]["colour_error"] < 1e-3
 
 
+def test_it_tells_scores_on_the_way_where_the_study_asks_for_them(make_job: Make, script: pathlib.Path) -> None:
+    """16 images a step, a point every 40 of them, 30 steps."""
+    train_job = make(make_job, script, learning_rate=1.0)
+    evaluation = train_job.evaluation.model_copy(update={"during": job.During(every_samples=40)})
+    train_job = train_job.model_copy(update={"evaluation": evaluation})
+    run(train_job)
+    found = [event.data for event in told(train_job) if event.event == "evaluated"]
+    assert [point["point"] for point in found] == list(range(40, 480, 40))
+    errors_told = [point["metrics"]["colour_error"] for point in found]
+    assert errors_told == sorted(errors_told, reverse=True)
+
+
 def test_its_failures_are_results(make_job: Make, script: pathlib.Path) -> None:
     train_job = make(make_job, script, learning_rate=1e30)
     run(train_job)

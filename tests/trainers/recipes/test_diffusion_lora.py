@@ -11,7 +11,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from trainers import interruption, job, models
+from trainers import events, interruption, job, models
 
 Make = Callable[..., job.TrainJob]
 Run = Callable[..., Any]
@@ -217,6 +217,79 @@ def test_min_snr_noise_offset_flips_and_repeats_change_the_training(make_job: Ma
     told = run(flipped)
     assert told.one("train-started")["steps_per_epoch"] == 16
     assert not same(lora(plain), lora(flipped))
+
+
+def test_points_are_counted_in_samples_and_the_last_step_has_none(make_job: Make, run: Run) -> None:
+    """Batches of 2, averaged over 2: four samples a step, 24 in all."""
+    params = {"gradient_accumulation_steps": 2}
+    told = run(make_job(params, {"during": job.During(every_samples=6, prompts=1)}))
+    found = told.all("evaluated")
+    assert [(point["step"], point["samples"], point["point"]) for point in found] == [
+        *((2, 8, 6), (3, 12, 12), (5, 20, 18)),
+    ]
+    assert told.all("step")[-1]["step"] == 6
+    seconds = told.one("trial-finished")["seconds"]
+    assert seconds["sample"] + seconds["score"] > sum(point["seconds"] for point in found) > 0
+    assert seconds["train"] > 0
+
+
+def test_an_untrained_lora_scores_at_a_point_as_its_base_does(make_job: Make, run: Run) -> None:
+    """The same pictures from the same noise: as long as the LoRA is zero the paired gain is exactly zero."""
+    params = {"learning_rate": 1e-2, "lr_scheduler": "constant_with_warmup", "lr_warmup_steps": 10_000}
+    during = {"during": job.During(every_samples=2, seeds=2, steps=1), "seeds": (1, 2, 3)}
+    told = run(make_job({**params, "max_train_steps": 2}, during))
+    metrics = told.one("evaluated")["metrics"]
+    assert metrics["clip_score_gain"] == 0
+    assert len(metrics["clip_score_by_prompt"]) == 2
+    assert len(metrics["clip_score_by_seed"]) == 2
+    assert metrics["failure_rate"] == metrics["black_share"] == metrics["saturated_share"] == 0
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"text_encoder_lr": 1e-3, "gradient_checkpointing": True},
+        {"optimizer_type": "Prodigy", "learning_rate": 1.0, "d0": 1e-3, "network_dropout": 0.2},
+    ],
+    ids=["text encoder, checkpointing", "dropout"],
+)
+def test_points_change_nothing_of_the_training_also_where_it_is_resumed(
+    params: dict[str, Any], make_job: Make, run: Run
+) -> None:
+    params = {"max_train_steps": 9, "gradient_accumulation_steps": 2, **params}
+    during = {"during": job.During(every_samples=8, prompts=1, steps=1)}
+    plain, watched = make_job(params, name="plain"), make_job(params, during, name="watched")
+    broken = make_job(params, during, name="broken")
+    run(plain)
+    points = run(watched).all("evaluated")
+    for looks in range(5, 25):  # one look later each time, so that it is interrupted within points and between steps
+        try:
+            run(broken, StopAfter(looks))
+            break
+        except interruption.Interrupted:
+            continue
+    told, _ = events.read(pathlib.Path(broken.directory) / "events.jsonl")
+    seen = [dict(event.data) for event in told if event.event == "evaluated"]
+    assert sum(event.event == "resumed" for event in told) > 2
+    assert same(lora(plain), lora(watched))
+    assert same(lora(plain), lora(broken))
+    for point in points:
+        again = [each["metrics"] for each in seen if each["step"] == point["step"]]
+        assert again
+        assert all(each == point["metrics"] for each in again)
+
+
+def test_a_point_finds_a_diverged_lora_worse_than_its_base(make_job: Make, run: Run) -> None:
+    thresholds = job.Thresholds(grad_norm_ratio=1e30)
+    evaluation = {"steps": 6, "during": job.During(every_samples=8)}
+    told = run(make_job({"learning_rate": 0.3, "max_train_steps": 8}, evaluation, thresholds=thresholds))
+    assert [point["metrics"]["clip_score_gain"] < -0.05 for point in told.all("evaluated")] == [True]
+
+
+def test_broken_pictures_at_a_point_are_counted_and_the_training_goes_on(make_job: Make, run: Run) -> None:
+    evaluation = {"during": job.During(every_samples=2, prompts=1)}
+    told = run(make_job({"learning_rate": 1e15, "max_train_steps": 2}, evaluation))
+    assert told.one("evaluated")["metrics"]["nonfinite_share"] == 1
 
 
 def test_held_out_prompts_are_scored_apart(make_job: Make, run: Run) -> None:
