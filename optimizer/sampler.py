@@ -4,8 +4,9 @@ A `Sketch` is a study in memory that mirrors the real one. Points are drawn ther
 interface, so a refused draw costs no database row, no round trip, and nothing that a sampler reads: samplers learn from
 trials that trained, not from our refusals.
 
-What a draw costs must not grow with the study, so the sketch holds at most `MOST_ROWS` trials. When it is full it is
-made anew from the best, the latest and an even share of the others (`optimizer.thinning`).
+What a draw costs must not grow with the study, so the sketch holds at most `MOST_ROWS` rows: finished trials, stand-ins
+for running ones, and the draft of each proposal. When it is full it is made anew from the best, the latest and an even
+share of the others (`optimizer.thinning`).
 """
 
 import copy
