@@ -1,0 +1,21 @@
+import bitsandbytes
+import pytest
+import torch
+
+from trainers import optim, settings
+
+
+@pytest.mark.parametrize("name", ["AdamW8bit", "Lion", "Lion8bit"])
+def test_bitsandbytes_without_its_waits_takes_the_same_steps(name: str) -> None:
+    own = settings.lora_settings({"optimizer_type": name, "min_8bit_size": 64, "learning_rate": 1e-2}, seed=1)
+    ours, theirs = ([torch.nn.Parameter(torch.ones(16, 64)), torch.nn.Parameter(torch.ones(3, 4))] for _ in range(2))
+    options = {"min_8bit_size": 64} if name.endswith("8bit") else {}
+    plain = getattr(bitsandbytes.optim, name)(theirs, lr=1e-2, weight_decay=own.weight_decay, **options)
+    for weights, optimizer in ((ours, optim.optimizer(own, ours, ())), (theirs, plain)):
+        generator = torch.Generator().manual_seed(0)
+        for _ in range(5):
+            weights[0].grad = torch.randn(16, 64, generator=generator)
+            optimizer.step()
+            optimizer.zero_grad()
+    assert not torch.equal(ours[0], torch.ones(16, 64))
+    assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
