@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from optimizer import estimates
+from trainers import steps
 
 #: everything a rule may name before a trial, beside parameters, derived names and limits
 KNOWN = frozenset(
@@ -49,6 +50,8 @@ class Situation:
     repeats: int = 1
     #: what trials take; None where nobody asks
     estimator: estimates.Estimator | None = None
+    #: epochs of a trial that names no length; None where its trainer has no such default
+    default_epochs: int | None = None
 
     def for_rules(self, text: str) -> "Situation":
         """What rules of this text need: estimates cost more to work out than most rules to judge."""
@@ -73,7 +76,7 @@ class Situation:
         if self.images is not None:
             known["dataset.images"] = float(self.images)
             per_epoch = known["dataset.steps_per_epoch"] = np.ceil(self.images * self.repeats / batch)
-        total = _total_steps(values, per_epoch, batch, accumulation)
+        total = self._total_steps(values, per_epoch, batch, accumulation)
         if total is not None:
             known["total_steps"] = total
             known["warmup_share"] = _warmup_share(values, total)
@@ -81,28 +84,30 @@ class Situation:
             known |= self.estimator.facts(values, total)
         return known
 
+    def _total_steps(self, values: Mapping[str, Any], per_epoch: Any, batch: Any, accumulation: Any) -> Any:
+        """Optimizer steps, from whichever of steps, samples and epochs is given; None where none can be worked out."""
+        counted = []
+        if "max_train_steps" in values:
+            counted.append(values["max_train_steps"])
+        if "max_train_samples" in values:
+            counted.append(steps.of_samples(values["max_train_samples"], batch * accumulation))
+        if "max_train_epochs" in values and per_epoch is not None:
+            counted.append(steps.of_epochs(values["max_train_epochs"], per_epoch, accumulation))
+        if self.default_epochs is not None and per_epoch is not None:
+            counted.append(steps.of_epochs(self.default_epochs, per_epoch, accumulation))
+        if not counted:
+            return None
+        total = counted[0]
+        for other in counted[1:]:
+            if np.isnan(total).any():
+                total = np.where(np.isnan(total), other, total)
+        return total
+
 
 def _column(values: Mapping[str, Any], name: str, default: float) -> Any:
     """A parameter's value or column, with the default where it is not set."""
     value = values.get(name, default)
     return np.where(np.isnan(value), default, value) if isinstance(value, np.ndarray) else float(value)
-
-
-def _total_steps(values: Mapping[str, Any], per_epoch: Any, batch: Any, accumulation: Any) -> Any:
-    """Optimizer steps, from whichever of steps, samples and epochs is given; None where none can be worked out."""
-    counted = []
-    if "max_train_epochs" in values and per_epoch is not None:
-        counted.append(values["max_train_epochs"] * np.ceil(per_epoch / accumulation))
-    if "max_train_samples" in values:
-        counted.append(np.ceil(values["max_train_samples"] / (batch * accumulation)))
-    if "max_train_steps" in values:
-        counted.append(values["max_train_steps"])
-    if not counted:
-        return None
-    total = counted[0]
-    for other in counted[1:]:
-        total = np.where(np.isnan(total), other, total)
-    return total
 
 
 def _warmup_share(values: Mapping[str, Any], total_steps: Any) -> Any:

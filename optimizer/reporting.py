@@ -64,6 +64,7 @@ def situation(services: wiring.Services, study: studies.Study) -> facts.Situatio
         images=stored.facts.get("images"),
         repeats=study.dataset.repeats,
         estimator=estimates.of(study, on_gpu=gpu.count > 0).calibrated(wiring.measured(services, study)),
+        default_epochs=wiring.default_epochs(study.trainer),
     )
 
 

@@ -34,8 +34,9 @@ from optimizer import study as study_module
 from storage import artifacts, database, embedded, migration, optuna_store, results, runs, workers
 from storage import errors as storage_errors
 from storage import studies as stored_studies
-from trainers import dataset, tracking
+from trainers import dataset, parameters, tracking
 from trainers import errors as trainer_errors
+from trainers import settings as lora
 
 logger = logging.getLogger(__name__)
 
@@ -256,7 +257,13 @@ def situation(study: study_module.Study, found: dataset.DatasetFacts) -> facts.S
         images=found.images,
         repeats=study.dataset.repeats,
         estimator=estimates.of(study, on_gpu=gpu.count > 0),
+        default_epochs=default_epochs(study.trainer),
     )
+
+
+def default_epochs(trainer: str) -> int | None:
+    """How long a trial of this trainer trains that names no length; None where a user's own script decides that."""
+    return None if isinstance(parameters.table(trainer), parameters.OpenTable) else lora.DEFAULT_EPOCHS
 
 
 def measured_before(settings: settings_module.Settings, study: study_module.Study) -> list[estimates.Measured]:

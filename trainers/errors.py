@@ -7,6 +7,8 @@ TrainersError
 └── EventError          an event file holds a line that is no event
 """
 
+import textwrap
+
 
 class TrainersError(Exception):
     """Something the caller of a trainer must mend; the message says what, where and how."""
@@ -32,4 +34,4 @@ def reason(error: BaseException) -> str:
     """What a library's error says, in one line: its first, and the next one where the first only announces it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = " ".join(lines[:2]) if lines and lines[0].endswith(":") else "".join(lines[:1])
-    return said[:300] or type(error).__name__
+    return textwrap.shorten(said, 300, placeholder=" ...") or type(error).__name__

@@ -104,7 +104,10 @@ def _locate(source: str) -> pathlib.Path:
         return pathlib.Path(DiffusionPipeline.download(source))
     except Exception as error:  # the hub client raises many kinds: offline, no such repository, no access
         reason = errors.reason(error)
-        raise errors.ModelError(f"base {source!r}: no such folder here, and not found on the hub: {reason}") from error
+        raise errors.ModelError(
+            f"base {source!r}: no such folder here, and the hub does not give it: {reason}; without a network name a "
+            f"local folder or file, or fetch it beforehand where there is one: hf download {source}"
+        ) from error
 
 
 def _folder(path: pathlib.Path, source: str) -> tuple[Family, Any]:

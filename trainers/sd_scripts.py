@@ -2,7 +2,7 @@
 
 sd-scripts takes an unknown option silently and does not convert kinds (`lr_warmup_steps = 100.0` is a hundred times
 the whole run), so only options that its argument parser knows are written, each in the kind it expects. Names are those
-of its `train_util.py` and `train_network.py` as of February 2026.
+of its `train_network.py`, `library/train_util.py` and `library/config_util.py`; docs/log.md says which were read.
 """
 
 import json
@@ -10,7 +10,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trainers import job, settings, steps
+from trainers import dataset, job, settings, steps
 
 #: family -> the script that trains it
 SCRIPTS = {"sd15": "train_network.py", "sdxl": "sdxl_train_network.py"}
@@ -56,6 +56,7 @@ def config(
         "gradient_checkpointing": trial.gradient_checkpointing,
         "seed": trial.seed % 2**32,
         "cache_latents": True,
+        "no_half_vae": True,
         "sdpa": True,
     }
     if trial.text_encoder_lr > 0:
@@ -72,26 +73,29 @@ def config(
 
 
 def dataset_config(trial: settings.LoraSettings, images: job.Dataset, resolution: int) -> dict[str, Any]:
-    """Content of `--dataset_config`: one data set with one folder."""
-    return {
-        "general": {"caption_extension": ".txt"},
-        "datasets": [
-            {
-                "resolution": resolution,
-                "batch_size": trial.train_batch_size,
-                "enable_bucket": trial.enable_bucket,
-                "bucket_reso_steps": trial.bucket_reso_steps,
-                "subsets": [
-                    {
-                        "image_dir": images.path,
-                        "num_repeats": images.repeats,
-                        "flip_aug": images.flip,
-                        "caption_dropout_rate": trial.caption_dropout,
-                    }
-                ],
-            }
-        ],
+    """Content of `--dataset_config`: one data set, a subset for each folder of images.
+
+    Its buckets are ours (`trainers.buckets`); left alone sd-scripts knows none below 256 pixels, none above 1024, and
+    refuses to train at another resolution.
+    """
+    content: dict[str, Any] = {
+        "resolution": resolution,
+        "batch_size": trial.train_batch_size,
+        "enable_bucket": trial.enable_bucket,
     }
+    if trial.enable_bucket:
+        step = trial.bucket_reso_steps
+        content |= {"bucket_reso_steps": step, "min_bucket_reso": step, "max_bucket_reso": 2 * resolution}
+    content["subsets"] = [
+        {
+            "image_dir": str(folder),
+            "num_repeats": repeats,
+            "flip_aug": images.flip,
+            "caption_dropout_rate": trial.caption_dropout,
+        }
+        for folder, repeats in dataset.image_folders(images)
+    ]
+    return {"general": {"caption_extension": ".txt"}, "datasets": [content]}
 
 
 def toml(content: Mapping[str, Any], name: str = "") -> str:

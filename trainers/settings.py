@@ -6,6 +6,9 @@ from typing import Literal, cast
 
 from trainers import parameters
 
+#: how long a trial trains that names no length
+DEFAULT_EPOCHS = 10
+
 
 @dataclasses.dataclass(frozen=True)
 class LoraSettings:
@@ -60,7 +63,7 @@ def lora_settings(params: Mapping[str, parameters.Scalar], seed: int) -> LoraSet
     values["learning_rate"] = rate
     values["text_encoder_lr"] = rate if prodigy and rate and text_rate else text_rate
     values["network_alpha"] = _number(values["network_alpha"], _number(values["network_dim"], 0.0) * alpha_ratio)
-    values["max_train_epochs"] = values["max_train_epochs"] or 10
+    values["max_train_epochs"] = values["max_train_epochs"] or DEFAULT_EPOCHS
     values["lr_warmup_steps"] = values["lr_warmup_steps"] or 0
     values["seed"] = seed if values["seed"] is None else values["seed"]
     wanted = {field.name for field in dataclasses.fields(LoraSettings)}

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 from trainers import settings
 
@@ -18,17 +19,27 @@ class StepPlan:
     effective_batch: int
 
 
+def of_epochs(epochs: Any, batches_per_epoch: Any, accumulation: Any) -> Any:
+    """Optimizer steps of whole epochs; numbers, or columns of shape (points,)."""
+    return epochs * -(-batches_per_epoch // accumulation)
+
+
+def of_samples(samples: Any, effective_batch: Any) -> Any:
+    """Optimizer steps of a budget in samples, rounded up; numbers, or columns of shape (points,)."""
+    return -(-samples // effective_batch)
+
+
 def plan(batches_per_epoch: int, trial: settings.LoraSettings) -> StepPlan:
     """Count the steps of a trial.
 
     A budget in samples is rounded up to whole steps of train_batch_size * gradient_accumulation_steps samples.
     """
-    per_epoch = math.ceil(batches_per_epoch / trial.gradient_accumulation_steps)
+    per_epoch = of_epochs(1, batches_per_epoch, trial.gradient_accumulation_steps)
     effective_batch = trial.train_batch_size * trial.gradient_accumulation_steps
     if trial.max_train_steps is not None:
         total = trial.max_train_steps
     elif trial.max_train_samples is not None:
-        total = math.ceil(trial.max_train_samples / effective_batch)
+        total = of_samples(trial.max_train_samples, effective_batch)
     else:
         total = trial.max_train_epochs * per_epoch
     if trial.lr_scheduler == "constant":

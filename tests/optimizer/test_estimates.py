@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from optimizer import estimates, facts
 from storage import runs
 from tests.optimizer import searching
-from trainers import footprint, job
+from trainers import footprint, job, settings, steps
 
 State = optuna.trial.TrialState
 PRIOR = footprint.of("diffusion-lora", "demo", job.Evaluation(prompts=("a", "b")))
@@ -214,3 +214,30 @@ def test_facts_of_a_table_are_those_of_its_points(points: list[tuple[int, int]])
 )
 def test_steps_are_counted_from_whichever_length_is_given(values: dict[str, int], steps: int) -> None:
     assert facts.Situation(facts.Gpu(0, None), images=20).facts(values)["total_steps"] == steps
+
+
+@given(
+    given=st.fixed_dictionaries(
+        {},
+        optional={
+            "train_batch_size": st.integers(1, 9),
+            "gradient_accumulation_steps": st.integers(1, 5),
+            "length": st.sampled_from(["max_train_epochs", "max_train_steps", "max_train_samples"]),
+        },
+    ),
+    budget=st.integers(1, 500),
+    images=st.integers(1, 60),
+)
+def test_rules_count_the_steps_that_the_trainer_plans(given: dict[str, Any], budget: int, images: int) -> None:
+    values = {name: value for name, value in given.items() if name != "length"}
+    if "length" in given:
+        values[given["length"]] = budget
+    situation = facts.Situation(facts.Gpu(0, None), images=images, default_epochs=settings.DEFAULT_EPOCHS)
+    own = settings.lora_settings(values, seed=1)
+    planned = steps.plan(-(-images // own.train_batch_size), own)
+    assert situation.facts(values)["total_steps"] == planned.total_steps
+    assert np.ndim(situation.facts(values)["total_steps"]) == 0
+    assert not isinstance(situation.facts(values)["total_steps"], np.ndarray)
+    table = situation.facts({name: np.array([value, np.nan]) for name, value in values.items()})
+    assert np.broadcast_to(table["total_steps"], 2)[0] == planned.total_steps
+    assert np.broadcast_to(table["total_steps"], 2)[1] == steps.plan(images, settings.lora_settings({}, 1)).total_steps

@@ -1,6 +1,9 @@
 import json
+import os
 import pathlib
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -43,6 +46,34 @@ def test_a_base_that_cannot_be_loaded_is_one_clear_error(source: str, said: str,
     filled = source.format(**{name: tmp_path / name for name in ("empty", "flux", "torn")})
     with pytest.raises(errors.ModelError, match=said):
         models.load(filled, "no", CPU, tmp_path)
+
+
+def load_offline(source: str, hub: pathlib.Path) -> str:
+    """What a process without a network prints: the family and name of the base, or the error."""
+    program = (
+        "import pathlib, sys, torch; from trainers import errors, models\n"
+        "try:\n"
+        "    base = models.load(sys.argv[1], 'no', torch.device('cpu'), pathlib.Path(sys.argv[2]))\n"
+        "    print(base.family, base.source, base.sha256)\n"
+        "except errors.ModelError as error: print(error)"
+    )
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(hub)}
+    command = [sys.executable, "-c", program, source, str(hub / "digests")]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.mark.slow
+def test_a_hub_id_loads_from_what_was_fetched_before_and_says_what_to_do_otherwise(tmp_path: pathlib.Path) -> None:
+    fetched = tmp_path / "models--somebody--tiny"
+    shutil.copytree(architecture.DEMO / "base", fetched / "snapshots" / ("a" * 40))
+    (fetched / "refs").mkdir()
+    (fetched / "refs" / "main").write_text("a" * 40)
+    demo = models.load("demo", "no", CPU, tmp_path)
+    assert load_offline("somebody/tiny", tmp_path) == f"sd15 somebody/tiny {demo.sha256}"
+    said = load_offline("somebody/other", tmp_path)
+    assert said.startswith("base 'somebody/other': no such folder here, and the hub does not give it: ")
+    assert said.endswith("hf download somebody/other")
+    assert "\n" not in said
 
 
 def test_a_judge_is_never_given_random_weights(tmp_path: pathlib.Path) -> None:

@@ -1,4 +1,4 @@
-"""A base in one `.safetensors` file, in the key layout that SD 1.5 checkpoints are shared in."""
+"""A base in one `.safetensors` file, in the key layouts that SD 1.5 and SDXL checkpoints are shared in."""
 
 import pathlib
 import re
@@ -9,7 +9,13 @@ import pytest
 import safetensors.torch
 import torch
 import transformers
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
 
 from trainers import architecture, errors, job, models
 
@@ -22,7 +28,8 @@ RESNET = {
     "time_emb_proj": "emb_layers.1",
     "conv_shortcut": "skip_connection",
 }
-UNET: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
+Rules = tuple[tuple[str, Callable[[re.Match[str]], str]], ...]
+UNET: Rules = (
     (r"time_embedding\.linear_(\d)", lambda m: f"time_embed.{2 * int(m[1]) - 2}"),
     (r"conv_in", lambda m: "input_blocks.0.0"),
     (r"conv_norm_out", lambda m: "out.0"),
@@ -43,7 +50,7 @@ UNET: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
     (r"mid_block\.attentions\.0", lambda m: "middle_block.1"),
     (r"mid_block\.resnets\.(\d)", lambda m: f"middle_block.{2 * int(m[1])}"),
 )
-VAE: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
+VAE: Rules = (
     (r"encoder\.down_blocks\.(\d)\.resnets\.(\d)", lambda m: f"encoder.down.{m[1]}.block.{m[2]}"),
     (r"encoder\.down_blocks\.(\d)\.downsamplers\.0", lambda m: f"encoder.down.{m[1]}.downsample"),
     (r"decoder\.up_blocks\.(\d)\.resnets\.(\d)", lambda m: f"decoder.up.{3 - int(m[1])}.block.{m[2]}"),
@@ -102,11 +109,11 @@ def pipeline() -> Any:
     )
 
 
-def shared_layout(pipeline: Any) -> dict[str, torch.Tensor]:
+def shared_layout(pipeline: Any, unet: Rules = UNET) -> dict[str, torch.Tensor]:
     """The pipeline's weights under the names that checkpoints are shared with."""
     file: dict[str, torch.Tensor] = {}
     for name, tensor in pipeline.unet.state_dict().items():
-        renamed = rename(name, UNET)
+        renamed = rename(name, unet)
         if ".resnets." in name:
             renamed = replace(renamed, RESNET)
         file[f"model.diffusion_model.{renamed}"] = tensor
@@ -119,7 +126,7 @@ def shared_layout(pipeline: Any) -> dict[str, torch.Tensor]:
     return {name: tensor.contiguous() for name, tensor in file.items()}
 
 
-def rename(name: str, rules: tuple[tuple[str, Callable[[re.Match[str]], str]], ...]) -> str:
+def rename(name: str, rules: Rules) -> str:
     for pattern, to in rules:
         match = re.match(pattern, name)
         if match:
@@ -166,3 +173,121 @@ def test_a_file_that_is_no_base_says_what_a_base_needs(
     safetensors.torch.save_file({"lora_unet_a.alpha": torch.ones(1)}, single_file)
     with pytest.raises(errors.ModelError, match="holds no tokenizer and no configuration"):
         models.load(str(single_file), "no", CPU, tmp_path)
+
+
+SDXL_UNET = (
+    (r"add_embedding\.linear_(\d)", lambda m: f"label_emb.0.{2 * int(m[1]) - 2}"),
+    (r"up_blocks\.(\d)\.upsamplers\.0\.conv", lambda m: f"output_blocks.{3 * int(m[1]) + 2}.2.conv"),
+    *UNET,
+)
+#: the second encoder keeps open_clip's names, with query, key and value in one matrix
+OPEN_CLIP = {
+    "layer_norm1": "ln_1",
+    "layer_norm2": "ln_2",
+    "mlp.fc1": "mlp.c_fc",
+    "mlp.fc2": "mlp.c_proj",
+    "self_attn.out_proj": "attn.out_proj",
+}
+
+
+@pytest.fixture(scope="module")
+def large() -> Any:
+    torch.manual_seed(0)
+    shape = {
+        "bos_token_id": 719,
+        "eos_token_id": 720,
+        "pad_token_id": 720,
+        "hidden_size": 32,
+        "intermediate_size": 37,
+        "num_attention_heads": 4,
+        "num_hidden_layers": 2,
+        "vocab_size": 721,
+        "max_position_embeddings": 24,
+        "projection_dim": 32,
+    }
+    tokenizer = transformers.CLIPTokenizer.from_pretrained(architecture.DEMO / "base" / "tokenizer")
+    return StableDiffusionXLPipeline(
+        unet=UNet2DConditionModel(
+            block_out_channels=(32, 32, 64),
+            layers_per_block=2,
+            sample_size=8,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+            attention_head_dim=(2, 4, 4),
+            use_linear_projection=True,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=8,
+            transformer_layers_per_block=(1, 2, 2),
+            projection_class_embeddings_input_dim=112,
+            cross_attention_dim=96,
+            norm_num_groups=16,
+        ),
+        vae=AutoencoderKL(
+            block_out_channels=(16, 16, 32, 32),
+            layers_per_block=2,
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            norm_num_groups=8,
+        ),
+        text_encoder=transformers.CLIPTextModel(transformers.CLIPTextConfig(**shape)),
+        # loaders tell the two encoders of a file apart by their width
+        text_encoder_2=transformers.CLIPTextModelWithProjection(
+            transformers.CLIPTextConfig(**shape | {"hidden_size": 64, "projection_dim": 64})
+        ),
+        tokenizer=tokenizer,
+        tokenizer_2=tokenizer,
+        scheduler=DDIMScheduler(
+            beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, steps_offset=1, clip_sample=False
+        ),
+    )
+
+
+def large_layout(pipeline: Any) -> dict[str, torch.Tensor]:
+    """The pipeline's weights under the names that SDXL checkpoints are shared with."""
+    file = {name: tensor for name, tensor in shared_layout(pipeline, SDXL_UNET).items() if "cond_stage" not in name}
+    for name, tensor in pipeline.text_encoder.state_dict().items():
+        file[f"conditioner.embedders.0.transformer.text_model.{name.removeprefix('text_model.')}"] = tensor
+    second = pipeline.text_encoder_2.state_dict()
+    out = "conditioner.embedders.1.model"
+    for name, tensor in second.items():
+        kept = re.match(r"text_model\.encoder\.layers\.(\d+)\.(.+)\.(weight|bias)", name)
+        if kept and "self_attn.out_proj" not in name and "self_attn" in name:
+            continue
+        if kept:
+            file[f"{out}.transformer.resblocks.{kept[1]}.{OPEN_CLIP[kept[2]]}.{kept[3]}"] = tensor
+    for layer in range(pipeline.text_encoder_2.config.num_hidden_layers):
+        for kind in ("weight", "bias"):
+            parts = [second[f"text_model.encoder.layers.{layer}.self_attn.{part}_proj.{kind}"] for part in "qkv"]
+            file[f"{out}.transformer.resblocks.{layer}.attn.in_proj_{kind}"] = torch.cat(parts)
+    file[f"{out}.token_embedding.weight"] = second["text_model.embeddings.token_embedding.weight"]
+    file[f"{out}.positional_embedding"] = second["text_model.embeddings.position_embedding.weight"]
+    file[f"{out}.ln_final.weight"] = second["text_model.final_layer_norm.weight"]
+    file[f"{out}.ln_final.bias"] = second["text_model.final_layer_norm.bias"]
+    file[f"{out}.text_projection"] = second["text_projection.weight"].T
+    return {name: tensor.contiguous().clone() for name, tensor in file.items()}
+
+
+@pytest.fixture
+def large_file(large: Any, tmp_path: pathlib.Path) -> pathlib.Path:
+    file = tmp_path / "large.safetensors"
+    safetensors.torch.save_file(large_layout(large), file)
+    large.save_pretrained(tmp_path / "large")
+    for weights in (tmp_path / "large").rglob("*.safetensors"):
+        weights.unlink()
+    return file
+
+
+def test_an_sdxl_file_loads_as_the_model_it_was_made_of(
+    large: Any, large_file: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    base = models.load(str(large_file), "no", CPU, tmp_path)
+    assert base.family == "sdxl"
+    for name in ("unet", "vae", "text_encoder", "text_encoder_2"):
+        made_of, loaded = getattr(large, name).state_dict(), getattr(base.pipeline, name).state_dict()
+        assert made_of.keys() == loaded.keys()
+        assert all(torch.equal(made_of[key], loaded[key]) for key in made_of), name
+
+
+def test_an_sdxl_file_trains(large_file: pathlib.Path, make_job: Callable[..., job.TrainJob], run: Any) -> None:
+    told = run(make_job({"max_train_steps": 2, "text_encoder_lr": 1e-4}, base=str(large_file)))
+    assert told.one("trial-finished")["outcome"] == "finished"

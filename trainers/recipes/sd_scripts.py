@@ -53,6 +53,7 @@ def _run_trial(order: orders.Order, spec: job.TrialSpec, seconds: dict[str, floa
     device = accelerate.state.PartialState().device
     with orders.Clock(seconds, "load"):
         facts = dataset.inspect(order.job.dataset)
+        _check_captions(facts)
         base = order.kept.base(order.job.base, own.mixed_precision, device, order.cache)
         yardstick = evaluation.yardstick(order, spec, base, facts, device)
     order.reporter.tell("loaded", spec.number, seconds=seconds["load"])
@@ -83,6 +84,20 @@ def _run_trial(order: orders.Order, spec: job.TrialSpec, seconds: dict[str, floa
     finally:
         base.pipeline.unload_lora_weights()
     return "finished"
+
+
+def _check_captions(facts: dataset.DatasetFacts) -> None:
+    """sd-scripts reads a caption from the text file beside an image, and trains without one where there is none.
+
+    Raises:
+        errors.DatasetError: a caption stands somewhere else.
+    """
+    for picture in facts.pictures:
+        if picture.place.member or not picture.place.path.with_suffix(".txt").is_file():
+            raise errors.DatasetError(
+                f"{picture.place}: sd-scripts needs a .txt file beside each image; it reads neither metadata.jsonl nor "
+                "shards. Write the captions out, or train with diffusion-lora"
+            )
 
 
 def _plan(own: settings.LoraSettings, facts: dataset.DatasetFacts, base: models.Base) -> steps.StepPlan:

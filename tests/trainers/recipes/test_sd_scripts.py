@@ -27,7 +27,8 @@ OPTIONS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("gradient_accumulation_steps", "lr_warmup_steps"), (int,)),
     **dict.fromkeys(("network_alpha", "network_dropout", "learning_rate", "unet_lr", "max_grad_norm"), (float, int)),
     **dict.fromkeys(("min_snr_gamma", "noise_offset", "lr_scheduler_power"), (float, int)),
-    **dict.fromkeys(("gradient_checkpointing", "cache_latents", "sdpa", "network_train_unet_only"), (bool,)),
+    **dict.fromkeys(("gradient_checkpointing", "cache_latents", "no_half_vae", "sdpa"), (bool,)),
+    "network_train_unet_only": (bool,),
     **dict.fromkeys(("optimizer_args", "text_encoder_lr"), (list,)),
     "v_parameterization": (bool,),
 }
@@ -61,6 +62,7 @@ def test_only_options_that_sd_scripts_knows_are_written_in_the_kind_it_expects(p
     for name, value in tomllib.loads(sd_scripts.toml(options)).items():
         assert type(value) in OPTIONS[name], (name, value)
     assert ("network_train_unet_only" in options) != ("text_encoder_lr" in options)
+    assert options["no_half_vae"]  # SDXL's VAE overflows in half precision; our own trainer keeps it in float32, too
     assert all(argument.count("=") == 1 for argument in options["optimizer_args"])
 
 
@@ -72,6 +74,39 @@ def test_the_dataset_file_says_what_the_job_says() -> None:
     assert images["subsets"] == [
         {"image_dir": '/a "b"', "num_repeats": 10, "flip_aug": True, "caption_dropout_rate": 0.1}
     ]
+
+
+def test_buckets_are_those_that_our_own_trainer_uses() -> None:
+    """sd-scripts takes no bucket resolution above the training's own, and knows none below 256 unless it is told."""
+    own, _ = resolve(enable_bucket=True, bucket_reso_steps=8)
+    (images,) = sd_scripts.dataset_config(own, job.Dataset(path="/a"), 64)["datasets"]
+    assert (images["min_bucket_reso"], images["max_bucket_reso"], images["bucket_reso_steps"]) == (8, 128, 8)
+    square, _ = resolve()
+    (images,) = sd_scripts.dataset_config(square, job.Dataset(path="/a"), 1536)["datasets"]
+    assert {"min_bucket_reso", "max_bucket_reso"}.isdisjoint(images)
+
+
+def test_each_folder_of_kohya_s_layout_is_a_subset_with_its_own_repeats(tmp_path: pathlib.Path) -> None:
+    for name in ("3_dog", "1_cat", "notes"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / ("image.png" if "_" in name else "image.txt")).touch()
+    own, _ = resolve()
+    (images,) = sd_scripts.dataset_config(own, job.Dataset(path=str(tmp_path), repeats=2), 512)["datasets"]
+    found = [(pathlib.Path(each["image_dir"]).name, each["num_repeats"]) for each in images["subsets"]]
+    assert found == [("1_cat", 2), ("3_dog", 6)]
+
+
+def test_captions_that_sd_scripts_would_not_find_are_refused(
+    make_job: Make, checkout: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    folder = tmp_path / "described"
+    folder.mkdir()
+    source = next(iter(sorted(pathlib.Path(make_job().dataset.path).glob("*.png"))))
+    (folder / "image.png").write_bytes(source.read_bytes())
+    (folder / "metadata.jsonl").write_text('{"file_name": "image.png", "text": "a monster"}\n')
+    train_job = make_job({"sd_scripts": str(checkout)}, dataset=job.Dataset(path=str(folder)), trainer="sd-scripts")
+    with pytest.raises(errors.DatasetError, match=r"described.*\.txt file beside each image"):
+        run(train_job)
 
 
 @pytest.fixture
