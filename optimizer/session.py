@@ -51,7 +51,8 @@ def run(
         campaign.budget = until
     if add_trials is not None:
         campaign.look()
-        campaign.budget = propose.spent(campaign) + add_trials
+        begun = propose.spent(campaign) - len(campaign.search.history.waiting)
+        campaign.budget = begun + add_trials
     trainer = wiring.trainer_process(services.settings, study, devices[0])
     shown = progress.Progress(study, campaign.budget, lambda: wiring.trial_records(services, study), quiet=quiet)
     crew = crews.start(services.settings, study.name, devices[1:], campaign.budget)
