@@ -22,7 +22,7 @@ import optuna
 
 from constraints import conditions as conditionals
 from constraints import domain as domains
-from optimizer import errors, space, study, thinning
+from optimizer import errors, space, study_file, thinning
 
 State = optuna.trial.TrialState
 
@@ -112,7 +112,7 @@ class Sketch:
     def __init__(
         self,
         make_sampler: Callable[..., optuna.samplers.BaseSampler],
-        directions: Sequence[study.Direction],
+        directions: Sequence[study_file.Direction],
         parameters: Mapping[str, domains.Domain],
         fixed: Mapping[str, Any],
         seed: int,

@@ -130,3 +130,11 @@ def _spread(domain: domains.Domain, shares: npt.NDArray[np.float64]) -> np.ndarr
     if math.isinf(domain.points()):
         values = np.where(shares <= 0.0, domain.low, np.where(shares >= LAST, domain.high, values))
     return values
+
+
+def describe(domain: domains.Domain) -> str:
+    """A domain for people: its choices, or its range and step."""
+    if domain.kind == "choice":
+        return ", ".join(map(str, domain.choices))
+    step = f" by {domain.step:g}" if domain.step else ""
+    return f"{domain.low:g} to {domain.high:g}{step}"

@@ -6,106 +6,17 @@ The reader reports every error of a file at once, each with file, line, column a
 
 import json
 import pathlib
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 import pydantic
 
-from constraints import conditions
 from constraints import document as documents
 from constraints import domain as domains
 from constraints import errors as constraint_errors
-from optimizer import errors
+from optimizer import errors, study_file
+from optimizer import space as spaces
 from trainers import job as jobs
-from trainers import parameters
-
-Scalar = bool | int | float | str
-Direction = Literal["maximize", "minimize"]
-
-#: parts of the rule language and of file paths stay out of names, so that a name is safe everywhere it is shown
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-
-
-class Entry(pydantic.BaseModel):
-    """One entry of `space:`: exactly one of float, int or choices."""
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    float_: Annotated[tuple[float, float] | None, pydantic.Field(alias="float")] = None
-    int_: Annotated[tuple[int, int] | None, pydantic.Field(alias="int")] = None
-    choices: tuple[Scalar, ...] | None = None
-    step: float | int | None = None
-    log: bool = False
-    when: str | None = None
-
-
-class DatasetEntry(jobs.Dataset):
-    """A dataset with its options; in the file a plain path will do."""
-
-
-class Search(jobs.Record):
-    """How proposals are made."""
-
-    sampler: Literal["tpe", "gp", "random", "qmc", "nsga2", "cmaes"] = "tpe"
-    trials: Annotated[int, pydantic.Field(ge=1)] = 40
-    seed: int = 42
-    refusals: Literal["resample", "prune"] = "resample"
-    startup_trials: Annotated[int, pydantic.Field(ge=1)] = 10
-    #: whether a point that was tried is drawn again, and trained again where a person asks for it
-    duplicates: Literal["avoid", "train"] = "avoid"
-    #: how often each usable point is trained in all, each time from another seed
-    repeats: Annotated[int, pydantic.Field(ge=1)] = 1
-    #: earlier studies by name, or CSV files, whose trials teach the sampler
-    warm_start: tuple[str, ...] = ()
-    #: points that are tried first; parameters left out are drawn
-    start: tuple[Mapping[str, Scalar], ...] = ()
-    #: which of Optuna's pruners ends trials that fall behind others, and the objective they are compared by
-    pruner: Literal["none", "hyperband", "asha", "median", "wilcoxon"] = "none"
-    primary: str | None = None
-
-
-class EvaluationEntry(jobs.Record):
-    """`evaluation:` as written: prompts may stand in a text file, a line each."""
-
-    prompts: str | tuple[str, ...]
-    held_out: str | tuple[str, ...] = ()
-    seeds: Annotated[tuple[int, ...], pydantic.Field(min_length=1)] = (1, 2)
-    steps: Annotated[int, pydantic.Field(ge=1)] = 20
-    guidance_scale: Annotated[float, pydantic.Field(ge=0)] = 7.5
-    negative_prompt: str = ""
-    clip: jobs.ClipModel = jobs.ClipModel()
-    dino: jobs.DinoModel | None = None
-    during: jobs.During | None = None
-
-
-class Launch(jobs.Record):
-    """How trainer processes are started: one warm process for many trials, or a fresh one for each.
-
-    `trackers` are shown what trials tell, beside the event files.
-    """
-
-    isolation: Literal["warm", "process"] = "warm"
-    replace_after: Annotated[int, pydantic.Field(ge=1)] = 50
-    attempts: Annotated[int, pydantic.Field(ge=1)] = 3
-    trackers: tuple[jobs.Tracker, ...] = ()
-
-
-class StudyFile(jobs.Record):
-    """A study file, as written."""
-
-    study_version: Literal[1]
-    name: Annotated[str, pydantic.Field(pattern=NAME)]
-    trainer: str = "diffusion-lora"
-    base: str
-    dataset: str | DatasetEntry
-    space: Annotated[Mapping[str, Entry], pydantic.Field(min_length=1)]
-    fixed: Mapping[str, Scalar] = {}
-    rules: tuple[str, ...] = ()
-    objectives: Annotated[Mapping[str, Direction], pydantic.Field(min_length=1)]
-    search: Search = Search()
-    evaluation: EvaluationEntry
-    thresholds: jobs.Thresholds = jobs.Thresholds()
-    launch: Launch = Launch()
 
 
 class Study(pydantic.BaseModel):
@@ -118,13 +29,13 @@ class Study(pydantic.BaseModel):
     base: str
     dataset: jobs.Dataset
     space: Mapping[str, domains.Domain]
-    fixed: Mapping[str, Scalar]
+    fixed: Mapping[str, study_file.Scalar]
     rules: tuple[str, ...]
-    objectives: Mapping[str, Direction]
-    search: Search
+    objectives: Mapping[str, study_file.Direction]
+    search: study_file.Search
     evaluation: jobs.Evaluation
     thresholds: jobs.Thresholds
-    launch: Launch
+    launch: study_file.Launch
     source: str
 
     @property
@@ -159,12 +70,8 @@ def resolve(document: documents.Document, folder: pathlib.Path) -> Study:
     Raises:
         constraints.errors.DocumentError: with every problem found.
     """
-    file = _validate(document)
-    problems: list[constraint_errors.Problem] = []
-    space = _space(document, file, problems)
-    _check_parameters(document, file, space, problems)
-    _check_start(document, file, space, problems)
-    problems += _pruning_problems(document, file)
+    file = study_file.read(document)
+    space, problems = study_file.check(document, file)
     prompts = _prompts(document, file.evaluation.prompts, "prompts", folder, problems)
     held_out = _prompts(document, file.evaluation.held_out, "held_out", folder, problems)
     if problems:
@@ -202,140 +109,6 @@ def resolve(document: documents.Document, folder: pathlib.Path) -> Study:
     )
 
 
-def _validate(document: documents.Document) -> StudyFile:
-    try:
-        return StudyFile.model_validate_json(json.dumps(document.data))
-    except pydantic.ValidationError as error:
-        raise constraint_errors.DocumentError(documents.problems_of(document, error, StudyFile)) from error
-
-
-def _space(
-    document: documents.Document, file: StudyFile, problems: list[constraint_errors.Problem]
-) -> dict[str, domains.Domain]:
-    """The domains, parents before the parameters that depend on them; what is wrong is added to `problems`."""
-    space = {}
-    for name, entry in file.space.items():
-        kinds = [kind for kind in ("float", "int", "choices") if getattr(entry, _FIELD[kind]) is not None]
-        if len(kinds) != 1:
-            found = " and ".join(kinds) or "none of them"
-            problems.append(
-                document.problem(("space", name), f"{name} needs exactly one of float, int, choices; it has {found}")
-            )
-            continue
-        try:
-            space[name] = _domain(name, kinds[0], entry)
-        except constraint_errors.ConstraintsError as error:
-            problems.append(document.problem(("space", name, kinds[0]), str(error)))
-    if problems:
-        return space
-    try:
-        ordered = domains.in_order(space, tuple(file.fixed))
-    except constraint_errors.ConstraintsError as error:
-        problems.append(document.problem(("space",), str(error)))
-        return space
-    for name, wrong in conditions.problems(ordered, file.fixed).items():
-        problems += [
-            document.problem_inside(("space", name, "when"), error.start, error.message, error.hint) for error in wrong
-        ]
-    return ordered
-
-
-_FIELD = {"float": "float_", "int": "int_", "choices": "choices"}
-
-
-def _domain(name: str, kind: str, entry: Entry) -> domains.Domain:
-    if kind == "choices":
-        _refuse_scale(name, entry)
-        return domains.Domain(name=name, kind="choice", choices=entry.choices or (), when=entry.when)
-    low, high = entry.int_ or entry.float_ or (0.0, 0.0)
-    return domains.Domain(
-        name=name,
-        kind="int" if kind == "int" else "float",
-        low=low,
-        high=high,
-        step=entry.step,
-        log=entry.log,
-        when=entry.when,
-    )
-
-
-def _refuse_scale(name: str, entry: Entry) -> None:
-    if entry.step is not None or entry.log:
-        raise constraint_errors.ConstraintsError(f"{name}: choices have neither step nor log; take them out")
-
-
-def _check_parameters(
-    document: documents.Document,
-    file: StudyFile,
-    space: Mapping[str, domains.Domain],
-    problems: list[constraint_errors.Problem],
-) -> None:
-    """The trainer knows every parameter, and accepts every value that could be proposed."""
-    unknown = parameters.unknown_trainer(file.trainer)
-    if unknown:
-        problems.append(document.problem(("trainer",), unknown))
-        return
-    for name in sorted(set(file.fixed) & set(file.space)):
-        problems.append(
-            document.problem(("fixed", name), f"{name} is both searched and fixed", "take it out of space or of fixed")
-        )
-    known = parameters.table(file.trainer)
-    for section, name, values in _values(file, space):
-        unknown = parameters.unknown_name(file.trainer, name)
-        if unknown:
-            problems.append(document.problem((section, name), unknown, key=True))
-            continue
-        wrong = filter(None, (known[name].problem(value) for value in values))
-        problems.extend(document.problem((section, name), text) for text in wrong)
-
-
-def _check_start(
-    document: documents.Document,
-    file: StudyFile,
-    space: Mapping[str, domains.Domain],
-    problems: list[constraint_errors.Problem],
-) -> None:
-    """Starting points name parameters that are searched, with values of their domains."""
-    for at, point in enumerate(file.search.start):
-        for name, value in point.items():
-            where = ("search", "start", at, name)
-            if name not in file.space:
-                problems.append(document.problem(where, f"{name} is not searched", "take it out", key=True))
-            elif name in space and not space[name].contains(value):
-                problems.append(document.problem(where, f"{name}: {value!r} is outside of {describe(space[name])}"))
-
-
-def _pruning_problems(document: documents.Document, file: StudyFile) -> Iterator[constraint_errors.Problem]:
-    """A pruner needs scores to compare: points at which they are taken, and one objective."""
-    search, objectives = file.search, file.objectives
-    if file.evaluation.during is not None and file.trainer == "sd-scripts":
-        text = "sd-scripts tells nothing while it trains, so nothing can be scored during training"
-        yield document.problem(("evaluation", "during"), text, "take it out", key=True)
-    if search.primary is not None and search.primary not in objectives:
-        hint = documents.did_you_mean(search.primary, objectives)
-        yield document.problem(("search", "primary"), f"{search.primary} is not among the objectives", hint)
-    if search.pruner == "none":
-        return
-    where = ("search", "pruner")
-    if file.evaluation.during is None:
-        text = f"{search.pruner} compares scores while trials train, and none are taken"
-        yield document.problem(where, text, "add `during: {every_samples: N}` to `evaluation`")
-    if search.primary is None and len(objectives) > 1:
-        text = f"{search.pruner} compares trials by one objective, and there are {len(objectives)}"
-        yield document.problem(where, text, f"add `primary: {next(iter(objectives))}`, or another of them, to `search`")
-    primary = search.primary or next(iter(objectives))
-    if search.pruner == "wilcoxon" and file.trainer == "diffusion-lora" and primary != "clip_score":
-        text = f"wilcoxon compares prompt by prompt, and {primary} is not told for each prompt"
-        yield document.problem(where, text, "compare by clip_score, or use another pruner")
-
-
-def _values(file: StudyFile, space: Mapping[str, domains.Domain]) -> Iterator[tuple[str, str, tuple[Scalar, ...]]]:
-    for name, value in file.fixed.items():
-        yield "fixed", name, (value,)
-    for name, domain in space.items():
-        yield "space", name, domain.choices or (domain.low, domain.high)
-
-
 def _prompts(
     document: documents.Document,
     value: str | tuple[str, ...],
@@ -361,7 +134,7 @@ def _prompts(
     return prompts
 
 
-def _judges(evaluation: EvaluationEntry, folder: pathlib.Path) -> dict[str, Any]:
+def _judges(evaluation: study_file.EvaluationEntry, folder: pathlib.Path) -> dict[str, Any]:
     """The evaluation with absolute paths to the folders and files of its judges; names stay as they are."""
     written = evaluation.model_dump(mode="json", exclude_none=True)
     for judge, key in (("clip", "model"), ("clip", "pretrained"), ("dino", "weights")):
@@ -378,7 +151,7 @@ def _absolute(path: str, folder: pathlib.Path) -> str:
     return str((folder / pathlib.Path(path).expanduser()).resolve())
 
 
-def complete(study: Study, sampled: Mapping[str, Any]) -> dict[str, Scalar]:
+def complete(study: Study, sampled: Mapping[str, Any]) -> dict[str, study_file.Scalar]:
     """All parameters of a trial: what is fixed and what was sampled."""
     return {**study.fixed, **sampled}
 
@@ -404,14 +177,6 @@ def check_point(study: Study, point: Mapping[str, Any]) -> None:
             hint = documents.did_you_mean(name, study.space)
             problems.append(f"{name}: this study does not search it; {hint}")
         elif not study.space[name].contains(value):
-            problems.append(f"{name}: {value!r} is outside of {describe(study.space[name])}")
+            problems.append(f"{name}: {value!r} is outside of {spaces.describe(study.space[name])}")
     if problems:
         raise errors.BadInput("\n".join(problems))
-
-
-def describe(domain: domains.Domain) -> str:
-    """A domain for people: its choices, or its range and step."""
-    if domain.kind == "choice":
-        return ", ".join(map(str, domain.choices))
-    step = f" by {domain.step:g}" if domain.step else ""
-    return f"{domain.low:g} to {domain.high:g}{step}"

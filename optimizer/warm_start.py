@@ -179,7 +179,7 @@ def _misfit(
                 return f"{name} is not known"
             continue
         if not domain.contains(params[name]):
-            return f"{name} is outside of {studies.describe(domain)}"
+            return f"{name} is outside of {space.describe(domain)}"
         searched[name] = params[name]
     refused = judge(searched).refused_by
     return f"refused by {', '.join(refused)}" if refused else ""

@@ -14,13 +14,12 @@ import numpy as np
 import optuna
 
 from constraints import conditions
-from optimizer import draw, estimates, facts, space, wiring
+from optimizer import draw, estimates, facts, space, study_file, wiring
 from optimizer import search as searches
-from optimizer import study as studies
 from tests.optimizer import searching
 from trainers import footprint, job
 
-SAMPLERS: tuple[str, ...] = typing.get_args(studies.Search.model_fields["sampler"].annotation)
+SAMPLERS: tuple[str, ...] = typing.get_args(study_file.Search.model_fields["sampler"].annotation)
 #: proposals of a search after its first, each learned as a usable trial
 LATER = 20
 #: points judged to know a feasible share, and how many at once

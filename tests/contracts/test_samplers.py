@@ -11,12 +11,11 @@ import optuna
 import pytest
 from hypothesis import strategies
 
-from optimizer import draw, errors, sampler, space
+from optimizer import draw, errors, sampler, space, study_file
 from optimizer import search as searches
-from optimizer import study as studies
 from tests.optimizer import searching
 
-SAMPLERS = typing.get_args(studies.Search.model_fields["sampler"].annotation)
+SAMPLERS = typing.get_args(study_file.Search.model_fields["sampler"].annotation)
 SPACE = {
     "learning_rate": {"float": [1e-5, 1e-2], "log": True},
     "network_dim": {"choices": [4, 8, 16, 32, 64, 128]},
