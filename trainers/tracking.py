@@ -50,6 +50,8 @@ class Trackers:
         elif event.event == "step":
             self._step = int(event.data["step"])
             self._log("train", {name: value for name, value in event.data.items() if name != "step"}, self._step)
+        elif event.event == "evaluated":
+            self._log("during", event.data["metrics"], int(event.data["step"]))
         elif event.event == "scored":
             self._log("scores", event.data["metrics"], self._step)
             self._show([str(image["path"]) for image in event.data["images"]])

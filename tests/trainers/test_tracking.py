@@ -72,6 +72,19 @@ def test_tensorboard_shows_what_the_trial_told(make_job: Make, work: Run) -> Non
     assert [image.step for image in shown.Images("pictures")] == [6]
 
 
+def test_scores_during_training_are_shown_at_their_steps(make_job: Make, work: Run) -> None:
+    pytest.importorskip("tensorboard")
+    train_job = make_job(trackers=("tensorboard",))
+    few = train_job.evaluation.model_copy(update={"during": job.During(every_samples=8, prompts=1)})
+    train_job = train_job.model_copy(update={"evaluation": few})
+    assert work(train_job) == job.ExitCode.DONE
+    points = [event.data for event in told(train_job) if event.event == "evaluated"]
+    assert points
+    shown = board(train_job).Scalars("during/clip_score")
+    assert [point.step for point in shown] == [point["step"] for point in points]
+    assert [point.value for point in shown] == pytest.approx([point["metrics"]["clip_score"] for point in points])
+
+
 def test_a_resumed_trial_goes_on_with_its_run_and_shows_each_step_once(make_job: Make, work: Run) -> None:
     pytest.importorskip("tensorboard")
     train_job = make_job({"max_train_steps": 9}, trackers=("tensorboard",), checkpoint_every_steps=2)
