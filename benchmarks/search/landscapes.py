@@ -34,7 +34,9 @@ def _ridge(point: Point) -> float | None:
         return None
     steps = point["train_batch_size"] * point["max_train_epochs"]
     loss = 0.5 * _log_distance(update, 1.2e-4) ** 2 + 0.25 * _log_distance(steps, 60) ** 2
-    return loss + 0.1 * abs(math.log2(point["network_dim"] / 32)) / 3 + 0.4 * (point["network_dropout"] - 0.1) ** 2
+    return float(
+        loss + 0.1 * abs(math.log2(point["network_dim"] / 32)) / 3 + 0.4 * (point["network_dropout"] - 0.1) ** 2
+    )
 
 
 def _memory(point: Point) -> float | None:
@@ -46,7 +48,7 @@ def _memory(point: Point) -> float | None:
     if point["learning_rate"] > 12 * best:
         return None
     loss = 0.3 * _log_distance(point["learning_rate"], best * math.sqrt(point["train_batch_size"] / 2)) ** 2
-    return loss + 0.5 * (1 - memory / 14) + 0.1 * (point["resolution"] != 768)
+    return float(loss + 0.5 * (1 - memory / 14) + 0.1 * (point["resolution"] != 768))
 
 
 def _schedule(point: Point) -> float | None:
@@ -57,7 +59,7 @@ def _schedule(point: Point) -> float | None:
     first = _log_distance(rate, 3e-4) ** 2 + 8 * (warmup - 0.12) ** 2 + 20 * (point["noise_offset"] - 0.05) ** 2
     second = 0.12 + 0.5 * _log_distance(rate, 4e-5) ** 2 + 2 * (warmup - 0.02) ** 2
     cycles = point.get("lr_scheduler_num_cycles", 2)
-    return min(first, second) + 0.05 * abs(cycles - 3) + 0.1 * (point["lr_scheduler"] == "constant")
+    return float(min(first, second) + 0.05 * abs(cycles - 3) + 0.1 * (point["lr_scheduler"] == "constant"))
 
 
 def _source(point: Point) -> float | None:
@@ -69,7 +71,7 @@ def _source(point: Point) -> float | None:
     loss = 0.8 * (strength - 1.25) ** 2 + 0.3 * _log_distance(point["text_encoder_lr"], 5e-5) ** 2
     loss += 0.08 * (20 - point["max_train_epochs"]) / 8 + 0.06 * abs(math.log2(point["network_dim"] / 128))
     loss += {"AdamW": 0.0, "AdamW8bit": 0.05, "Prodigy": 0.02}[point["optimizer_type"]]
-    return loss + {"cosine": 0.02, "cosine_with_restarts": 0.0, "polynomial": 0.05}[point["lr_scheduler"]]
+    return float(loss + {"cosine": 0.02, "cosine_with_restarts": 0.0, "polynomial": 0.05}[point["lr_scheduler"]])
 
 
 _RATE = {"float": [1e-6, 1e-2], "log": True}

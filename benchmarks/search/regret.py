@@ -95,6 +95,7 @@ def suggest(trial: optuna.Trial, search: searches.Search) -> dict[str, object]:
         elif isinstance(form, optuna.distributions.IntDistribution):
             params[name] = trial.suggest_int(name, form.low, form.high, log=form.log, step=form.step)
         else:
+            assert isinstance(form, optuna.distributions.FloatDistribution)
             params[name] = space.snap(
                 domain, trial.suggest_float(name, form.low, form.high, log=form.log, step=form.step)
             )

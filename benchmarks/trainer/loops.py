@@ -21,7 +21,7 @@ def ours(bench: Bench, name: str, parts: Parts | None = None) -> float:
     trial = diffusion_lora._load(order, order.job.trials[0])
     marks: list[float] = []
     with _marked_steps(bench, marks), parts.watch_ours(trial) if parts else contextlib.nullcontext():
-        diffusion_lora._train(trial)
+        diffusion_lora._train(trial, {"train": 0.0, "sample": 0.0, "score": 0.0})
     diffusion_lora._clean(trial.base, checkpointed=False)
     return (marks[1] - marks[0]) / (bench.steps - 1)
 
@@ -31,8 +31,8 @@ def _marked_steps(bench: Bench, marks: list[float]) -> Iterator[None]:
     """Notes the clock after the first and the last step of the trainer's own loop."""
     steps = diffusion_lora._steps
 
-    def marked(*args: Any) -> Iterator[Any]:
-        for step, batches in steps(*args):
+    def marked(trial: diffusion_lora.Trial, done: int) -> Iterator[Any]:
+        for step, batches in steps(trial, done):
             yield step, batches
             if step in (1, bench.steps):
                 marks.append(bench.clock())

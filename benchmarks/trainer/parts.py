@@ -72,9 +72,9 @@ class Parts:
         """`watch` for the trainer's own loop, from its first step to its last."""
         steps, loss = diffusion_lora._steps, diffusion_lora._loss
 
-        def timed_steps(*args: Any) -> Iterator[Any]:
+        def timed_steps(trial: diffusion_lora.Trial, done: int) -> Iterator[Any]:
             with self.part(REST):
-                yield from steps(*args)
+                yield from steps(trial, done)
 
         diffusion_lora._steps = timed_steps
         diffusion_lora._loss = self.timed(DATA, loss)

@@ -21,7 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 def costs(bench: Bench) -> Mapping[str, float]:
     """Seconds (medians) and GiB."""
-    judge = bench.kept.judge(job.ClipModel(), bench.device, bench.folder)
+    judge = bench.kept.judge(job.Evaluation(prompts=("a monster",)), bench.device, bench.folder).clip
     pictures = [Image.open(path).convert("RGB") for path in sorted(DATASET.glob("*.png"))[:16]]
 
     def score() -> None:
