@@ -130,8 +130,9 @@ Way = Callable[[landscapes.Landscape, int], Outcome]
 #: outcomes by way, landscape (its index) and seed
 Found = dict[tuple[str, int, int], Outcome]
 
+OURS = "ours (tpe under the rules)"
 WAYS: dict[str, Way] = {
-    "ours (tpe under the rules)": ours,
+    OURS: ours,
     "plain TPE, TrialPruned": functools.partial(plain, constraint=False),
     "plain TPE, set_constraint": functools.partial(plain, constraint=True),
     "random under the rules": functools.partial(ours, sampler="random"),
@@ -152,27 +153,35 @@ def run(seeds: int, processes: int, file: pathlib.Path | None = None, ways: Mapp
 
 
 def table(found: Found) -> str:
-    """Mean regret with a 95 % bootstrap interval, and the share of the budget that refused and failed points took."""
+    """Mean regret with a 95 % bootstrap interval, and the share of the budget that refused and failed points took.
+
+    `less ours` is the mean difference to our search with the same seed, with its interval.
+    """
     lines = [
-        "| landscape | search | regret after 40 (95 % interval) | after 20 | refused | failed |",
-        "|---|---|---|---|---|---|",
+        "| landscape | search | regret after 40 (95 % interval) | less ours, by seed | after 20 | refused | failed |",
+        "|---|---|---|---|---|---|---|",
     ]
     for at, landscape in enumerate(landscapes.LANDSCAPES):
-        here = [(way, result) for (way, where, _), result in found.items() if where == at]
-        least = min(optimum(landscape), *(result.losses[-1] for _, result in here))
-        for way in dict.fromkeys(way for way, _ in here):
-            lines.append(_row(landscape.name, way, [result for said, result in here if said == way], least))
+        here: dict[str, list[Outcome]] = {}
+        for (way, where, _), result in sorted(found.items(), key=lambda each: each[0][2]):
+            if where == at:
+                here.setdefault(way, []).append(result)
+        least = min(optimum(landscape), *(result.losses[-1] for results in here.values() for result in results))
+        lines += [_row(landscape.name, way, here[way], here[OURS], least) for way in here]
     return "\n".join(lines)
 
 
-def _row(landscape: str, way: str, outcomes: Sequence[Outcome], least: float) -> str:
+def _row(landscape: str, way: str, outcomes: Sequence[Outcome], our: Sequence[Outcome], least: float) -> str:
     final = np.array([each.losses[-1] - least for each in outcomes])
     half = np.array([each.losses[len(each.losses) // 2 - 1] - least for each in outcomes])
     low, high = interval(final)
+    more = final - np.array([each.losses[-1] - least for each in our])
+    least_more, most_more = interval(more)
+    paired = "" if way == OURS else f"{more.mean():+.4f} ({least_more:+.4f} to {most_more:+.4f})"
     refused = np.mean([each.refused for each in outcomes]) / BUDGET
     failed = np.mean([each.failed for each in outcomes]) / BUDGET
     return (
-        f"| {landscape} | {way} | {final.mean():.4f} ({low:.4f} to {high:.4f}) | {half.mean():.4f} "
+        f"| {landscape} | {way} | {final.mean():.4f} ({low:.4f} to {high:.4f}) | {paired} | {half.mean():.4f} "
         f"| {refused:.0%} | {failed:.0%} |"
     )
 
