@@ -60,7 +60,8 @@ def config(
         "sdpa": True,
     }
     if trial.text_encoder_lr > 0:
-        options["text_encoder_lr"] = [trial.text_encoder_lr]
+        # its parser takes a list since several encoders may have rates of their own, and one number before and since
+        options["text_encoder_lr"] = trial.text_encoder_lr
     else:  # otherwise it would train the text encoder at the full learning rate
         options["network_train_unet_only"] = True
     wanted = {

@@ -80,7 +80,7 @@ def test_sd_scripts_is_told_whether_the_text_encoder_is_trained(spec: study.Stud
     """Its own default trains the text encoder at the full learning rate."""
     assert tomllib.loads(export.to_sd_scripts(source(spec))[0].text)["network_train_unet_only"] is True
     with_text = tomllib.loads(export.to_sd_scripts(source(spec, text_encoder_lr=5e-5))[0].text)
-    assert with_text["text_encoder_lr"] == [5e-5]
+    assert with_text["text_encoder_lr"] == 5e-5
     assert "network_train_unet_only" not in with_text
 
 

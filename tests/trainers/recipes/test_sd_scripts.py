@@ -29,7 +29,8 @@ OPTIONS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("min_snr_gamma", "noise_offset", "lr_scheduler_power"), (float, int)),
     **dict.fromkeys(("gradient_checkpointing", "cache_latents", "no_half_vae", "sdpa"), (bool,)),
     "network_train_unet_only": (bool,),
-    **dict.fromkeys(("optimizer_args", "text_encoder_lr"), (list,)),
+    "optimizer_args": (list,),
+    "text_encoder_lr": (float,),
     "v_parameterization": (bool,),
 }
 STAND_IN = """
