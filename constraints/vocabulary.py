@@ -34,4 +34,5 @@ SIGNALS = {
     "flat_share": "share of flat images in the latest samples, 0 to 1",
     "saturated_share": "share of burnt out images in the latest samples, 0 to 1",
     "nonfinite_share": "share of images with NaN or infinite values in the latest samples, 0 to 1",
+    "off_prompt_share": "share of images that lost their prompt in the latest samples, 0 to 1",
 }

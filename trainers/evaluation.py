@@ -84,6 +84,7 @@ def glance(order: orders.Order, spec: job.TrialSpec, measure: Yardstick, at: Poi
         drawn = sampling.draw(measure.base, fewer, order.job.thresholds, order.asked.check)
     with orders.Clock(seconds, "score", within="train"):
         cosines = scores.score(measure.judge, drawn, measure.references)
+        drawn = scores.off_prompt(drawn, cosines, measure.during.text, order.job.thresholds.off_prompt_margin)
         metrics = scores.metrics(drawn, cosines, measure.during.text)
     took = seconds["sample"] + seconds["score"] - before
     order.reporter.tell("evaluated", spec.number, **dataclasses.asdict(at), metrics=metrics, seconds=took)

@@ -233,6 +233,15 @@ def test_points_are_counted_in_samples_and_the_last_step_has_none(make_job: Make
     assert seconds["train"] > 0
 
 
+def test_pictures_that_lost_their_prompt_count_as_failed_at_a_point_too(make_job: Make, run: Run) -> None:
+    params = {"learning_rate": 1e-2}
+    thresholds = {"thresholds": job.Thresholds(off_prompt_margin=0.0)}
+    told = run(make_job(params, {"during": job.During(every_samples=2, prompts=1)}, **thresholds))
+    found = [point["metrics"] for point in told.all("evaluated")]
+    assert any(metrics["clip_score_gain"] < 0 for metrics in found)
+    assert [metrics["off_prompt_share"] for metrics in found] == [float(each["clip_score_gain"] < 0) for each in found]
+
+
 def test_an_untrained_lora_scores_at_a_point_as_its_base_does(make_job: Make, run: Run) -> None:
     """The same pictures from the same noise: as long as the LoRA is zero the paired gain is exactly zero."""
     params = {"learning_rate": 1e-2, "lr_scheduler": "constant_with_warmup", "lr_warmup_steps": 10_000}
