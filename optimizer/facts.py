@@ -111,6 +111,14 @@ def _column(values: Mapping[str, Any], name: str, default: float) -> Any:
 
 
 def _warmup_share(values: Mapping[str, Any], total_steps: Any) -> Any:
+    """Share of the steps in which the rate climbs: none where it is constant, as `trainers.steps.plan` has it."""
+    share, scheduler = _warmup_asked(values, total_steps), values.get("lr_scheduler")
+    if isinstance(scheduler, np.ndarray):
+        return np.where(scheduler == "constant", 0.0, share)
+    return 0.0 if scheduler == "constant" else share
+
+
+def _warmup_asked(values: Mapping[str, Any], total_steps: Any) -> Any:
     by_steps = _column(values, "lr_warmup_steps", 0) / np.maximum(1.0, total_steps)
     ratio = values.get("lr_warmup_ratio")
     if isinstance(ratio, np.ndarray):

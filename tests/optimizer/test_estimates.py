@@ -241,3 +241,24 @@ def test_rules_count_the_steps_that_the_trainer_plans(given: dict[str, Any], bud
     table = situation.facts({name: np.array([value, np.nan]) for name, value in values.items()})
     assert np.broadcast_to(table["total_steps"], 2)[0] == planned.total_steps
     assert np.broadcast_to(table["total_steps"], 2)[1] == steps.plan(images, settings.lora_settings({}, 1)).total_steps
+
+
+@given(
+    scheduler=st.sampled_from(["constant", "constant_with_warmup", "cosine"]),
+    warmup=st.fixed_dictionaries(
+        {}, optional={"lr_warmup_steps": st.integers(0, 50), "lr_warmup_ratio": st.just(0.25)}
+    ),
+)
+def test_rules_see_the_warmup_that_the_trainer_plans(scheduler: str, warmup: dict[str, Any]) -> None:
+    values = {"max_train_steps": 80, "lr_scheduler": scheduler, **dict(list(warmup.items())[:1])}
+    planned = steps.plan(16, settings.lora_settings(values, seed=1))
+    situation = facts.Situation(facts.Gpu(0, None), images=16)
+    share = planned.warmup_steps / planned.total_steps
+    assert situation.facts(values)["warmup_share"] == share
+    table = situation.facts(
+        {
+            name: np.array([value, value], dtype=object if name == "lr_scheduler" else float)
+            for name, value in values.items()
+        }
+    )
+    assert np.broadcast_to(table["warmup_share"], 2).tolist() == [share, share]
