@@ -8,7 +8,7 @@ from typing import Any
 import diffusers
 import torch
 import transformers
-from diffusers import DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers import AutoencoderKL, DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
 from diffusers.loaders.single_file import SingleFileComponentError
 
 from trainers import architecture, digests, errors
@@ -80,7 +80,8 @@ def load(source: str, precision: str, device: torch.device, cache: pathlib.Path)
     """
     path = _locate(source)
     try:
-        family, pipeline = _single_file(path) if path.is_file() else _folder(path, source)
+        dtype = _PRECISIONS[precision]
+        family, pipeline = _single_file(path, dtype) if path.is_file() else _folder(path, source, dtype)
     except (OSError, ValueError, KeyError, ImportError, SingleFileComponentError) as error:
         reason = errors.reason(error)
         remedy = f"; {_SINGLE_FILE_REMEDY.format(folder=path.with_suffix(''))}" if path.is_file() else ""
@@ -89,7 +90,7 @@ def load(source: str, precision: str, device: torch.device, cache: pathlib.Path)
     for name, part in pipeline.components.items():
         if isinstance(part, torch.nn.Module):
             part.requires_grad_(False).eval()
-            part.to(device=device, dtype=torch.float32 if name == "vae" else _PRECISIONS[precision])
+            part.to(device=device, dtype=torch.float32 if name == "vae" else dtype)
     vae = path / "vae" if path.is_dir() else path
     return Base(source, path, family, digests.of_model(path, cache), digests.of_model(vae, cache), pipeline)
 
@@ -110,7 +111,7 @@ def _locate(source: str) -> pathlib.Path:
         ) from error
 
 
-def _folder(path: pathlib.Path, source: str) -> tuple[Family, Any]:
+def _folder(path: pathlib.Path, source: str, dtype: torch.dtype) -> tuple[Family, Any]:
     index = path / "model_index.json"
     if not index.is_file():
         raise errors.ModelError(f"base {source!r}: {path} holds no model_index.json (diffusers' folder layout)")
@@ -118,15 +119,20 @@ def _folder(path: pathlib.Path, source: str) -> tuple[Family, Any]:
     if name not in architecture.FAMILIES:
         raise errors.ModelError(f"base {source!r}: {index} is a {name}; known are {', '.join(architecture.FAMILIES)}")
     family = architecture.FAMILIES[name]
-    return family, _PIPELINES[family].from_pretrained(path, local_files_only=True, **_without_safety_checker(family))
+    # each part in its own precision from the start: SDXL in float32 would take twice the memory
+    wanted = {"dtype": {"vae": torch.float32, "default": dtype}, **_without_safety_checker(family)}
+    return family, _PIPELINES[family].from_pretrained(path, local_files_only=True, **wanted)
 
 
-def _single_file(path: pathlib.Path) -> tuple[Family, Any]:
+def _single_file(path: pathlib.Path, dtype: torch.dtype) -> tuple[Family, Any]:
     # A checkpoint file holds no tokenizer and no configuration: a folder of the same name beside it may.
     configuration = path.with_suffix("")
     known = {"config": str(configuration), "local_files_only": True} if configuration.is_dir() else {}
     family: Family = "sdxl" if _is_sdxl(path) else "sd15"
-    return family, _PIPELINES[family].from_single_file(str(path), **known, **_without_safety_checker(family))
+    # one precision for all parts is all it knows, and a VAE that was rounded cannot be widened again
+    vae = AutoencoderKL.from_single_file(str(path), **known, **({"subfolder": "vae"} if known else {}))
+    wanted = {"dtype": dtype, "vae": vae, **known, **_without_safety_checker(family)}
+    return family, _PIPELINES[family].from_single_file(str(path), **wanted)
 
 
 def _is_sdxl(path: pathlib.Path) -> bool:

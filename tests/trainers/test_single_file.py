@@ -161,6 +161,19 @@ def test_a_single_file_loads_as_the_model_it_was_made_of(
         assert all(torch.equal(made_of[key], loaded[key]) for key in made_of), name
 
 
+def test_a_single_file_in_half_precision_keeps_its_vae_whole(
+    pipeline: Any, single_file: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    base = models.load(str(single_file), "bf16", CPU, tmp_path)
+    assert {weight.dtype for weight in (*base.unet.parameters(), *base.text_encoders[0].parameters())} == {
+        torch.bfloat16
+    }
+    for name, weight in pipeline.vae.state_dict().items():
+        assert torch.equal(base.vae.state_dict()[name], weight), name
+    for name, weight in pipeline.unet.state_dict().items():
+        assert torch.equal(base.unet.state_dict()[name], weight.to(torch.bfloat16)), name
+
+
 def test_a_single_file_trains(single_file: pathlib.Path, make_job: Callable[..., job.TrainJob], run: Any) -> None:
     told = run(make_job({"max_train_steps": 2}, base=str(single_file)))
     assert told.one("trial-finished")["outcome"] == "finished"
