@@ -101,6 +101,10 @@ def _fronts(names: list[str], study: optuna.Study, usable: int) -> Iterator[Pane
         )
 
 
+#: a trial's line by how it ended; a legend of every trial would hide the lines
+_CURVE_COLORS = {"usable": "#2a9d8f", "stopped-early": "#e08e0b", "unusable": "#d1495b"}
+
+
 def _curves(data: records.ReportData) -> Iterator[Panel]:
     """Scores while trials trained; no panel where the study takes none."""
     watched = [trial for trial in data.trials if trial.curve]
@@ -109,9 +113,19 @@ def _curves(data: records.ReportData) -> Iterator[Panel]:
 
     def plot() -> Any:
         figure = graph_objects.Figure()
+        shown: set[str] = set()
         for trial in watched:
-            samples, scores = list(trial.curve), list(trial.curve.values())
-            figure.add_scatter(x=samples, y=scores, mode="lines+markers", name=f"trial {trial.number} ({trial.state})")
+            figure.add_scatter(
+                x=list(trial.curve),
+                y=list(trial.curve.values()),
+                mode="lines+markers",
+                marker_color=_CURVE_COLORS.get(trial.state, "#888"),
+                name=trial.state,
+                legendgroup=trial.state,
+                showlegend=trial.state not in shown,
+                hovertemplate=f"trial {trial.number}: %{{y:.4f}} after %{{x}} samples<extra></extra>",
+            )
+            shown.add(trial.state)
         return figure.update_layout(xaxis_title="training samples seen", yaxis_title=data.primary)
 
     yield _panel(

@@ -126,7 +126,7 @@ def test_an_early_stop_is_a_state_of_its_own_and_no_failure() -> None:
     assert 'class="badge stopped-early"' in page
     assert "pruner:asha at step 20 of 160, at 0.4 after 64 samples" in page
     assert "1 stopped-early" in page
-    assert "trial 12 (stopped-early)" in page
+    assert "trial 12: %{y:.4f} after %{x} samples" in page
     assert "training samples seen" not in html.render(report(many()))
 
 
