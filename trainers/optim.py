@@ -35,7 +35,8 @@ def schedule(trial: settings.LoraSettings, plan: steps.StepPlan, optimizer: Any)
 
 
 def _adamw(groups: Groups, trial: settings.LoraSettings) -> Any:
-    return torch.optim.AdamW(groups, weight_decay=trial.weight_decay, fused=True)
+    # a fused step that loss scaling leaves out looks taken, and the schedule would go on without it
+    return torch.optim.AdamW(groups, weight_decay=trial.weight_decay, fused=trial.mixed_precision != "fp16")
 
 
 def _sgd(groups: Groups, trial: settings.LoraSettings) -> Any:

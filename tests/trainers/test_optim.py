@@ -1,6 +1,8 @@
+import accelerate
 import bitsandbytes
 import pytest
 import torch
+from accelerate.optimizer import AcceleratedOptimizer
 
 from trainers import optim, settings
 
@@ -19,3 +21,21 @@ def test_bitsandbytes_without_its_waits_takes_the_same_steps(name: str) -> None:
             optimizer.zero_grad()
     assert not torch.equal(ours[0], torch.ones(16, 64))
     assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize("name", ["AdamW", "AdamW8bit", "SGDNesterov", "Prodigy"])
+def test_under_fp16_a_step_that_overflowed_is_seen_as_skipped(name: str) -> None:
+    """Only then does the schedule wait for it. torch's loss scaling works on the CPU, fp16 training does not."""
+    accelerate.Accelerator(cpu=True)
+    weight = torch.nn.Parameter(torch.ones(8))
+    own = settings.lora_settings({"optimizer_type": name, "mixed_precision": "fp16"}, seed=1)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**16)
+    scaler.scale(weight.sum())  # its scale comes to be with the first loss
+    stepped = AcceleratedOptimizer(optim.optimizer(own, [weight], []), scaler=scaler, device_placement=False)
+    skipped = []
+    for gradient in (1.0, float("inf"), 1.0):
+        weight.grad = torch.full_like(weight, gradient)
+        stepped.step()
+        skipped.append(stepped.step_was_skipped)
+    assert skipped == [False, True, False]
+    assert torch.isfinite(weight).all()
