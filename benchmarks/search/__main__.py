@@ -1,4 +1,4 @@
-"""Measure the search: `python -m benchmarks.search [regret|thinned|rare|latency|crowd]`, each alone or all.
+"""Measure the search: `python -m benchmarks.search [regret|thinned|rare|latency|crowd|killed]`, each alone or all.
 
 `smac` is the regret with SMAC3 beside the others (needs the `smac` extra: pip install -e '.[smac]').
 """
@@ -9,21 +9,24 @@ import pathlib
 
 import optuna
 
-from benchmarks.search import crowd, latency, rare, regret, thinned
+from benchmarks.search import crowd, killed, latency, rare, regret, thinned
 
 
 def main() -> None:
     """Run what is asked for and print tables in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "what", choices=["regret", "smac", "thinned", "rare", "latency", "crowd", "all"], nargs="?", default="all"
+        "what",
+        choices=["regret", "smac", "thinned", "rare", "latency", "crowd", "killed", "all"],
+        nargs="?",
+        default="all",
     )
     parser.add_argument("--seeds", type=int, default=50, help="seeds of regret and thinned (default 50)")
     parser.add_argument("--searches", type=int, default=3, help="searches a sampler and rule set of rare (default 3)")
     parser.add_argument("--processes", type=int, default=2, help="processes of regret and thinned (default 2)")
     parser.add_argument("--turns", type=int, default=20, help="asks and tells a size of the latency (default 20)")
     parser.add_argument("--workers", type=int, default=32, help="workers of the crowd (default 32)")
-    parser.add_argument("--trials", type=int, default=320, help="trials that the crowd shares (default 320)")
+    parser.add_argument("--trials", type=int, default=320, help="trials that crowd or killed share (default 320)")
     parser.add_argument(
         "--keep", type=pathlib.Path, help="where regret or thinned keeps every outcome, as JSON, and goes on"
     )
@@ -45,6 +48,8 @@ def main() -> None:
         print(latency.run(wishes.turns))
     if wishes.what in ("crowd", "all"):
         print(crowd.run(wishes.workers, wishes.trials))
+    if wishes.what in ("killed", "all"):
+        print(killed.run(wishes.trials))
 
 
 if __name__ == "__main__":
