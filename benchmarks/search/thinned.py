@@ -36,7 +36,7 @@ class Case:
 Job = tuple[int, int, int]
 Found = dict[Job, list[float]]
 
-CASES = (Case("ridge", 1), Case("ridge", 2))
+CASES = (Case("ridge", 1), Case("ridge", 2), Case("source", 1))
 
 
 def search(case: Case, seed: int, rows: int) -> list[float]:
