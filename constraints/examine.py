@@ -204,7 +204,8 @@ class _Examiner:
         else:
             fires = True if mask is not None and mask.any() else self._prover.can_fire(rule.id)
             rests = True if mask is not None and not mask.all() else fires and self._prover.can_rest(rule.id)
-            if rule.id in self._facts and mask is not None and (not mask.any() or mask.all()):
+            # to z3 facts are free: what it says could be otherwise may be so under other facts alone
+            if rule.id in self._facts and mask is not None and ((fires and not mask.any()) or (rests and mask.all())):
                 return self._open(rule, mask)
         if fires is False:
             return "never-fires", self._why_never(rule)

@@ -212,6 +212,12 @@ def test_facts_that_are_given_at_each_point_are_sampled_and_missing_ones_refuse(
     assert found.feasible_share == pytest.approx(2 / 9, abs=1e-3)
 
 
+def test_a_rule_on_facts_that_its_parameters_alone_keep_quiet_is_proved_to_never_fire() -> None:
+    rules = rules_of('optimizer_type == "Lion" and total_steps > 5')
+    (found,) = examine.examine(rules, facts_at=lambda columns: {"total_steps": 10.0}).rules
+    assert (found.status, found.why) == ("never-fires", "optimizer_type is never Lion here")
+
+
 def test_a_rule_that_refuses_everything_always_fires() -> None:
     assert statuses(rules_of("learning_rate < 1")) == ["always-fires"]
 
