@@ -35,6 +35,9 @@ class Campaign:
     settings: settings.Settings
     book: rulebook.Rulebook
     search: searches.Search
+    #: Optuna's id of the study, and its trials as far as they have been read
+    optuna_study: int
+    trials: stored_trials.Trials
     #: with estimates as good as they are by now, whether or not a rule asks for them
     situation: facts.Situation
     pruning: pruning.Pruning
@@ -80,7 +83,7 @@ class Campaign:
         collecting = gc.isenabled()
         gc.disable()
         try:
-            trials = self._trials.look(connection)
+            trials = self.trials.look(connection)
             self.search.look(trials)
         finally:
             if collecting:
@@ -121,14 +124,14 @@ class Campaign:
     ) -> int:
         """Write a new trial; returns its number."""
         said = self._said(state, params, attributes, constraints, notes=notes)
-        return stored_trials.add(connection, self._optuna_study, said)
+        return stored_trials.add(connection, self.optuna_study, said)
 
     def begin_trial(
         self, connection: sa.Connection, number: int, params: Mapping[str, Any], attributes: Mapping[str, Any]
     ) -> None:
         """Let a waiting trial run, with parameters that it may not have yet."""
         said = self._said(optuna.trial.TrialState.RUNNING, params, attributes, None)
-        stored_trials.change(connection, self._optuna_study, number, said)
+        stored_trials.change(connection, self.optuna_study, number, said)
 
     def end_trial(
         self,
@@ -147,7 +150,7 @@ class Campaign:
             storage.errors.TrialEnded: it has been told already.
         """
         said = self._said(state, params or {}, attributes, constraints, values=values)
-        stored_trials.change(connection, self._optuna_study, number, said)
+        stored_trials.change(connection, self.optuna_study, number, said)
 
     def _said(
         self,
@@ -172,16 +175,6 @@ class Campaign:
     @functools.cached_property
     def _distributions(self) -> dict[str, optuna.distributions.BaseDistribution]:
         return space.distributions(self.study.space)
-
-    @functools.cached_property
-    def _optuna_study(self) -> int:
-        """Optuna's id of the study."""
-        with self.database.transaction() as connection:
-            return stored_trials.study_id(connection, self.study.name)
-
-    @functools.cached_property
-    def _trials(self) -> stored_trials.Trials:
-        return stored_trials.Trials(self._optuna_study)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[sa.Connection]:

@@ -11,7 +11,7 @@ from constraints import ruleset as rulesets
 from constraints import sample
 from optimizer import facts
 from optimizer import study as studies
-from trainers import points
+from trainers import points as evaluation_points
 
 #: points of the space that are looked at
 _POINTS = 4096
@@ -133,7 +133,7 @@ def outlook(study: studies.Study, rules: rulesets.RuleSet, situation: facts.Situ
         too_large_share=None if vram is None or gpu is None else float((vram > gpu).mean()),
         quality="" if situation.estimator is None else situation.estimator.quality.sentence(),
         points=_points(study, known, chosen),
-        point_pictures=_pictures(study),
+        point_pictures=evaluation_points.pictures(study.evaluation),
         undecided=tuple(rule for rule, where in zip(judged.rule_ids, judged.undecided, strict=True) if where.all()),
     )
 
@@ -145,13 +145,10 @@ def _points(
     during = study.evaluation.during
     if during is None or "total_steps" not in known:
         return None
-    counted = _chosen(points.count(known["total_steps"], known["effective_batch"], during.every_samples), chosen)
+    counted = _chosen(
+        evaluation_points.count(known["total_steps"], known["effective_batch"], during.every_samples), chosen
+    )
     return None if counted is None else (float(counted.mean()), float(counted.max()))
-
-
-def _pictures(study: studies.Study) -> int:
-    fewer = points.evaluation(study.evaluation)
-    return 0 if fewer is None else len(fewer.prompts) * len(fewer.seeds)
 
 
 def _duration(hours: float) -> str:

@@ -8,7 +8,7 @@ alone. What it notes there goes back to the real trial, where every other worker
 import dataclasses
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,10 +38,11 @@ class Pruning:
 
     Attributes:
         pruner: None where the study wants none; scores are kept all the same.
+        read: all trials of the study as they stand, in the order of their numbers.
     """
 
     study: studies.Study
-    optuna_study: optuna.Study
+    read: Callable[[], Sequence[optuna.trial.FrozenTrial]]
     storage: optuna.storages.BaseStorage
     pruner: optuna.pruners.BasePruner | None
 
@@ -70,9 +71,11 @@ class Pruning:
             self.storage.set_trial_system_attr(trial_id, f"{_BY_PROMPT}{point}", list(by_prompt))
 
     def _wish(self, number: int) -> str | None:
-        trials = self.optuna_study.get_trials(deepcopy=False)
+        if self.pruner is None:
+            return None
+        trials = self.read()
         # a repeat is trained to learn how scores spread; ending those that fall behind would make the spread a lie
-        if self.pruner is None or records.REPEAT in trials[number].user_attrs:
+        if records.REPEAT in trials[number].user_attrs:
             return None
         name = self.study.search.pruner
         mirror = mirrored(trials, self.study)
@@ -89,6 +92,15 @@ class Pruning:
     def _trial_id(self, number: int) -> int:
         study_id = self.storage.get_study_id_from_name(self.study.name)
         return self.storage.get_trial_id_from_study_id_trial_number(study_id, number)
+
+
+def of(study: studies.Study, situation: facts.Situation) -> optuna.pruners.BasePruner | None:
+    """The study's pruner. Only Hyperband needs the longest trial, which takes a look at the whole space.
+
+    Raises:
+        errors.BadInput: see `make`.
+    """
+    return make(study, most_samples(study, situation) if study.search.pruner == "hyperband" else None)
 
 
 def make(study: studies.Study, most_samples: int | None) -> optuna.pruners.BasePruner | None:

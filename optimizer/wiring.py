@@ -9,6 +9,7 @@ import os
 import pathlib
 import socket
 import warnings
+from collections.abc import Sequence
 
 import optuna
 
@@ -34,6 +35,7 @@ from optimizer import study as study_module
 from storage import artifacts, database, embedded, migration, optuna_store, results, runs, workers
 from storage import errors as storage_errors
 from storage import studies as stored_studies
+from storage import trials as stored_trials
 from trainers import dataset, parameters, tracking
 from trainers import errors as trainer_errors
 from trainers import settings as lora
@@ -186,7 +188,14 @@ def open_campaign(
     before = situation(study, found)
     search = open_search(study, book.rules, before.for_rules(book.rules.text), seed)
     search.sketch.learn(_earlier_trials(services, study, stored, search))
-    pruner = pruning.make(study, pruning.most_samples(study, before))
+    with services.database.transaction() as connection:
+        optuna_study = stored_trials.study_id(connection, study.name)
+    trials = stored_trials.Trials(optuna_study)
+
+    def read() -> Sequence[optuna.trial.FrozenTrial]:
+        with services.database.transaction() as connection:
+            return trials.look(connection)
+
     return campaigns.Campaign(
         study=study,
         study_id=stored.id,
@@ -197,8 +206,10 @@ def open_campaign(
         settings=services.settings,
         book=book,
         search=search,
+        optuna_study=optuna_study,
+        trials=trials,
         situation=before,
-        pruning=pruning.Pruning(study, open_optuna(services, study), services.optuna_storage, pruner),
+        pruning=pruning.Pruning(study, read, services.optuna_storage, pruning.of(study, before)),
         observer=observer,
         worker_id=workers.register(services.database, socket.gethostname(), os.getpid(), device.name),
     )

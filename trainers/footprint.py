@@ -293,7 +293,7 @@ def of(trainer: str, base: str, evaluation: job.Evaluation) -> Footprint | None:
         pictures=(len(evaluation.prompts) + len(evaluation.held_out)) * len(evaluation.seeds),
         drawing_steps=evaluation.steps,
         every_samples=None if during is None else during.every_samples,
-        point_pictures=0 if fewer is None else len(fewer.prompts) * len(fewer.seeds),
+        point_pictures=points.pictures(evaluation),
         point_steps=0 if fewer is None else fewer.steps,
     )
 

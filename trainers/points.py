@@ -31,6 +31,12 @@ def count(total_steps: Any, effective_batch: Any, every_samples: int) -> Any:
     return np.minimum(steps, steps * effective_batch // every_samples)
 
 
+def pictures(whole: job.Evaluation) -> int:
+    """How many pictures are drawn at each point; 0 without points."""
+    fewer = evaluation(whole)
+    return 0 if fewer is None else len(fewer.prompts) * len(fewer.seeds)
+
+
 def evaluation(whole: job.Evaluation) -> job.Evaluation | None:
     """What is drawn at a point: the first prompts and seeds of the whole evaluation, from the same noise."""
     if whole.during is None:

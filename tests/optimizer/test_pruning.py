@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import optuna
@@ -42,7 +42,8 @@ def worker(of: studies.Study, storage: optuna.storages.BaseStorage) -> pruning.P
     opened = optuna.create_study(
         storage=storage, study_name=of.name, directions=list(of.objectives.values()), load_if_exists=True
     )
-    return pruning.Pruning(of, opened, storage, pruning.make(of, EVERY * (POINTS + 1)))
+    pruner = pruning.make(of, EVERY * (POINTS + 1))
+    return pruning.Pruning(of, lambda: opened.get_trials(deepcopy=False), storage, pruner)
 
 
 def evaluated(point: int, metrics: Mapping[str, Any]) -> events.Event:
@@ -52,13 +53,13 @@ def evaluated(point: int, metrics: Mapping[str, Any]) -> events.Event:
 
 def begin(of: pruning.Pruning, **attributes: Any) -> int:
     trial = optuna.trial.create_trial(state=State.RUNNING, user_attrs=attributes)
-    of.optuna_study.add_trial(trial)
-    return len(of.optuna_study.get_trials(deepcopy=False)) - 1
+    optuna.load_study(study_name=of.study.name, storage=of.storage).add_trial(trial)
+    return len(of.read()) - 1
 
 
 def end(of: pruning.Pruning, number: int, score: float | None) -> None:
     values = None if score is None else [score if name == "clip_score" else 0.0 for name in of.study.objectives]
-    trial_id = of.optuna_study.get_trials(deepcopy=False)[number]._trial_id
+    trial_id = of.read()[number]._trial_id
     of.storage.set_trial_state_values(trial_id, State.PRUNED if values is None else State.COMPLETE, values)
 
 
@@ -130,7 +131,7 @@ def test_two_workers_decide_as_one_would(pruner: str, database: database.Databas
     assert [train(both[at % 2], quality) for at, quality in enumerate(qualities)] == expected
     assert any(expected)
     if pruner in ("asha", "hyperband"):
-        rows = both[0].optuna_study.get_trials(deepcopy=False)
+        rows = both[0].read()
         assert any(key.startswith(f"{pruner}:completed_rung_") for row in rows for key in row.system_attrs)
 
 
@@ -138,7 +139,7 @@ def test_two_workers_decide_as_one_would(pruner: str, database: database.Databas
 def test_scores_show_as_curves_in_optuna(pruner: str) -> None:
     of = worker(study(pruner, OBJECTIVES[2]), optuna.storages.InMemoryStorage())
     assert train(of, 0.5) is None
-    (trial,) = of.optuna_study.get_trials()
+    (trial,) = of.read()
     assert list(trial.intermediate_values) == list(range(EVERY, EVERY * (POINTS + 1), EVERY))
     assert list(trial.intermediate_values.values()) == sorted(trial.intermediate_values.values())
 
@@ -151,7 +152,7 @@ def test_a_point_without_a_score_says_nothing(pruner: str, metrics: Mapping[str,
         train(of, quality)
     number = begin(of)
     assert of.look(number, evaluated(EVERY, metrics)) is None
-    assert of.optuna_study.get_trials()[number].intermediate_values == {}
+    assert of.read()[number].intermediate_values == {}
 
 
 @pytest.mark.parametrize("by_prompt", [None, [], [0.1, None], [0.1, math.nan], "text"])
@@ -161,6 +162,18 @@ def test_prompts_without_scores_are_not_compared(by_prompt: Any) -> None:
     number = begin(of)
     metrics = {"clip_score": 0.0, "clip_score_by_prompt": by_prompt}
     assert [of.look(number, evaluated(point, metrics)) for point in (8, 16, 24)] == [None] * 3
+
+
+def test_without_a_pruner_scores_are_kept_and_no_trial_is_read() -> None:
+    of = worker(study("none", OBJECTIVES[0]), optuna.storages.InMemoryStorage())
+    number = begin(of)
+
+    def read() -> NoReturn:
+        raise AssertionError("the study was read")
+
+    blind = dataclasses.replace(of, read=read)
+    assert blind.look(number, evaluated(EVERY, {"clip_score": 0.5})) is None
+    assert of.read()[number].intermediate_values == {EVERY: 0.5}
 
 
 def test_other_events_are_none_of_a_pruner_s_business() -> None:
@@ -196,7 +209,7 @@ def test_a_pruner_s_notes_are_not_another_s() -> None:
     storage = optuna.storages.InMemoryStorage()
     train(worker(study("asha", OBJECTIVES[0]), storage), 0.9)
     other = worker(study("hyperband", OBJECTIVES[0]), storage)
-    mirror = pruning.mirrored(other.optuna_study.get_trials(), other.study)
+    mirror = pruning.mirrored(other.read(), other.study)
     assert mirror.get_trials()[0].system_attrs == {}
 
 
