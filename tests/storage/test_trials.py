@@ -189,6 +189,15 @@ def test_trials_of_other_studies_are_not_seen_and_do_not_count(place: Place) -> 
     assert [trial.number for trial in place.look(trials.Trials(place.id))] == [0, 1]
 
 
+def test_a_change_is_the_named_study_s_alone(place: Place) -> None:
+    other = optuna.create_study(storage=place.optuna_study._storage, study_name="other")
+    other.ask()
+    number = place.add(optuna.trial.create_trial(state=State.RUNNING))
+    place.change(number, optuna.trial.create_trial(state=State.PRUNED, user_attrs={"mine": True}))
+    (theirs,) = other.trials
+    assert (theirs.number, theirs.state, theirs.user_attrs) == (number, State.RUNNING, {})
+
+
 def test_a_trial_that_has_ended_is_told_no_more(place: Place) -> None:
     number = place.add(optuna.trial.create_trial(state=State.RUNNING))
     place.change(number, optuna.trial.create_trial(state=State.PRUNED, constraints={"training": 1.0}))
@@ -265,4 +274,6 @@ def test_a_proposal_and_its_telling_are_a_statement_each(place: Place) -> None:
         )
     )
     place.change(number, optuna.trial.create_trial(state=State.COMPLETE, values=[1.0, 2.0], constraints={"a": 0.0}))
-    assert len([text for text in statements if text.startswith("WITH")]) == 2
+    said = [text.split()[0] for text in statements if "FROM studies WHERE study_name" not in text]
+    # the lock on the study's row, the trial; the trial again
+    assert said == ["SELECT", "WITH", "WITH"]
