@@ -1,7 +1,7 @@
 """Prodigy with its running estimate on the device.
 
-The authors' package reads two numbers of every weight tensor back to the host in every step: 768 waits a step for an
-SD 1.5 LoRA. Here the estimate never leaves the device, and a step is some twenty launches over all tensors at once.
+The authors' package reads two numbers of every weight tensor back to the host in every step: by that count 768 waits a
+step for an SD 1.5 LoRA. Here the estimate never leaves the device, and all tensors take a step together.
 """
 
 import math
