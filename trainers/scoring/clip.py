@@ -1,6 +1,7 @@
 """The judge: an open_clip model with trained weights, never with random ones."""
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -10,9 +11,7 @@ import torch
 from PIL import Image
 
 from trainers import errors, job
-from trainers.scoring import weights
-
-_BATCH = 32
+from trainers.scoring import embedding, weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,12 +27,8 @@ class Judge:
     @torch.no_grad()
     def images(self, images: Sequence[Image.Image]) -> torch.Tensor:
         """Unit-length embeddings on the CPU: (images, dimensions)."""
-        pixels = [self.transform(image) for image in images]
-        parts = [
-            self.model.encode_image(torch.stack(pixels[start : start + _BATCH]).to(self.device), normalize=True)
-            for start in range(0, len(pixels), _BATCH)
-        ]
-        return torch.cat(parts).float().cpu()
+        encode = functools.partial(self.model.encode_image, normalize=True)
+        return embedding.embed(images, self.transform, self.device, encode).float().cpu()
 
     @torch.no_grad()
     def texts(self, texts: Sequence[str]) -> torch.Tensor:

@@ -15,9 +15,7 @@ import torch
 from PIL import Image
 
 from trainers import errors, job
-from trainers.scoring import weights
-
-_BATCH = 32
+from trainers.scoring import embedding, weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,12 +30,8 @@ class Eye:
     @torch.no_grad()
     def images(self, images: Sequence[Image.Image]) -> torch.Tensor:
         """Unit-length embeddings on the CPU: (images, dimensions)."""
-        pixels = [self.transform(image) for image in images]
-        parts = [
-            self.model(torch.stack(pixels[start : start + _BATCH]).to(self.device))
-            for start in range(0, len(pixels), _BATCH)
-        ]
-        return torch.nn.functional.normalize(torch.cat(parts).float(), dim=1).cpu()
+        seen = embedding.embed(images, self.transform, self.device, self.model)
+        return torch.nn.functional.normalize(seen.float(), dim=1).cpu()
 
 
 def load(dino: job.DinoModel, device: torch.device, cache: pathlib.Path) -> Eye:
