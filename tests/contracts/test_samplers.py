@@ -16,15 +16,6 @@ from optimizer import search as searches
 from tests.optimizer import searching
 
 SAMPLERS = typing.get_args(study_file.Search.model_fields["sampler"].annotation)
-SPACE = {
-    "learning_rate": {"float": [1e-5, 1e-2], "log": True},
-    "network_dim": {"choices": [4, 8, 16, 32, 64, 128]},
-    "network_alpha": {"float": [1.0, 128.0]},
-    "network_dropout": {"float": [0.0, 0.5], "step": 0.05},
-    "max_train_epochs": {"int": [1, 50]},
-    "lr_scheduler": {"choices": ["cosine", "cosine_with_restarts", "polynomial"]},
-    "lr_scheduler_num_cycles": {"int": [1, 4], "when": 'lr_scheduler == "cosine_with_restarts"'},
-}
 SMALL = {"network_dim": {"choices": [4, 8, 16]}, "max_train_epochs": {"int": [1, 3]}}
 TWO = {"clip_score": "maximize", "failure_rate": "minimize"}
 #: proposals of a search that is long enough to be guided; a Gaussian process is fitted for each draw
@@ -111,19 +102,19 @@ class TestSampler:
         self, name: str, written: Sequence[Mapping[str, Any]], seed: int
     ) -> None:
         """Rules hold, values lie in their domains, steps on their grid, conditional parameters where active."""
-        search = _open(name, SPACE, *written, seed=seed)
+        search = _open(name, searching.LORA, *written, seed=seed)
         for params in propose(search, PROPOSALS.get(name, USUAL_PROPOSALS)):
             assert not search.judge(params).refused_by
             assert all(search.study.space[parameter].contains(value) for parameter, value in params.items())
             assert params["network_dropout"] in search.study.space["network_dropout"].grid()
             assert ("lr_scheduler_num_cycles" in params) == (params["lr_scheduler"] == "cosine_with_restarts")
-            assert params.keys() >= SPACE.keys() - {"lr_scheduler_num_cycles"}
+            assert params.keys() >= searching.LORA.keys() - {"lr_scheduler_num_cycles"}
 
     @law(2, written=rule_sets, seed=seeds)
     def test_the_same_seed_and_results_give_the_same_points(
         self, name: str, written: Sequence[Mapping[str, Any]], seed: int
     ) -> None:
-        first, second = (propose(_open(name, SPACE, *written, seed=seed), 8) for _ in range(2))
+        first, second = (propose(_open(name, searching.LORA, *written, seed=seed), 8) for _ in range(2))
         assert first == second
 
     def test_it_is_made_without_a_warning(self, name: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -134,7 +125,7 @@ class TestSampler:
         assert not caplog.records
 
     def test_workers_of_one_study_draw_different_points(self, open_search: Any) -> None:
-        points = [space.point(draw.draw(open_search(SPACE, seed=seed)).params or {}) for seed in range(16)]
+        points = [space.point(draw.draw(open_search(searching.LORA, seed=seed)).params or {}) for seed in range(16)]
         assert len(set(points)) == 16
 
     @pytest.mark.parametrize("duplicates", ["avoid", "train"])
@@ -149,16 +140,16 @@ class TestSampler:
     def test_several_objectives_are_searched_or_refused(self, name: str, open_search: Any, count: int) -> None:
         if name == "cmaes":
             with pytest.raises(errors.BadInput, match="cmaes knows one objective"):
-                open_search(SPACE, objectives=TWO)
+                open_search(searching.LORA, objectives=TWO)
             return
         rule = {"refuse": "learning_rate * network_alpha / network_dim > 0.001"}
-        search = open_search(SPACE, rule, objectives=TWO)
+        search = open_search(searching.LORA, rule, objectives=TWO)
         points = propose(search, count)
         assert len(points) == count
         assert not any(search.judge(params).refused_by for params in points)
 
     def test_a_study_of_unusable_trials_alone_goes_on(self, open_search: Any) -> None:
-        search = open_search(SPACE, {"refuse": "learning_rate > 0.001"})
+        search = open_search(searching.LORA, {"refuse": "learning_rate > 0.001"})
         trials = searching.Trials(search)
         for at in range(STARTUP + 5):
             params = draw.draw(search).params
@@ -181,7 +172,7 @@ class TestSampler:
         assert kept_away >= (9 if name in LEARN_FROM_FAILURES else 0)
 
     def test_trials_that_run_and_trials_that_crashed_do_not_disturb(self, open_search: Any) -> None:
-        search = open_search(SPACE, {"refuse": "learning_rate > 0.001"})
+        search = open_search(searching.LORA, {"refuse": "learning_rate > 0.001"})
         trials = searching.Trials(search)
         states = (sampler.State.RUNNING, sampler.State.FAIL, sampler.State.COMPLETE)
         for at in range(3 * STARTUP):
@@ -195,7 +186,7 @@ class TestSampler:
 
     def test_refused_draws_become_trials_where_the_study_wants_them(self, open_search: Any) -> None:
         """What the rules refuse comes back with its verdict, and told PRUNED with it the search goes on."""
-        search = open_search(SPACE, {"refuse": "learning_rate > 0.00002"}, refusals="prune")
+        search = open_search(searching.LORA, {"refuse": "learning_rate > 0.00002"}, refusals="prune")
         trials = searching.Trials(search)
         refused = 0
         for _ in range(8):
@@ -215,7 +206,7 @@ class TestSampler:
 
     def test_points_of_one_in_a_hundred_thousand_are_found(self, open_search: Any) -> None:
         band = "abs(learning_rate * network_alpha / network_dim - 0.001) < 0.0000009"
-        search = open_search(SPACE, {"require": [band, "max_train_epochs >= 20", "network_dropout <= 0.1"]})
+        search = open_search(searching.LORA, {"require": [band, "max_train_epochs >= 20", "network_dropout <= 0.1"]})
         points = propose(search, STARTUP + 2)
         assert len({space.point(params) for params in points}) == STARTUP + 2
         assert not any(search.judge(params).refused_by for params in points)

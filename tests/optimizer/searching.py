@@ -11,6 +11,16 @@ from optimizer import facts, rulebook, space, wiring
 from optimizer import search as searches
 from optimizer import study as studies
 
+#: a space as a study file writes it: scales, choices, steps, whole numbers, a condition
+LORA = {
+    "learning_rate": {"float": [1e-5, 1e-2], "log": True},
+    "network_dim": {"choices": [4, 8, 16, 32, 64, 128]},
+    "network_alpha": {"float": [1.0, 128.0]},
+    "network_dropout": {"float": [0.0, 0.5], "step": 0.05},
+    "max_train_epochs": {"int": [1, 50]},
+    "lr_scheduler": {"choices": ["cosine", "cosine_with_restarts", "polynomial"]},
+    "lr_scheduler_num_cycles": {"int": [1, 4], "when": 'lr_scheduler == "cosine_with_restarts"'},
+}
 SITUATION = facts.Situation(facts.Gpu(0, None), images=20)
 
 

@@ -8,20 +8,10 @@ import pytest
 from optimizer import draw, errors, reservoir, space
 from tests.optimizer import searching
 
-LORA = {
-    "learning_rate": {"float": [1e-5, 1e-2], "log": True},
-    "network_dim": {"choices": [4, 8, 16, 32, 64, 128]},
-    "network_alpha": {"float": [1.0, 128.0]},
-    "network_dropout": {"float": [0.0, 0.5], "step": 0.05},
-    "max_train_epochs": {"int": [1, 50]},
-    "lr_scheduler": {"choices": ["cosine", "cosine_with_restarts", "polynomial"]},
-    "lr_scheduler_num_cycles": {"int": [1, 4], "when": 'lr_scheduler == "cosine_with_restarts"'},
-}
-
 
 def test_points_that_no_sample_finds_are_solved_for() -> None:
     narrow = "learning_rate > 0.0012345670 and learning_rate < 0.0012345671 and network_alpha > 63.99999999"
-    search = searching.search(searching.study(LORA), {"require": narrow + " and network_alpha < 64.00000001"})
+    search = searching.search(searching.study(searching.LORA), {"require": narrow + " and network_alpha < 64.00000001"})
     drawn = draw.draw(search)
     assert drawn.params is not None
     assert not search.judge(drawn.params).refused_by
@@ -30,7 +20,7 @@ def test_points_that_no_sample_finds_are_solved_for() -> None:
 def test_points_that_no_sample_finds_are_not_sampled_for_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """What four million points did not show, the next four million will hardly show; neighbours are looked at first."""
     narrow = "learning_rate > 0.0012345670 and learning_rate < 0.0012345671 and network_alpha > 63.99999999"
-    search = searching.search(searching.study(LORA, sampler="random"), {"require": narrow})
+    search = searching.search(searching.study(searching.LORA, sampler="random"), {"require": narrow})
     draw.draw(search)
     judged = 0
     weigh = search.weigh
@@ -53,7 +43,7 @@ def test_points_that_no_sample_finds_are_not_sampled_for_again_and_again(monkeyp
 @pytest.mark.parametrize("name", ["tpe", "random"])
 def test_a_rule_that_ties_a_float_to_a_choice_is_searched_along(name: str) -> None:
     """Alpha that must be half of the rank leaves no volume, but as many ranks as before, and every rate."""
-    study = searching.study(LORA, sampler=name, startup_trials=4)
+    study = searching.study(searching.LORA, sampler=name, startup_trials=4)
     search = searching.search(study, {"require": "abs(network_alpha - network_dim / 2) < 0.000000001"})
     trials = searching.Trials(search)
     for _ in range(12):
@@ -66,14 +56,14 @@ def test_a_rule_that_ties_a_float_to_a_choice_is_searched_along(name: str) -> No
 
 
 def test_a_gaussian_process_that_is_refused_each_time_is_fitted_once_a_proposal() -> None:
-    search = searching.search(searching.study(LORA, sampler="gp"), {"require": "learning_rate < 0.0000101"})
+    search = searching.search(searching.study(searching.LORA, sampler="gp"), {"require": "learning_rate < 0.0000101"})
     refused = [len(draw.draw(search).refused) for _ in range(4)]
     assert refused[-1] == 1
 
 
 def test_an_empty_space_names_the_rules_that_clash() -> None:
     search = searching.search(
-        searching.study(LORA),
+        searching.study(searching.LORA),
         {"refuse": "learning_rate < 0.001"},
         {"refuse": "network_dim == 4"},
         {"refuse": "learning_rate >= 0.001 and max_train_epochs >= 1"},
@@ -112,7 +102,7 @@ def test_what_the_sampler_wants_decides_which_feasible_point_is_taken() -> None:
 
 
 def test_refusals_on_the_way_are_handed_over_with_their_rules() -> None:
-    search = searching.search(searching.study(LORA, sampler="random"), {"refuse": "learning_rate > 0.00002"})
+    search = searching.search(searching.study(searching.LORA, sampler="random"), {"refuse": "learning_rate > 0.00002"})
     counted: collections.Counter[str] = collections.Counter()
     for _ in range(20):
         for params, verdict in draw.draw(search).refused:
