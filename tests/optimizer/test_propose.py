@@ -128,6 +128,16 @@ def test_workers_share_a_budget_and_never_a_trial(place: Place) -> None:
     assert numbers == [0, 1, 2, 3, 4]
 
 
+def test_a_budget_that_another_spends_while_a_point_is_drawn_is_not_overdrawn(place: Place) -> None:
+    study = place.study(trials=1)
+    first, second = place.open(study), place.open(study)
+    second.look()
+    second.look = lambda: None  # type: ignore[method-assign]  # what it knows is from before the other's claim
+    assert claimed(first).number == 0
+    assert propose.claim(second) is None
+    assert len(trials(first)) == 1
+
+
 def test_workers_that_join_an_empty_study_draw_different_points(place: Place) -> None:
     study = place.study(trials=8)
     points = [tuple(claimed(place.open(study)).params.items()) for _ in range(4)]
