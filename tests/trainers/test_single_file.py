@@ -69,20 +69,30 @@ VAE_PARTS = {
 }
 
 
+#: the parts that both families have, tiny
+TINY_TEXT = {
+    "bos_token_id": 719,
+    "eos_token_id": 720,
+    "pad_token_id": 720,
+    "hidden_size": 32,
+    "intermediate_size": 37,
+    "num_attention_heads": 4,
+    "num_hidden_layers": 2,
+    "vocab_size": 721,
+    "max_position_embeddings": 24,
+}
+TINY_VAE = {
+    "block_out_channels": (16, 16, 32, 32),
+    "layers_per_block": 2,
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+    "norm_num_groups": 8,
+}
+
+
 @pytest.fixture(scope="module")
 def pipeline() -> Any:
     torch.manual_seed(0)
-    text = transformers.CLIPTextConfig(
-        bos_token_id=719,
-        eos_token_id=720,
-        pad_token_id=720,
-        hidden_size=32,
-        intermediate_size=37,
-        num_attention_heads=4,
-        num_hidden_layers=2,
-        vocab_size=721,
-        max_position_embeddings=24,
-    )
     return StableDiffusionPipeline(
         unet=UNet2DConditionModel(
             block_out_channels=(32, 32, 64, 64),
@@ -91,14 +101,8 @@ def pipeline() -> Any:
             norm_num_groups=16,
             sample_size=8,
         ),
-        vae=AutoencoderKL(
-            block_out_channels=(16, 16, 32, 32),
-            layers_per_block=2,
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-            norm_num_groups=8,
-        ),
-        text_encoder=transformers.CLIPTextModel(text),
+        vae=AutoencoderKL(**TINY_VAE),
+        text_encoder=transformers.CLIPTextModel(transformers.CLIPTextConfig(**TINY_TEXT)),
         tokenizer=transformers.CLIPTokenizer.from_pretrained(architecture.DEMO / "base" / "tokenizer"),
         scheduler=DDIMScheduler(
             beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, steps_offset=1, clip_sample=False
@@ -206,18 +210,7 @@ OPEN_CLIP = {
 @pytest.fixture(scope="module")
 def large() -> Any:
     torch.manual_seed(0)
-    shape = {
-        "bos_token_id": 719,
-        "eos_token_id": 720,
-        "pad_token_id": 720,
-        "hidden_size": 32,
-        "intermediate_size": 37,
-        "num_attention_heads": 4,
-        "num_hidden_layers": 2,
-        "vocab_size": 721,
-        "max_position_embeddings": 24,
-        "projection_dim": 32,
-    }
+    shape = {**TINY_TEXT, "projection_dim": 32}
     tokenizer = transformers.CLIPTokenizer.from_pretrained(architecture.DEMO / "base" / "tokenizer")
     return StableDiffusionXLPipeline(
         unet=UNet2DConditionModel(
@@ -235,13 +228,7 @@ def large() -> Any:
             cross_attention_dim=96,
             norm_num_groups=16,
         ),
-        vae=AutoencoderKL(
-            block_out_channels=(16, 16, 32, 32),
-            layers_per_block=2,
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-            norm_num_groups=8,
-        ),
+        vae=AutoencoderKL(**TINY_VAE),
         text_encoder=transformers.CLIPTextModel(transformers.CLIPTextConfig(**shape)),
         # loaders tell the two encoders of a file apart by their width
         text_encoder_2=transformers.CLIPTextModelWithProjection(
