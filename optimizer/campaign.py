@@ -27,6 +27,8 @@ class Campaign:
 
     study: study.Study
     study_id: str
+    #: the study's own, below the data folder's runs
+    folder: str
     #: trials that may be spent before the study is done
     budget: int
     optuna_storage: optuna.storages.BaseStorage

@@ -8,7 +8,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from optimizer import launch, settings
+from optimizer import campaign as campaigns
+from optimizer import launch
 
 #: seconds that a worker has to let its trainer checkpoint before it is killed
 GRACE_SECONDS = launch.GRACE_SECONDS + 10
@@ -44,13 +45,14 @@ class Crew:
         ]
 
 
-def start(read: settings.Settings, study: str, devices: Sequence[launch.Device], until: int) -> Crew:
-    """Start a worker for each device; they work until the study has `until` trials."""
+def start(campaign: campaigns.Campaign, devices: Sequence[launch.Device]) -> Crew:
+    """Start a worker for each device; they work until the study has as many trials as the campaign may spend."""
     processes, logs = [], []
     for number, device in enumerate(devices, start=2):
-        log = read.runs / study / f"worker-{number}.log"
+        log = campaign.settings.runs / campaign.folder / f"worker-{number}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "optimizer", "worker", "run", study, "--until", str(until)]
+        command = [sys.executable, "-m", "optimizer", "worker", "run", campaign.study.name]
+        command += ["--until", str(campaign.budget)]
         command += ["--cpu"] if device.gpu is None else ["--gpu", str(device.gpu)]
         environment = dict(os.environ)
         if device.threads is not None:

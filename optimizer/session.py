@@ -53,9 +53,9 @@ def run(
         campaign.look()
         begun = propose.spent(campaign) - len(campaign.search.history.waiting)
         campaign.budget = begun + add_trials
-    trainer = wiring.trainer_process(services.settings, study, devices[0])
+    trainer = wiring.trainer_process(campaign, devices[0])
     shown = progress.Progress(study, campaign.budget, lambda: wiring.trial_records(services, study), quiet=quiet)
-    crew = crews.start(services.settings, study.name, devices[1:], campaign.budget)
+    crew = crews.start(campaign, devices[1:])
     with stop_signals() as stop, shown:
         campaign.observer = shown
         try:

@@ -40,9 +40,9 @@ class Settings:
     def artifacts(self) -> pathlib.Path:
         return self.home / "artifacts"
 
-    def run_directory(self, study: str, trial: int) -> pathlib.Path:
-        """The folder of one trial of one study."""
-        return self.runs / study / f"trial-{trial:04d}"
+    def run_directory(self, folder: str, trial: int) -> pathlib.Path:
+        """The folder of one trial; `folder` is its study's own (`storage.studies.Study.folder`)."""
+        return self.runs / folder / f"trial-{trial:04d}"
 
 
 #: variable -> what it sets; the reference page is written from this

@@ -121,7 +121,8 @@ def create_study(services: Services, study: study_module.Study) -> stored_studie
     if changed:
         raise errors.BadInput(
             f"the study {study.name!r} exists with another {', '.join(changed)}; its trials would not compare. Give "
-            f"the study file a new name, or remove the old one with `tuneguard study delete {study.name}`"
+            "the study file a new name, or delete the old one, its LoRAs included: "
+            f"`tuneguard study delete {study.name}` (--keep-files leaves them)"
         )
     if existing.document != study.source:
         stored_studies.set_document(services.database, existing.id, study.source)
@@ -199,6 +200,7 @@ def open_campaign(
     return campaigns.Campaign(
         study=study,
         study_id=stored.id,
+        folder=stored.folder,
         budget=study.search.trials,
         optuna_storage=services.optuna_storage,
         artifact_store=services.artifact_store,
@@ -297,12 +299,11 @@ def measured(services: Services, study: study_module.Study) -> list[estimates.Me
     return estimates.measured(study, trials, runs.listed(services.database, stored.id, since))
 
 
-def trainer_process(
-    settings: settings_module.Settings, study: study_module.Study, device: launch.Device
-) -> launch.TrainerProcess:
+def trainer_process(campaign: campaigns.Campaign, device: launch.Device) -> launch.TrainerProcess:
     """The trainer process as the study asks for: warm over many trials, or fresh for each."""
-    console = settings.runs / study.name / f"worker-{os.getpid()}.log"
-    replace_after = 1 if study.launch.isolation == "process" else study.launch.replace_after
+    console = campaign.settings.runs / campaign.folder / f"worker-{os.getpid()}.log"
+    wishes = campaign.study.launch
+    replace_after = 1 if wishes.isolation == "process" else wishes.replace_after
     return launch.TrainerProcess(device, console, replace_after)
 
 
@@ -315,6 +316,12 @@ def trial_records(services: Services, study: study_module.Study) -> list[records
         results.listed(services.database, stored.id),
         runs.listed(services.database, stored.id),
     )
+
+
+def artifacts_of(services: Services, stored: stored_studies.Study) -> list[str]:
+    """The ids of the pictures that a study's trials keep as artifacts."""
+    found = results.listed(services.database, stored.id)
+    return [str(image["artifact"]) for result in found for image in result.images if "artifact" in image]
 
 
 def author() -> str:

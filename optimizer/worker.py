@@ -66,7 +66,7 @@ def work(
         campaign.observer.concluded(claim.number, conclusion)
         _log(claim, conclusion)
         if conclusion.ending is score.Ending.REJECTED:
-            place = campaign.settings.run_directory(campaign.study.name, claim.number)
+            place = campaign.settings.run_directory(campaign.folder, claim.number)
             raise errors.BadInput(f"{place}: {conclusion.message or 'the trainer rejected the job'}")
     return tally
 
@@ -80,9 +80,9 @@ def attempt(
 ) -> score.Conclusion:
     """Run one attempt at a trial, from its job file to what its events come to."""
     number = runs.start(campaign.database, claim.lease, gpu=device.name)
-    trial = paths.TrialPaths(campaign.settings.run_directory(campaign.study.name, claim.number))
+    trial = paths.TrialPaths(campaign.settings.run_directory(campaign.folder, claim.number))
     folder = paths.JobPaths(trial.attempt(number))
-    folder.directory.mkdir(parents=True, exist_ok=True)
+    _make_own(folder.directory)
     trial.stop.unlink(missing_ok=True)
     write_job(campaign, claim, trial, folder)
     began = time.time()
@@ -119,6 +119,21 @@ def attempt(
         message=conclusion.message,
     )
     return conclusion
+
+
+def _make_own(folder: pathlib.Path) -> None:
+    """Make the folder of an attempt; what another one left there would be read as what this one tells.
+
+    Raises:
+        errors.BadInput: it is there already.
+    """
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError as error:
+        raise errors.BadInput(
+            f"{folder}: is there already, but was not made by this attempt; move it away, or give this database a data "
+            "folder of its own (TUNEGUARD_HOME)"
+        ) from error
 
 
 @dataclasses.dataclass

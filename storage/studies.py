@@ -15,10 +15,14 @@ _T = tables.studies
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """`document` is the resolved study file; `facts` were measured once for all trials (data set, base, versions)."""
+    """`document` is the resolved study file; `facts` were measured once for all trials (data set, base, versions).
+
+    `folder` is where its files lie, below the data folder's runs: found by its name, and no other study's ever.
+    """
 
     id: str
     name: str
+    folder: str
     document: str
     facts: Mapping[str, Any]
     created_at: datetime.datetime
@@ -26,9 +30,9 @@ class Study:
 
 def create(source: database.Database, name: str, document: str, facts: Mapping[str, Any]) -> Study:
     """Raises errors.AlreadyExists where there is a study of that name."""
-    statement = (
-        sa.insert(_T).values(id=str(uuid.uuid4()), name=name, document=document, facts=dict(facts)).returning(_T)
-    )
+    made = str(uuid.uuid4())
+    values = {"id": made, "name": name, "folder": f"{name}-{made[:8]}", "document": document, "facts": dict(facts)}
+    statement = sa.insert(_T).values(values).returning(_T)
     try:
         with source.transaction() as connection:
             return _study(connection.execute(statement).one())
@@ -83,4 +87,4 @@ def delete(source: database.Database, study_id: str) -> None:
 
 
 def _study(row: sa.Row[Any]) -> Study:
-    return Study(row.id, row.name, row.document, row.facts, row.created_at)
+    return Study(row.id, row.name, row.folder, row.document, row.facts, row.created_at)

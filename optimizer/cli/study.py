@@ -232,20 +232,31 @@ def enqueue(name: str, params: str) -> None:
 @command.command("delete")
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Really delete, without asking.")
-def delete(name: str, yes: bool) -> None:
-    """Delete a study: its trials, refusals and runs. LoRA files and images stay in the data folder."""
+@click.option("--keep-files", is_flag=True, help="Leave its LoRAs, pictures and logs in the data folder.")
+def delete(name: str, yes: bool, keep_files: bool) -> None:
+    """Delete a study: its trials, refusals and runs, and its files in this data folder, LoRAs included.
+
+    \b
+    Examples:
+      tuneguard study delete my-character
+      tuneguard study delete my-character --keep-files
+    """
     import optuna
 
-    from optimizer import settings, wiring
+    from optimizer import remains, settings, wiring
     from storage import studies as stored_studies
 
     services = wiring.services(settings.read())
     stored, _ = wiring.stored_study(services, name)
+    files = remains.of(services.settings, stored, wiring.artifacts_of(services, stored))
+    kept = f"its files stay: {files.sentence()} in {files.runs}" if keep_files else f"its files go: {files.sentence()}"
     if not yes:
-        click.confirm(f"delete the study {name!r} and all its trials?", abort=True)
+        click.confirm(f"delete the study {name!r} and all its trials? {kept}", abort=True)
     optuna.delete_study(study_name=name, storage=services.optuna_storage)
     stored_studies.delete(services.database, stored.id)
-    click.echo(f"deleted {name}")
+    if not keep_files:
+        files.remove()
+    click.echo(f"deleted {name}; {kept}")
 
 
 def run_and_report(
@@ -297,9 +308,10 @@ def devices(services: "wiring.Services", gpu: int | None, cpu: bool, workers: in
 
 def write_report(services: "wiring.Services", study: "studies.Study", output: pathlib.Path | None) -> pathlib.Path:
     """Write a study's report.html; by default into the study's folder of runs."""
-    from optimizer import reporting
+    from optimizer import reporting, wiring
 
-    path = output or services.settings.runs / study.name / "report.html"
+    stored, _ = wiring.stored_study(services, study.name)
+    path = output or services.settings.runs / stored.folder / "report.html"
     reporting.write(services, study, path)
     return path
 

@@ -79,6 +79,11 @@ class Place:
         path.write_text(text, encoding="utf-8")
         return path
 
+    def runs(self, name: str) -> pathlib.Path:
+        """The folder of a study's runs."""
+        (found,) = (self.home / "runs").glob(f"{name}-????????")
+        return found
+
     def environment(self, **changes: str) -> dict[str, str]:
         return {**os.environ, "TUNEGUARD_HOME": str(self.home), "OMP_NUM_THREADS": "1", "COLUMNS": "200", **changes}
 

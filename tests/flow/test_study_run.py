@@ -38,7 +38,7 @@ def pids(place: places.Place, study: str, trial: int) -> list[int]:
 
 
 def events_of(place: places.Place, study: str, trial: int) -> list[events.Event]:
-    files = sorted((place.home / "runs" / study / f"trial-{trial:04d}").glob("attempt-*/events.jsonl"))
+    files = sorted((place.home / "runs").glob(f"{study}-????????/trial-{trial:04d}/attempt-*/events.jsonl"))
     return [found for file in files for found in events.read(file)[0]]
 
 
@@ -75,7 +75,7 @@ def test_a_study_trains_under_its_rules_and_everything_about_it_can_be_read(
     assert metadata["ss_network_dim"] == str(best["params"]["network_dim"])
     assert float(metadata["ss_network_alpha"]) == best["params"]["network_dim"] * 0.5
 
-    report = place.home / "runs" / "whole" / "report.html"
+    report = place.runs("whole") / "report.html"
     assert "high-rate" in report.read_text(encoding="utf-8")
 
 
@@ -133,7 +133,7 @@ def test_refused_draws_are_pruned_rows_when_the_study_asks_for_it(place: places.
     for trial in refused:
         assert trial["refused_by"] == ["high-rate"]
         assert trial["params"]["learning_rate"] > 0.0016
-        assert not (place.home / "runs" / "pruned" / f"trial-{trial['number']:04d}").exists()
+        assert not (place.runs("pruned") / f"trial-{trial['number']:04d}").exists()
     trained = [pids(place, "pruned", trial["number"]) for trial in trials if trial["state"] == "usable"]
     assert len(trained) >= 2
     assert len({pid for found in trained for pid in found}) == len(trained)  # a fresh process each
@@ -264,7 +264,7 @@ def test_a_pruner_ends_a_trial_that_fell_behind_and_says_so_everywhere(place: pl
     assert stop["samples"] % 32 == 0
     assert "1 early stops" in done.stdout
     assert f"({32 - stop['step']} steps)" in done.stdout
-    assert "stopped-early" in (place.home / "runs" / "behind" / "report.html").read_text(encoding="utf-8")
+    assert "stopped-early" in (place.runs("behind") / "report.html").read_text(encoding="utf-8")
     opened = optuna.load_study(study_name="behind", storage=place.run("db", "url").stdout.strip())
     first, second = opened.trials
     assert list(first.intermediate_values) == [32, 64, 96]
@@ -276,8 +276,8 @@ def test_a_pruner_ends_a_trial_that_fell_behind_and_says_so_everywhere(place: pl
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
 def test_a_full_disk_stops_the_worker_and_the_trial_goes_on_when_there_is_room(place: places.Place) -> None:
-    disk = place.home / "runs" / "full"
-    disk.mkdir(parents=True)
+    disk = place.home / "runs"
+    disk.mkdir(parents=True, exist_ok=True)
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=120k", "tmpfs", str(disk)], check=False).returncode != 0:
         pytest.skip("mounting is not allowed here")
     try:

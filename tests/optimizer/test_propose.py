@@ -10,7 +10,7 @@ import optuna
 import pytest
 
 from optimizer import campaign as campaigns
-from optimizer import duplicates, launch, observer, propose, records, score, settings, tell, wiring
+from optimizer import duplicates, errors, launch, observer, propose, records, score, settings, tell, wiring, worker
 from optimizer import study as studies
 from storage import artifacts, database, optuna_store, refusals
 
@@ -115,6 +115,17 @@ def test_a_claim_is_one_running_row_with_its_parameters_and_a_lease(place: Place
     assert trial.user_attrs[records.RULE_VERSION] == "propose-rules@1"
     with campaign.lock() as connection:
         assert campaign.lease(connection, 0) is None
+
+
+def test_an_attempt_reads_nothing_of_a_folder_that_is_there_already(place: Place) -> None:
+    campaign = place.open(place.study(trials=1))
+    claim = claimed(campaign)
+    left = campaign.settings.run_directory(campaign.folder, claim.number) / "attempt-1"
+    left.mkdir(parents=True)
+    device = launch.Device(None, 1)
+    trainer = launch.TrainerProcess(device, left / "console.log", 1)
+    with pytest.raises(errors.BadInput, match="attempt-1: is there already"):
+        worker.attempt(campaign, trainer, device, claim, lambda: False)
 
 
 def test_workers_share_a_budget_and_never_a_trial(place: Place) -> None:

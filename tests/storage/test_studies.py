@@ -10,6 +10,15 @@ def test_a_study_is_found_by_its_name_as_it_was_made(database: db.Database) -> N
     assert (made.document, made.facts) == ("study_version: 1\n", {"images": 16})
 
 
+def test_a_study_of_the_same_name_as_a_deleted_one_has_another_folder(database: db.Database) -> None:
+    first = studies.create(database, "kitten", "", {})
+    studies.delete(database, first.id)
+    second = studies.create(database, "kitten", "", {})
+    assert first.folder.startswith("kitten-")
+    assert second.folder.startswith("kitten-")
+    assert first.folder != second.folder
+
+
 def test_a_name_is_given_once(database: db.Database) -> None:
     studies.create(database, "kitten", "", {})
     with pytest.raises(errors.AlreadyExists, match="'kitten' is there already"):
