@@ -10,6 +10,7 @@ from optuna.artifacts import exceptions as artifact_exceptions
 
 from constraints import ruleset as rulesets
 from optimizer import estimates, facts, ledger, records, rulebook, space, wiring
+from optimizer import search as searches
 from optimizer import study as studies
 from optimizer.report import html
 from optimizer.report import records as report_records
@@ -106,7 +107,7 @@ def _pictures(services: wiring.Services, images: Sequence[Mapping[str, Any]]) ->
         report_records.Picture(
             prompt=str(image["prompt"]),
             seed=int(image["seed"]),
-            held_out=bool(image["held_out"]),
+            held_out=bool(image.get("held_out", False)),
             clip_score=image.get("clip_score"),
             failure=image.get("failure"),
             content=_content(services, image),
@@ -139,6 +140,8 @@ def _refusing_rules(
     """Every rule that may refuse, also one that never did, and those of older versions that have."""
     rules = rulebook.load_versions(study, versions).rules
     because = {rule.id: rule.because for rule in rules if rule.kind in rulesets.HARD}
+    if searches.UNTRAINABLE in counts:
+        because[searches.UNTRAINABLE] = "the trainer's own: it cannot train such points"
     counts = refusals.count_by_rule(services.database, study_id)
     return [
         report_records.RefusingRule(rule, counts.get(rule, 0), because.get(rule, "no longer in the rules"))

@@ -12,13 +12,13 @@ from typing import Any, TypeAlias
 import sqlalchemy as sa
 
 from constraints import errors as constraint_errors
-from constraints import loading, rulefile
+from constraints import expression, loading, rulefile
 from constraints import ruleset as rulesets
 from optimizer import errors, facts
 from optimizer import study as studies
 from storage import database as databases
 from storage import rule_versions
-from trainers import parameters
+from trainers import metrics, parameters
 
 #: a rule file's path, the name of a shipped one, or a text from the database
 Source: TypeAlias = pathlib.Path | str | loading.RuleText
@@ -60,16 +60,34 @@ def load(study: studies.Study, sources: Sequence[Source]) -> rulesets.RuleSet:
     Raises:
         errors.BadInput: a rule file is wrong; the message lists every problem.
     """
+    told = metrics.table(study.trainer)
     try:
-        return rulesets.load(
+        rules = rulesets.load(
             sources,
             study.space,
             fixed=parameters.defaults(study.trainer, study.space) | dict(study.fixed),
             facts=facts.KNOWN,
+            metrics=None if told is None else list(told),
             derived=parameters.derived(study.trainer, {**study.space, **study.fixed}),
         )
     except constraint_errors.ConstraintsError as error:
         raise errors.BadInput(str(error)) from error
+    problems = _untold(study, rules)
+    if problems:
+        raise errors.BadInput("\n".join(problems))
+    return rules
+
+
+def _untold(study: studies.Study, rules: rulesets.RuleSet) -> list[str]:
+    """Expect rules on metrics that this study's trainer does not tell: no trial could ever satisfy them."""
+    found = []
+    for rule in rules.rules:
+        if rule.kind == "expect":
+            for name in sorted(expression.names(rule.broken)):
+                missing = metrics.untold(study.trainer, name, study.evaluation)
+                if missing:
+                    found.append(f"{rule.file}:{rule.line}: {rule.id}: {missing}; add that to the study, or take the rule out")
+    return found
 
 
 def load_for_point(source: Source, point: Mapping[str, Any]) -> rulesets.RuleSet:

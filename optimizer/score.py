@@ -14,8 +14,8 @@ from constraints import ruleset as rulesets
 from optimizer import records
 from trainers import events, failures, job
 
-#: the constraint that every trial carries: at most 0 when its training came to an end
-TRAINED = "training"
+#: the constraint that every trial carries: at most 0 when its training came to an end; no rule's id holds a colon
+TRAINED = "trainer:training"
 
 
 class Ending(enum.StrEnum):
@@ -146,7 +146,7 @@ def _scored(
     values = tuple(numbers.get(name) for name in objectives)
     missing = [name for name, value in zip(objectives, values, strict=True) if value is None]
     if missing:
-        failure = Failure("nonfinite-latents", None, f"the trainer reported no {', '.join(missing)}")
+        failure = Failure("no-score", None, _missing(missing, known.metrics))
         return dataclasses.replace(
             known, ending=Ending.UNUSABLE, failure=known.failure or failure, constraints={**broken, TRAINED: 1.0}
         )
@@ -159,3 +159,9 @@ def _scored(
         values=tuple(float(value) for value in values if value is not None) if usable else None,
         constraints=constraints,
     )
+
+
+def _missing(names: Sequence[str], told: Mapping[str, Any]) -> str:
+    """Which objectives were not measured, and what was told in their place."""
+    said = [f"{name} is {told[name]!r}" if name in told else f"{name} was not told" for name in names]
+    return f"no finite number for {', '.join(names)} ({'; '.join(said)}); told were {', '.join(sorted(told)) or 'none'}"

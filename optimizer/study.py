@@ -17,6 +17,7 @@ from constraints import errors as constraint_errors
 from optimizer import errors, study_file
 from optimizer import space as spaces
 from trainers import job as jobs
+from trainers import metrics, parameters
 
 
 class Study(pydantic.BaseModel):
@@ -74,13 +75,18 @@ def resolve(document: documents.Document, folder: pathlib.Path) -> Study:
     space, problems = study_file.check(document, file)
     prompts = _prompts(document, file.evaluation.prompts, "prompts", folder, problems)
     held_out = _prompts(document, file.evaluation.held_out, "held_out", folder, problems)
-    if problems:
-        raise constraint_errors.DocumentError(tuple(problems))
     dataset = file.dataset if isinstance(file.dataset, jobs.Dataset) else jobs.Dataset(path=file.dataset)
     dataset = jobs.Dataset(path=_absolute(dataset.path, folder), repeats=dataset.repeats, flip=dataset.flip)
     base = file.base if file.base == "demo" or not _looks_like_path(file.base) else _absolute(file.base, folder)
     rules = tuple(_absolute(rule, folder) if rule.endswith((".yaml", ".yml")) else rule for rule in file.rules)
     evaluation = {**_judges(file.evaluation, folder), "prompts": prompts, "held_out": held_out}
+    asked = jobs.Evaluation.model_construct(**{**evaluation, "dino": file.evaluation.dino})
+    for name in file.objectives:
+        missing = None if parameters.unknown_trainer(file.trainer) else metrics.untold(file.trainer, name, asked)
+        if missing:
+            problems.append(document.problem(("objectives", name), missing, "add that, or take it out", key=True))
+    if problems:
+        raise constraint_errors.DocumentError(tuple(problems))
     earlier = tuple(_absolute(name, folder) if name.endswith(".csv") else name for name in file.search.warm_start)
     search = file.search.model_copy(update={"warm_start": earlier})
     resolved = {

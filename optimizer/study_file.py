@@ -15,7 +15,7 @@ from constraints import domain as domains
 from constraints import errors as constraint_errors
 from optimizer import space as spaces
 from trainers import job as jobs
-from trainers import parameters
+from trainers import metrics, parameters
 
 Scalar = bool | int | float | str
 Direction = Literal["maximize", "minimize"]
@@ -122,6 +122,7 @@ def check(
     space = _space(document, file, problems)
     _check_parameters(document, file, space, problems)
     _check_start(document, file, space, problems)
+    problems += _objective_problems(document, file)
     problems += _pruning_problems(document, file)
     return space, problems
 
@@ -222,6 +223,17 @@ def _check_start(
                 problems.append(
                     document.problem(where, f"{name}: {value!r} is outside of {spaces.describe(space[name])}")
                 )
+
+
+def _objective_problems(document: documents.Document, file: StudyFile) -> Iterator[constraint_errors.Problem]:
+    """Each objective is something that the trainer tells."""
+    if parameters.unknown_trainer(file.trainer) or (told := metrics.table(file.trainer)) is None:
+        return
+    for name in file.objectives:
+        where = ("objectives", name)
+        if name not in told:
+            hint = documents.did_you_mean(name, told)
+            yield document.problem(where, f"{file.trainer} tells no '{name}' of a trial", hint, key=True)
 
 
 def _pruning_problems(document: documents.Document, file: StudyFile) -> Iterator[constraint_errors.Problem]:

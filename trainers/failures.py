@@ -33,6 +33,7 @@ _TABLE = (
     Failure("collapse", "different prompts give the same image", False),
     Failure("copying", "images repeat a training image", False),
     Failure("below-base", "the CLIP score fell below the untrained base's", False),
+    Failure("no-score", "an objective of the study is no finite number", False),
     Failure("stopped-by-rule", "a stop rule ended the training", True),
     Failure("machine", "the machine failed: disk, device or signal", True),
 )

@@ -10,6 +10,8 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from typing import Literal
 
+from trainers import contradictions
+
 Scalar = bool | int | float | str
 Kind = Literal["int", "float", "text", "truth", "any"]
 
@@ -20,7 +22,8 @@ class Parameter:
 
     `low` and `high` bound a number, both included unless `low_excluded`. `default` None means that the value follows
     from the others; `meaning` says how. `when` is an expression of the rule language over other parameters: where it
-    is false, the value changes nothing. Empty means that it always counts.
+    is false, the value changes nothing. Empty means that it always counts. `is_path` marks a file or folder: a study
+    file counts it from its own folder.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Parameter:
     choices: tuple[str, ...] = ()
     default: Scalar | None = None
     when: str = ""
+    is_path: bool = False
 
     def problem(self, value: object) -> str | None:
         """Say why `value` cannot be used, or None."""
@@ -167,8 +171,8 @@ _DIFFUSION_LORA = (
 )  # fmt: skip
 
 _COMMAND = (
-    Parameter("script", "text", "The Python script to run, with the job file as its argument. Relative to the folder "
-              "the worker runs in."),
+    Parameter("script", "text", "The Python script to run, with the job file as its argument. Relative to the study "
+              "file's folder.", is_path=True),
 )  # fmt: skip
 
 
@@ -180,7 +184,8 @@ class OpenTable(dict[str, Parameter]):
 
 
 _SD_SCRIPTS = (
-    Parameter("sd_scripts", "text", "Folder of a checkout of kohya's sd-scripts, with its requirements installed."),
+    Parameter("sd_scripts", "text", "Folder of a checkout of kohya's sd-scripts, with its requirements installed. "
+              "Relative to the study file's folder.", is_path=True),
     *_DIFFUSION_LORA,
 )
 
@@ -255,34 +260,7 @@ def check(trainer: str, params: Mapping[str, Scalar]) -> list[str]:
     problems = [problem for name in params if (problem := unknown_name(trainer, name))]
     problems += [problem for name in params if name in known and (problem := known[name].problem(params[name]))]
     problems += [f"{name}: missing; {what}" for name, what in _NEEDED.get(trainer, {}).items() if name not in params]
-    return problems or list(() if trainer == "command" else _contradictions(params))
-
-
-def _contradictions(params: Mapping[str, Scalar]) -> Iterable[str]:
-    lengths = [name for name in ("max_train_epochs", "max_train_steps", "max_train_samples") if name in params]
-    if len(lengths) > 1:
-        yield f"{' and '.join(lengths)}: give one of them"
-    if "lr_warmup_steps" in params and "lr_warmup_ratio" in params:
-        yield "lr_warmup_steps and lr_warmup_ratio: give one of them"
-    yield from _disagreement(params, "network_alpha", "network_alpha_ratio", float(params.get("network_dim", 16)))
-    if "learning_rate" in params:
-        yield from _disagreement(params, "text_encoder_lr", "text_encoder_lr_ratio", float(params["learning_rate"]))
-    rate = float(params.get("learning_rate", 1.0))
-    if rate == 0 and not (params.get("text_encoder_lr") or params.get("text_encoder_lr_ratio")):
-        yield "learning_rate: 0 and no text_encoder_lr: nothing would be trained"
-    if params.get("lr_scheduler") == "polynomial" and 0 < rate <= POLYNOMIAL_END:
-        yield f"learning_rate: {rate:g} is not above {POLYNOMIAL_END:g}, where the polynomial schedule ends"
-
-
-#: where diffusers' polynomial schedule ends
-POLYNOMIAL_END = 1e-7
-
-
-def _disagreement(params: Mapping[str, Scalar], name: str, ratio: str, whole: float) -> Iterable[str]:
-    if name in params and ratio in params:
-        expected = whole * float(params[ratio])
-        if not math.isclose(float(params[name]), expected, rel_tol=1e-9):
-            yield f"{name}: {params[name]!r} contradicts {ratio} {params[ratio]!r}, which makes it {expected:g}"
+    return problems or contradictions.of_point(trainer, params)
 
 
 def _suggestion(name: str, known: Iterable[str]) -> str:

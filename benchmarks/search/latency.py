@@ -121,7 +121,7 @@ def plain_optuna(
 
     def step() -> None:
         trial = study.ask(forms)
-        trial.set_constraint("training", 0.0)
+        trial.set_constraint(score.TRAINED, 0.0)
         study.tell(trial, chance.random(2).tolist())
 
     return step

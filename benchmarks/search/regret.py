@@ -15,7 +15,7 @@ import numpy as np
 import optuna
 
 from benchmarks.search import kept, landscapes
-from optimizer import draw, space
+from optimizer import draw, score, space
 from optimizer import search as searches
 from tests.optimizer import searching
 
@@ -53,7 +53,7 @@ def ours(landscape: landscapes.Landscape, seed: int, sampler: str = "tpe") -> Ou
         assert drawn.params is not None
         told.append(loss := landscape.loss(drawn.params))
         trials.add(
-            drawn.params, None if loss is None else [loss], drawn.notes, constraints={"training": float(loss is None)}
+            drawn.params, None if loss is None else [loss], drawn.notes, constraints={score.TRAINED: float(loss is None)}
         )
         trials.look()
     return outcome(told, 0)

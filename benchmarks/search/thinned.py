@@ -11,7 +11,7 @@ import numpy as np
 import optuna
 
 from benchmarks.search import kept, landscapes, regret
-from optimizer import draw, sampler, wiring
+from optimizer import draw, sampler, score, wiring
 from optimizer import search as searches
 from tests.optimizer import searching
 
@@ -54,7 +54,7 @@ def search(case: Case, seed: int, rows: int) -> list[float]:
         assert drawn.params is not None
         loss = landscape.loss(drawn.params)
         values = None if loss is None else [loss, effort(drawn.params)][: case.objectives]
-        trials.add(drawn.params, values, drawn.notes, constraints={"training": float(loss is None)})
+        trials.add(drawn.params, values, drawn.notes, constraints={score.TRAINED: float(loss is None)})
         trials.look()
         if loss is not None:
             told.append((loss, effort(drawn.params)))

@@ -11,7 +11,7 @@ import optuna
 import pytest
 from hypothesis import strategies
 
-from optimizer import draw, errors, sampler, space, study_file
+from optimizer import draw, errors, sampler, score, space, study_file
 from optimizer import search as searches
 from tests.optimizer import searching
 
@@ -74,7 +74,7 @@ def propose(search: searches.Search, count: int) -> list[Mapping[str, Any]]:
             drawn.params,
             None if is_bad else _values(drawn.params, len(search.study.objectives)),
             drawn.notes,
-            constraints={"training": float(is_bad)},
+            constraints={score.TRAINED: float(is_bad)},
         )
         trials.look()
     return points
@@ -154,7 +154,7 @@ class TestSampler:
         for at in range(STARTUP + 5):
             params = draw.draw(search).params
             assert params is not None
-            trials.add(params, None, constraints={"training": 1.0 + at})
+            trials.add(params, None, constraints={score.TRAINED: 1.0 + at})
             trials.look()
         assert len({space.point(trial.params) for trial in trials.trials}) == STARTUP + 5
 
@@ -164,7 +164,7 @@ class TestSampler:
         search = open_search(parameters)
         trials = searching.Trials(search)
         for at in range(30):
-            trials.add({"learning_rate": 0.5 + at / 60, "network_dropout": 0.4}, None, constraints={"training": 1.0})
+            trials.add({"learning_rate": 0.5 + at / 60, "network_dropout": 0.4}, None, constraints={score.TRAINED: 1.0})
             trials.add({"learning_rate": at / 90, "network_dropout": 0.1}, [0.5])
         trials.look()
         drawn = [draw.draw(search).params for _ in range(10)]

@@ -97,3 +97,26 @@ def test_a_rule_id_that_two_files_share_is_an_error_before_anything_is_stored(
     with pytest.raises(errors.BadInput, match="first-limit"):
         rulebook.push(database, spec, author="me")
     assert rule_versions.listed(database) == []
+
+
+@pytest.mark.parametrize(
+    ("expect", "said"),
+    [
+        ("clip_scor >= 0.2", "clip_score"),
+        ("held_out_clip_score >= 0.2", "evaluation.held_out has prompts"),
+        ("subject_similarity_dino >= 0.2", "evaluation.dino names a model"),
+        ("prompt_similarity <= 0.9", "there are two prompts"),
+    ],
+)
+def test_a_rule_on_a_metric_that_no_trial_will_tell_is_an_error(spec: study.Study, expect: str, said: str) -> None:
+    text = rules("first", 0.0005) + f"  - id: good\n    expect: {expect}\n    because: It is no use otherwise.\n"
+    pathlib.Path(spec.rules[0]).write_text(text, encoding="utf-8")
+    with pytest.raises(errors.BadInput, match=said) as caught:
+        rulebook.of_files(spec)
+    assert "first.yaml:" in str(caught.value)
+
+
+def test_a_script_of_ones_own_may_tell_any_metric(spec: study.Study) -> None:
+    text = rules("first", 0.0005) + "  - id: good\n    expect: colour_error <= 0.2\n    because: It is no use.\n"
+    pathlib.Path(spec.rules[0]).write_text(text, encoding="utf-8")
+    assert rulebook.of_files(spec.model_copy(update={"trainer": "command"})).rules

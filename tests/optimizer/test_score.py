@@ -68,7 +68,25 @@ def test_a_missing_or_non_finite_objective_makes_it_unusable(rules: rulesets.Rul
     found = score.conclude(finished(failure_rate=1.0, clip_score=None), rules, OBJECTIVES, {})
     assert found.ending is score.Ending.UNUSABLE
     assert found.failure is not None
-    assert "clip_score" in found.failure.message
+    assert found.failure.kind == "no-score"
+    assert "clip_score is None" in found.failure.message
+
+
+def test_an_objective_that_was_never_told_is_named_beside_what_was(rules: rulesets.RuleSet) -> None:
+    found = score.conclude(finished(failure_rate=0.0, clip_score=0.3), rules, {"clip_scor": "maximize"}, {})
+    assert found.failure is not None
+    assert "clip_scor was not told" in found.failure.message
+    assert "clip_score, failure_rate" in found.failure.message
+
+
+def test_a_rule_named_like_our_own_constraint_hides_nothing() -> None:
+    text = RULES.replace("id: usable", "id: training")
+    own = rulesets.load([loading.RuleText(text=text, name="usable")], {})
+    told_ = finished(failure_rate=0.0, clip_score=0.3)
+    told_.insert(3, events.Event(2.5, 0, "failed", {"kind": "collapse", "step": None, "message": "all alike"}))
+    found = score.conclude(told_, own, OBJECTIVES, {})
+    assert found.constraints["training"] <= 0
+    assert found.ending is score.Ending.UNUSABLE
 
 
 @pytest.mark.parametrize(

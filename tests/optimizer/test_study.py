@@ -104,6 +104,10 @@ def test_a_child_written_before_its_parent_is_drawn_after_it(tmp_path: pathlib.P
 
 # what is replaced, by what, and what the message must name: place, value, remedy
 BAD = [
+    pytest.param("clip_score: max", "clip_scor: max", ["13:14", "'clip_scor'", "clip_score"], id="unknown objective"),
+    pytest.param(
+        "failure_rate: min", "held_out_clip_score: max", ["13:", "evaluation.held_out"], id="objective without prompts"
+    ),
     pytest.param("name: my", "nam: my", ["2:1", "'nam'", "did you mean 'name'"], id="unknown key"),
     pytest.param("base: demo", "base: 7", ["3:7", "must be text", "7"], id="wrong kind"),
     pytest.param("[64, 128, 256]", "[]", ["7:26", "choices are empty"], id="empty choice"),
