@@ -140,9 +140,9 @@ def _refusing_rules(
     """Every rule that may refuse, also one that never did, and those of older versions that have."""
     rules = rulebook.load_versions(study, versions).rules
     because = {rule.id: rule.because for rule in rules if rule.kind in rulesets.HARD}
+    counts = refusals.count_by_rule(services.database, study_id)
     if searches.UNTRAINABLE in counts:
         because[searches.UNTRAINABLE] = "the trainer's own: it cannot train such points"
-    counts = refusals.count_by_rule(services.database, study_id)
     return [
         report_records.RefusingRule(rule, counts.get(rule, 0), because.get(rule, "no longer in the rules"))
         for rule in {**counts, **because}

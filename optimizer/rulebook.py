@@ -86,7 +86,8 @@ def _untold(study: studies.Study, rules: rulesets.RuleSet) -> list[str]:
             for name in sorted(expression.names(rule.broken)):
                 missing = metrics.untold(study.trainer, name, study.evaluation)
                 if missing:
-                    found.append(f"{rule.file}:{rule.line}: {rule.id}: {missing}; add that to the study, or take the rule out")
+                    remedy = "add that to the study, or take the rule out"
+                    found.append(f"{rule.file}:{rule.line}: {rule.id}: {missing}; {remedy}")
     return found
 
 

@@ -141,11 +141,7 @@ OF_TRAINER: Mapping[str, tuple[Contradiction, ...]] = {"diffusion-lora": LORA, "
 def of_point(trainer: str, params: Mapping[str, Scalar]) -> list[str]:
     """What one trial's parameters contradict, in words; empty where they can be trained."""
     points = Points({name: np.array([value]) for name, value in params.items()}, 1)
-    return [
-        each.says(params)
-        for each in OF_TRAINER[trainer]
-        if each.needs <= params.keys() and each.holds(points)[0]
-    ]
+    return [each.says(params) for each in OF_TRAINER[trainer] if each.needs <= params.keys() and each.holds(points)[0]]
 
 
 def of_points(trainer: str, columns: Mapping[str, Any], count: int) -> Mask:

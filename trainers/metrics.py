@@ -49,7 +49,7 @@ _OWN = (
     Metric("saturated_share", "share of burnt out pictures"),
     Metric("nonfinite_share", "share of pictures with NaN or infinite values"),
     Metric("off_prompt_share", "share of pictures that lost their prompt; 0 unless off_prompt_margin is set"),
-    Metric("prompt_similarity", "how alike pictures of different prompts are", "there are two prompts", _several_prompts),
+    Metric("prompt_similarity", "likeness of pictures of different prompts", "there are two prompts", _several_prompts),
     _with_held_out("held_out_clip_score", "CLIP score of the held-out prompts"),
     _with_held_out("held_out_clip_score_gain", "its gain over the untrained base"),
     Metric("vram_gb", "peak memory of the GPU in GiB; only where there is one"),

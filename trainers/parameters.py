@@ -184,8 +184,13 @@ class OpenTable(dict[str, Parameter]):
 
 
 _SD_SCRIPTS = (
-    Parameter("sd_scripts", "text", "Folder of a checkout of kohya's sd-scripts, with its requirements installed. "
-              "Relative to the study file's folder.", is_path=True),
+    Parameter(
+        "sd_scripts",
+        "text",
+        "Folder of a checkout of kohya's sd-scripts, with its requirements installed. "
+        "Relative to the study file's folder.",
+        is_path=True,
+    ),
     *_DIFFUSION_LORA,
 )
 

@@ -52,9 +52,8 @@ def ours(landscape: landscapes.Landscape, seed: int, sampler: str = "tpe") -> Ou
         drawn = draw.draw(search)
         assert drawn.params is not None
         told.append(loss := landscape.loss(drawn.params))
-        trials.add(
-            drawn.params, None if loss is None else [loss], drawn.notes, constraints={score.TRAINED: float(loss is None)}
-        )
+        trained = {score.TRAINED: float(loss is None)}
+        trials.add(drawn.params, None if loss is None else [loss], drawn.notes, constraints=trained)
         trials.look()
     return outcome(told, 0)
 
