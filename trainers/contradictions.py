@@ -35,8 +35,7 @@ class Points:
         if column is None:
             return np.zeros(self._count, dtype=bool)
         if column.dtype == object:
-            unset: Mask = np.not_equal(column, None)
-            return unset
+            return np.array([value is not None for value in column], dtype=bool)
         return ~np.isnan(column.astype(float)) if column.dtype.kind == "f" else np.ones(self._count, dtype=bool)
 
     def number(self, name: str, otherwise: float) -> npt.NDArray[np.float64]:
@@ -75,7 +74,7 @@ def _exclusive(*names: str) -> Contradiction:
     """At most one of `names` may be set."""
 
     def holds(points: Points) -> Mask:
-        several: Mask = sum(points.is_set(name).astype(int) for name in names) > 1
+        several: Mask = np.sum([points.is_set(name) for name in names], axis=0) > 1
         return several
 
     def says(params: Mapping[str, Scalar]) -> str:
