@@ -12,7 +12,7 @@ import numpy.typing as npt
 from constraints import loading, parsing, typecheck
 from constraints.domain import Domain, Value
 from constraints.errors import ExpressionError
-from constraints.judge import Judge, Rule
+from constraints.judge import Clause, Judge
 
 
 class Conditions:
@@ -45,7 +45,7 @@ class Conditions:
     def _judges(self) -> dict[str, Judge]:
         scope = loading.study_scope(loading.World(self._space, self._fixed))
         return {
-            name: Judge([Rule(name, "refuse", "", 1.0, parsing.parse(domain.when), scope, "", 0)])
+            name: Judge([Clause(parsing.parse(domain.when), scope)])
             for name, domain in self._space.items()
             if domain.when is not None
         }

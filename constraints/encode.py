@@ -1,8 +1,10 @@
-"""Rules as formulas for z3, over the space as it is: choices and steps exactly, decimals as exact fractions.
+"""Rules as formulas for z3, over the space as it is: choices and steps exactly, numbers as the floats that they are.
 
 Parameters with few values become one truth variable a value. A comparison over such parameters alone is put to the
 compiled rules themselves, value by value, so that the formula says exactly what judging would say. Only comparisons
 that involve a continuous parameter are translated: for each combination of the others' values, into real arithmetic.
+Where rounding could turn such a comparison, a free truth variable decides it, the same one wherever the same numbers
+are compared: what no choice of these variables allows, no float can show (see `constraints.terms`).
 A truth expression becomes three formulas, as in `constraints.compile`: it holds, it fails, it lacks what is not set.
 """
 
@@ -10,46 +12,37 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import z3
 
 from constraints import expression, parsing
-from constraints.compile import is_computed
-from constraints.domain import TOLERANCE, Domain, Value, in_order
-from constraints.errors import ConstraintsError
+from constraints.domain import Domain, Value, in_order
 from constraints.expression import (
     And,
-    Arithmetic,
-    Call,
     Comparison,
     IfElse,
     IsSet,
     Membership,
     Name,
-    Negative,
     Node,
     Not,
-    Number,
     Or,
     Truth,
 )
-from constraints.judge import Judge, Rule
+from constraints.judge import Clause, Judge
+from constraints.numbers import Numbers
 from constraints.scope import Scope
+from constraints.terms import NotEncodableError
 
 #: parameters with more values than this become a number variable; comparisons over more combinations are not encoded
 MOST_VALUES = 64
 MOST_COMBINATIONS = 4096
-
-Term: TypeAlias = "Fraction | z3.ArithRef"
-
-
-class NotEncodableError(ConstraintsError):
-    """An expression holds something that z3 cannot express exactly (log, exp, sqrt of a continuous value)."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +61,26 @@ class Encoder:
         space: the searched parameters.
         scope: names of the study, for the conditions of the space.
         known: facts that hold for every point; other facts, signals and metrics may be any number.
+        deadline: on the clock of `time.monotonic`; what is not encoded by then is not.
+        rounded: whether comparisons that rounding could turn are left open, as proofs need them; else they are exact.
     """
 
-    def __init__(self, space: Mapping[str, Domain], scope: Scope, known: Mapping[str, Value]) -> None:
+    def __init__(
+        self,
+        space: Mapping[str, Domain],
+        scope: Scope,
+        known: Mapping[str, Value],
+        deadline: float = math.inf,
+        *,
+        rounded: bool = True,
+    ) -> None:
         self.context = z3.Context()
+        few = [name for name, domain in space.items() if domain.points() <= MOST_VALUES]
+        self._numbers = Numbers(self.context, known, frozenset(few), rounded=rounded)
+        self._deadline = deadline
         self._space = space
         self._known = known
         self._chosen: dict[str, list[z3.BoolRef]] = {}
-        self._numbers: dict[str, z3.ArithRef] = {}
         self._active: dict[str, z3.BoolRef] = {}
         self._done: dict[tuple[int, int], Truths] = {}
         self._kept: list[object] = []  # nodes and scopes whose id is a key above
@@ -83,9 +88,9 @@ class Encoder:
             [self._declare(d, scope) for d in in_order(space, tuple(scope.symbols)).values()]
         )
 
-    def broken(self, rule: Rule) -> z3.BoolRef:
-        """Where a rule is broken for sure or cannot be decided."""
-        truths = self.truths(rule.broken, rule.scope)
+    def broken(self, node: Node, scope: Scope) -> z3.BoolRef:
+        """Where an expression holds for sure or cannot be decided."""
+        truths = self.truths(node, scope)
         undecided = self._and([self._not(each) for each in (truths.holds, truths.fails, truths.unset)])
         return self._or([truths.holds, undecided])
 
@@ -93,19 +98,25 @@ class Encoder:
         """Whether a parameter has the value at an index of its domain."""
         if name in self._chosen:
             return self._chosen[name][index]
-        exact = self._space[name].exact_at(index)
-        return self._and([self._active[name], self._numbers[name] == self._rational(exact)])
+        return self._equals(name, self._space[name].exact_at(index))
 
     def has_value(self, name: str, value: Value) -> z3.BoolRef:
         """Whether a parameter has a value of its domain."""
+        domain = self._space[name]
         if name in self._chosen:
-            return self._chosen[name][self._space[name].grid().index(value)]
+            return self._chosen[name][domain.grid().index(value)]
         assert isinstance(value, int | float)
-        return self._and([self._active[name], self._numbers[name] == self._rational(Fraction(repr(value)))])
+        if math.isinf(domain.points()):
+            return self._equals(name, Fraction(value))
+        step = float(domain.exact_at(1) - domain.exact_at(0))
+        return self._equals(name, domain.exact_at(round((value - domain.low) / step)))
+
+    def _equals(self, name: str, exact: Fraction) -> z3.BoolRef:
+        return self._and([self._active[name], self._numbers.equals(name, exact)])
 
     def number(self, name: str) -> z3.ArithRef | None:
         """The number variable of a parameter that has one."""
-        return self._numbers.get(name)
+        return self._numbers.variable(name)
 
     # -- the space -------------------------------------------------------------------------------------------------
 
@@ -119,24 +130,13 @@ class Encoder:
             return self._declare_choice(domain, active)
         if domain.kind == "choice":
             raise NotEncodableError(f"{domain.name} has more than {MOST_VALUES} choices")
-        return self._declare_number(domain)
+        return self._and(self._numbers.declare(domain))
 
     def _declare_choice(self, domain: Domain, active: z3.BoolRef) -> z3.BoolRef:
         chosen = [z3.Bool(f"{domain.name}={value}", self.context) for value in domain.grid()]
         self._chosen[domain.name] = chosen
         at_most_one = [z3.AtMost(*chosen, 1)] if len(chosen) > 1 else []
         return self._and([self._or(chosen) == active, *at_most_one])
-
-    def _declare_number(self, domain: Domain) -> z3.BoolRef:
-        if domain.kind == "float" and domain.step is None:
-            number = z3.Real(domain.name, self.context)
-            self._numbers[domain.name] = number
-            low, high = (self._rational(Fraction(repr(float(end)))) for end in (domain.low, domain.high))
-            return self._and([number >= low, number <= high])
-        steps = z3.Int(domain.name, self.context)
-        low, step = domain.exact_at(0), domain.exact_at(1) - domain.exact_at(0)
-        self._numbers[domain.name] = self._rational(low) + self._rational(step) * z3.ToReal(steps)
-        return self._and([steps >= 0, steps <= int(domain.points()) - 1])
 
     # -- truths ----------------------------------------------------------------------------------------------------
 
@@ -214,7 +214,7 @@ class Encoder:
             values = [values[name] for _, values in combinations]
             text = self._space[name].value_kind == "text"
             columns[name] = np.array(values, dtype=object if text else float)
-        judge = Judge([Rule("", "refuse", "", 1.0, node, scope, "", 0)])
+        judge = Judge([Clause(node, scope)])
         masks = judge.outcomes(0, columns, len(combinations))
         guards = [guard for guard, _ in combinations]
         return Truths(*(self._or([g for g, held in zip(guards, mask, strict=True) if held]) for mask in masks))
@@ -229,6 +229,8 @@ class Encoder:
                 here.append((self._not(self._active[name]), None))
             options.append(here)
         for combination in itertools.product(*options):
+            if time.monotonic() > self._deadline:
+                raise NotEncodableError("writing it out reached the time limit")
             yield self._and([g for g, _ in combination]), dict(zip(finite, (v for _, v in combination), strict=True))
 
     def _cases(self, cases: list[tuple[z3.BoolRef, z3.BoolRef]]) -> z3.BoolRef:
@@ -245,10 +247,9 @@ class Encoder:
         present = self._and(given)
         if any(self._is_missing(name, scope, values) for name in names):
             return self._false, self._false, self._true
-        left, right = (self._term(side, scope, values) for side in (node.left, node.right))
-        if left is None or right is None:
+        holds = self._numbers.compared(node, scope, values)
+        if holds is None:
             return self._false, self._false, self._not(present)
-        holds = self._relation(node, scope, left, right)
         return self._and([present, holds]), self._and([present, self._not(holds)]), self._not(present)
 
     def _is_missing(self, name: str, scope: Scope, values: Mapping[str, Value | None]) -> bool:
@@ -256,117 +257,6 @@ class Encoder:
 
     def _activity(self, name: str) -> z3.BoolRef:
         return self._active.get(name, self._true)
-
-    def _relation(self, node: Comparison, scope: Scope, left: Term, right: Term) -> z3.BoolRef:
-        """The comparison with the tolerance that judging has for computed numbers."""
-        slack: Term = Fraction(0)
-        if is_computed(node.left, scope) or is_computed(node.right, scope):
-            slack = self._times(Fraction(TOLERANCE), self._absolute(left if isinstance(node.left, Number) else right))
-        difference = self._minus(left, right)
-        above = self._less(slack, difference)
-        below = self._less(difference, self._minus(Fraction(0), slack))
-        match node.operator:
-            case ">":
-                return above
-            case "<":
-                return below
-            case ">=":
-                return self._not(below)
-            case "<=":
-                return self._not(above)
-            case "==":
-                return self._and([self._not(above), self._not(below)])
-            case _:
-                return self._or([above, below])
-
-    def _term(self, node: Node, scope: Scope, values: Mapping[str, Value | None]) -> Term | None:
-        """A number as a fraction or a z3 term; None where it does not exist for these values."""
-        match node:
-            case Number(_, digits):
-                return Fraction(digits)
-            case Name(name):
-                return self._named(name, scope, values)
-            case Negative(operand):
-                inner = self._term(operand, scope, values)
-                return None if inner is None else self._minus(Fraction(0), inner)
-            case Arithmetic(operator, left, right):
-                sides = [self._term(side, scope, values) for side in (left, right)]
-                return None if None in sides else self._arithmetic(operator, *sides)
-            case Call(function, arguments):
-                parts = [self._term(argument, scope, values) for argument in arguments]
-                return None if None in parts else self._call(function, [part for part in parts if part is not None])
-            case _:
-                raise NotEncodableError(f"'{expression.to_text(node)}' is not arithmetic of continuous values")
-
-    def _named(self, name: str, scope: Scope, values: Mapping[str, Value | None]) -> Term | None:
-        symbol = scope[name]
-        if symbol.body is not None:
-            return self._term(symbol.body, scope, values)
-        value = symbol.value if symbol.value is not None else values.get(name, self._known.get(name))
-        if isinstance(value, str):
-            raise NotEncodableError(f"'{name}' is text")
-        if value is not None:
-            return Fraction(repr(float(value)))
-        if name in self._chosen or symbol.role == "absent":
-            return None
-        return self._numbers.setdefault(name, z3.Real(name, self.context))
-
-    def _arithmetic(self, operator: str, left: Term, right: Term) -> Term:
-        match operator:
-            case "+":
-                return self._minus(left, self._minus(Fraction(0), right))
-            case "-":
-                return self._minus(left, right)
-            case "*":
-                return self._times(left, right)
-            case "/" if isinstance(right, Fraction) and right != 0:
-                return self._times(left, 1 / right)
-            case "**" if isinstance(right, Fraction) and right.denominator == 1 and right > 0:
-                result = left
-                for _ in range(int(right) - 1):
-                    result = self._times(result, left)
-                return result
-        raise NotEncodableError(f"'{operator}' of a continuous value")
-
-    def _call(self, function: str, parts: list[Term]) -> Term:
-        if function == "abs":
-            return self._absolute(parts[0])
-        if function not in ("min", "max"):
-            raise NotEncodableError(f"{function} of a continuous value")
-        best = parts[0]
-        for part in parts[1:]:
-            smaller = self._less(part, best) if function == "min" else self._less(best, part)
-            best = self._if(smaller, part, best)
-        return best
-
-    def _absolute(self, term: Term) -> Term:
-        if isinstance(term, Fraction):
-            return abs(term)
-        return self._if(self._less(term, Fraction(0)), self._minus(Fraction(0), term), term)
-
-    def _minus(self, left: Term, right: Term) -> Term:
-        if isinstance(left, Fraction) and isinstance(right, Fraction):
-            return left - right
-        return self._z3(left) - self._z3(right)
-
-    def _times(self, left: Term, right: Term) -> Term:
-        if isinstance(left, Fraction) and isinstance(right, Fraction):
-            return left * right
-        return self._z3(left) * self._z3(right)
-
-    def _less(self, left: Term, right: Term) -> z3.BoolRef:
-        if isinstance(left, Fraction) and isinstance(right, Fraction):
-            return self._true if left < right else self._false
-        return self._z3(left) < self._z3(right)
-
-    def _if(self, condition: z3.BoolRef, then: Term, otherwise: Term) -> Term:
-        return z3.If(condition, self._z3(then), self._z3(otherwise))
-
-    def _z3(self, term: Term) -> z3.ArithRef:
-        return self._rational(term) if isinstance(term, Fraction) else term
-
-    def _rational(self, number: Fraction) -> z3.ArithRef:
-        return z3.Q(number.numerator, number.denominator, self.context)
 
     # -- formulas --------------------------------------------------------------------------------------------------
 

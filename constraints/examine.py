@@ -1,110 +1,34 @@
-"""`rules check`: what a set of rules does to a space, proved where it can be and sampled where it cannot."""
+"""`rules check`: what rules do to a space, counted or proved where it can be, and sampled where it cannot."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from constraints import sample
+from constraints import sample, witness
+from constraints.count import Count
 from constraints.document import nearest
 from constraints.domain import Domain, Value
+from constraints.examination import SHARED, Examination, Finding, Status, listed
 from constraints.expression import And, Comparison, Membership, Name, Node, Not, Number, Or, Text, to_text
-from constraints.judge import Judge, Rule
+from constraints.judge import Clause, Judge, Rule
 from constraints.prove import Prover
 from constraints.ruleset import HARD, RuleSet
 
-Status: TypeAlias = Literal["live", "never-fires", "always-fires", "redundant", "not-decided"]
 SECONDS = 5.0
 #: below this share of a range, a gap between the sampled feasible points and the range's end is not looked into
 _LEAST_GAP = 0.01
+#: parameters with more values than this have their unreachable values told as ranges
+_FEW = 64
+_BISECTIONS = 20
 
-
-@dataclass(frozen=True)
-class Finding:
-    """What is known of one rule.
-
-    Attributes:
-        status: for hard rules all five; for the others whether they can fire.
-        refused_share: share of the space that the rule refuses (a soft rule: discourages); 0 for stop and expect.
-        alone_share: share that it alone refuses.
-        standard_error: of `refused_share`.
-        why: one sentence; begins with 'sampled, not proved' where z3 cannot express the rule.
-    """
-
-    id: str
-    kind: str
-    status: Status
-    refused_share: float
-    alone_share: float
-    standard_error: float
-    why: str
-
-
-@dataclass(frozen=True)
-class Examination:
-    """The answer of `rules check`; see `as_json` for the contract."""
-
-    feasible_share: float
-    standard_error: float
-    contradiction: tuple[str, ...]
-    feasible: bool | None
-    rules: tuple[Finding, ...]
-    unreachable: Mapping[str, tuple[Any, ...]]
-    exact: bool
-    absent: tuple[str, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        """The JSON contract; a range of unreachable numbers is a list of its two ends."""
-        unreachable = {
-            name: [list(value) if isinstance(value, tuple) else value for value in values]
-            for name, values in self.unreachable.items()
-        }
-        return {
-            "feasible_share": self.feasible_share,
-            "standard_error": self.standard_error,
-            "contradiction": list(self.contradiction),
-            "rules": [
-                {
-                    "id": finding.id,
-                    "kind": finding.kind,
-                    "status": finding.status,
-                    "refused_share": finding.refused_share,
-                    "alone_share": finding.alone_share,
-                    "why": finding.why,
-                }
-                for finding in self.rules
-            ],
-            "unreachable": unreachable,
-        }
-
-    def render(self) -> str:
-        """The examination as text for a terminal."""
-        width = max((len(finding.id) for finding in self.rules), default=0)
-        lines = [self._headline()]
-        for finding in self.rules:
-            shares = f"{finding.refused_share:7.2%}{finding.alone_share:9.2%}" if finding.kind in _SHARED else " " * 16
-            lines.append(f"  {finding.id:{width}}  {finding.kind:10}  {finding.status:12}{shares}  {finding.why}")
-        if self.rules:
-            lines.insert(1, f"  {'rule':{width}}  {'kind':10}  {'status':12} refuses    alone")
-        lines += [f"  no feasible point uses {name}: {_listed(found)}" for name, found in self.unreachable.items()]
-        lines += [f"  the study has no parameter '{name}': rules that need it never apply" for name in self.absent]
-        return "\n".join(lines)
-
-    def _headline(self) -> str:
-        if self.contradiction:
-            return f"nothing is feasible: {', '.join(self.contradiction)} cannot all be kept"
-        error = "every point counted" if self.exact else f"standard error {self.standard_error:.2%}"
-        return f"{self.feasible_share:.2%} of the space is feasible ({error})"
-
-
-_SHARED = (*HARD, "discourage")
-
-
+Mask: TypeAlias = "npt.NDArray[np.bool_]"
 #: from columns of parameters, shape (points,), to the facts that hold there
 FactsAt: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -130,26 +54,28 @@ class _Examiner:
         #: facts that a rule names and z3 knows nothing of
         self._facts = {rule.id: names for rule in rules.rules if (names := self._facts_of(rule))}
         self._unknown = {} if facts_at else self._facts
+        self._doubt = ""
 
     def run(self) -> Examination:
-        masks = self._masks
-        judged = self._judged
-        refused = np.array([masks[id_] for id_ in judged]).reshape(len(judged), self._sample.points)
-        kept: npt.NDArray[np.bool_] = np.logical_not(np.any(refused, axis=0))
+        kept = self._count.kept(self._hard)
         share, error = self._sample.share(kept)
-        feasible = True if kept.any() and len(judged) == len(self._hard) else self._prover.feasible(self._hard)
-        clash = self._prover.contradiction(self._hard) if feasible is False else ()
-        by_one = refused.sum(axis=0) == 1
-        alone = {id_: refused[at] & by_one for at, id_ in enumerate(judged)}
+        feasible = self._some((), self._hard)
+        if feasible and not kept.any():
+            feasible = self._solved()
+        doubt = self._doubt
+        clash = self._clash((), self._hard) if feasible is False else ()
         return Examination(
             feasible_share=share,
             standard_error=error,
             contradiction=clash,
             feasible=feasible,
-            rules=tuple(self._finding(rule, alone.get(rule.id)) for rule in self._rules.rules),
-            unreachable={} if clash else self._unreachable(kept),
+            rules=tuple(self._finding(rule) for rule in self._rules.rules),
+            unreachable=self._unreachable(kept) if kept.any() else {},
             exact=self._sample.exact,
             absent=self._rules.absent,
+            points=self._sample.points,
+            doubt=doubt,
+            suspects=() if clash or feasible else self._count.clash((), self._hard),
         )
 
     @cached_property
@@ -162,17 +88,17 @@ class _Examiner:
         return Prover(rules.rules, rules.space, rules.scope, rules.facts, self._seconds)
 
     @cached_property
-    def _masks(self) -> dict[str, npt.NDArray[np.bool_]]:
+    def _count(self) -> Count:
         """Where each rule before a trial fires in the sample, but for rules whose facts are not known."""
-        judged = [rule for rule in self._rules.rules if rule.kind in _SHARED and rule.id not in self._unknown]
-        known = {**self._rules.facts, **self._sampled_facts, **self._sample.columns}
-        result = Judge(judged).check(known, self._sample.points)
-        return {rule.id: row for rule, row in zip(judged, result.broken | result.undecided, strict=True)}
+        judged = [rule for rule in self._rules.rules if rule.kind in SHARED and rule.id not in self._unknown]
+        result = Judge(judged).check(self._known, self._sample.points)
+        fired = result.broken | result.undecided
+        masks = {rule.id: row for rule, row in zip(judged, fired, strict=True)}
+        return Count(masks, self._sample.points, self._sample.exact)
 
     @cached_property
-    def _judged(self) -> list[str]:
-        """Hard rules that the sample could be judged by."""
-        return [id_ for id_ in self._hard if id_ in self._masks]
+    def _known(self) -> Mapping[str, Any]:
+        return {**self._rules.facts, **self._sampled_facts, **self._sample.columns}
 
     @cached_property
     def _sampled_facts(self) -> Mapping[str, Any]:
@@ -185,102 +111,134 @@ class _Examiner:
         facts = [name for name in rule.scope.inputs(rule.broken) if rule.scope[name].role == "fact"]
         return {name for name in facts if name not in self._rules.facts}
 
+    # -- questions -------------------------------------------------------------------------------------------------
+
+    def _some(self, breaks: Sequence[str], keeps: Sequence[str]) -> bool | None:
+        """Whether some point breaks and keeps rules: by the points first, which have the last word where they are all.
+
+        To z3 facts are free: what it finds could be so under other facts alone, where facts are known at each point.
+        """
+        shown = self._count.some(breaks, keeps)
+        if shown is not None:
+            return shown
+        found = self._prover.some(breaks, keeps)
+        self._doubt = self._prover.doubt
+        sampled = [name for id_ in (*breaks, *keeps) if id_ in self._count.masks for name in self._facts.get(id_, ())]
+        if found and sampled:
+            self._doubt = f"z3 knows nothing of {listed(sorted(set(sampled)))}"
+            return None
+        return found
+
+    def _clash(self, breaks: Sequence[str], keeps: Sequence[str]) -> tuple[str, ...]:
+        """Rules that no point keeps which breaks the first ones."""
+        counted = self._count.clash(breaks, keeps) if self._sample.exact else ()
+        return counted or self._prover.clash(breaks, keeps)
+
+    def _solved(self) -> bool | None:
+        """Whether the point that z3 solves for, where no sampled one is feasible, is feasible to the judge, too."""
+        solved = witness.seek(self._rules, self._rules.facts, self._seconds).point
+        if solved is not None:
+            facts = self._facts_at({**self._rules.fixed, **solved}) if self._facts_at else None
+            if self._unknown or not self._rules.check_point(solved, facts).refused_by:
+                return True
+        self._doubt = "z3 solves for points that rounding or unknown facts refuse"
+        return None
+
     # -- rules -----------------------------------------------------------------------------------------------------
 
-    def _finding(self, rule: Rule, alone: npt.NDArray[np.bool_] | None) -> Finding:
-        mask = self._masks.get(rule.id)
+    def _finding(self, rule: Rule) -> Finding:
+        mask = self._count.masks.get(rule.id)
         share, error = (0.0, 0.0) if mask is None else self._sample.share(mask)
-        status, why = self._status(rule, mask, alone)
-        alone_share = 0.0 if alone is None else self._sample.share(alone)[0]
+        alone_share = 0.0
+        if mask is not None and rule.id in self._hard:
+            others = [other for other in self._hard if other != rule.id]
+            alone_share = self._sample.share(self._count.alone(rule.id, others))[0]
+        status, why = self._status(rule, mask)
         return Finding(rule.id, rule.kind, status, share, alone_share, error, why)
 
-    def _status(
-        self, rule: Rule, mask: npt.NDArray[np.bool_] | None, alone: npt.NDArray[np.bool_] | None
-    ) -> tuple[Status, str]:
-        """Sampled points first, then z3: can the rule fire, can it rest, does it fire where no other does."""
-        if mask is not None and self._sample.exact:
-            fires: bool | None = bool(mask.any())
-            rests: bool | None = not mask.all()
-        else:
-            fires = True if mask is not None and mask.any() else self._prover.can_fire(rule.id)
-            rests = True if mask is not None and not mask.all() else fires and self._prover.can_rest(rule.id)
-            # to z3 facts are free: what it says could be otherwise may be so under other facts alone
-            if rule.id in self._facts and mask is not None and ((fires and not mask.any()) or (rests and mask.all())):
-                return self._open(rule, mask)
+    def _status(self, rule: Rule, mask: Mask | None) -> tuple[Status, str]:
+        """Can the rule fire, can it rest, does it fire where no other does."""
+        fires = self._some((rule.id,), ())
+        rests = fires and self._some((), (rule.id,))
         if fires is False:
             return "never-fires", self._why_never(rule)
         if rests is False:
             return "always-fires", "every point of this space breaks it"
-        if fires is None or rests is None:
+        if rests is None:
             return self._open(rule, mask)
         if rule.kind not in HARD:
             return "live", self._live(rule)
-        return self._needed(rule, mask, alone)
-
-    def _needed(
-        self, rule: Rule, mask: npt.NDArray[np.bool_] | None, alone: npt.NDArray[np.bool_] | None
-    ) -> tuple[Status, str]:
-        """Whether a hard rule refuses a point that no other refuses."""
         others = [other for other in self._hard if other != rule.id]
-        if alone is not None and alone.any() and self._judged == self._hard:
-            return "live", self._live(rule)
-        needed = self._prover.fires_alone(rule.id, others)
+        needed = self._some((rule.id,), others)
         if needed is False:
-            return "redundant", f"whatever it refuses, {_listed(self._prover.covered_by(rule.id, others))} refuse too"
+            covering = self._clash((rule.id,), others)
+            verb = "refuses" if len(covering) == 1 else "refuse"
+            return "redundant", f"whatever it refuses, {listed(covering)} {verb} too"
         return ("live", self._live(rule)) if needed else self._open(rule, mask)
 
     def _live(self, rule: Rule) -> str:
         if rule.id in self._unknown:
-            return f"depends on {_listed(sorted(self._unknown[rule.id]))}, not known here"
+            return f"depends on {listed(sorted(self._unknown[rule.id]))}, not known here"
         missing = self._facts.get(rule.id, set()) - self._sampled_facts.keys()
         if missing:
-            return f"{_listed(sorted(missing))} cannot be known on this machine: it refuses what it cannot decide"
+            return f"{listed(sorted(missing))} cannot be known on this machine: it refuses what it cannot decide"
         return {"stop": "judged while a trial runs", "expect": "judged on its result"}.get(rule.kind, "")
 
-    def _open(self, rule: Rule, mask: npt.NDArray[np.bool_] | None) -> tuple[Status, str]:
-        named = f"z3 knows nothing of {_listed(sorted(self._facts.get(rule.id, ())))}"
-        reason = named if rule.id in self._facts else self._prover.reasons.get(rule.id)
-        if reason is None:
-            return "not-decided", f"the time limit of {self._seconds:g} s was reached"
+    def _open(self, rule: Rule, mask: Mask | None) -> tuple[Status, str]:
         if mask is None:
-            return "not-decided", reason
+            return "not-decided", self._doubt
+        said = f"sampled, not proved ({self._doubt})"
         if not mask.any():
-            return "not-decided", f"sampled, not proved ({reason}): no sampled point breaks it"
+            return "not-decided", f"{said}: no sampled point breaks it"
         if mask.all():
-            return "not-decided", f"sampled, not proved ({reason}): every sampled point breaks it"
-        return "not-decided", f"sampled, not proved ({reason}): no sampled point is refused by it alone"
+            return "not-decided", f"{said}: every sampled point breaks it"
+        return "not-decided", f"{said}: no sampled point is refused by it alone"
 
     def _why_never(self, rule: Rule) -> str:
         absent = [name for name in rule.scope.compared(rule.broken) if rule.scope[name].role == "absent"]
         if absent:
-            return f"the study has no parameter {_listed(sorted(absent))}"
+            return f"the study has no parameter {listed(sorted(absent))}"
         for part in _conjuncts(rule.broken):
-            alone = Rule("part", "refuse", "", 1.0, part, rule.scope, rule.file, rule.line)
-            prover = Prover([alone], self._space, self._rules.scope, self._rules.facts, self._seconds)
-            if prover.can_fire("part") is False:
+            if self._never_holds(rule, part):
                 return _never(part, rule)
         return "its conditions never hold together here"
 
+    def _never_holds(self, rule: Rule, part: Node) -> bool:
+        if self._sample.exact and rule.id in self._count.masks:
+            result = Judge([Clause(part, rule.scope)]).check(self._known, self._sample.points)
+            return not (result.broken | result.undecided).any()
+        return self._prover.can_hold(part, rule.scope) is False
+
     # -- parameters ------------------------------------------------------------------------------------------------
 
-    def _unreachable(self, kept: npt.NDArray[np.bool_]) -> dict[str, tuple[Any, ...]]:
-        """For each parameter the values, or the ranges at either end, that no feasible point uses."""
+    def _unreachable(self, kept: Mask) -> dict[str, tuple[Any, ...]]:
+        """For each parameter the values, or the ranges, that no feasible point uses."""
         found: dict[str, tuple[Any, ...]] = {}
         for name, domain in self._space.items():
             column = self._sample.columns[name][kept]
             gaps: tuple[Any, ...]
-            if domain.kind == "choice" or domain.points() <= _FEW:
+            if math.isfinite(domain.points()) and (self._sample.exact or domain.points() <= _FEW):
                 gaps = self._unreachable_values(name, domain, column)
+            elif domain.kind == "choice":
+                gaps = ()
             else:
                 gaps = self._unreachable_ends(name, domain, column.astype(float))
             if gaps:
                 found[name] = gaps
         return found
 
-    def _unreachable_values(self, name: str, domain: Domain, column: npt.NDArray[Any]) -> tuple[Value, ...]:
+    def _unreachable_values(self, name: str, domain: Domain, column: npt.NDArray[Any]) -> tuple[Any, ...]:
         seen = set(column.tolist())
         missing = [(at, value) for at, value in enumerate(domain.grid()) if value not in seen]
-        return tuple(value for at, value in missing if self._prover.reachable(self._hard, name, at) is False)
+        if not (self._sample.exact and self._judges_all):
+            missing = [(at, value) for at, value in missing if self._prover.reachable(self._hard, name, at) is False]
+        if domain.kind == "choice" or domain.points() <= _FEW:
+            return tuple(value for _, value in missing)
+        return tuple(_runs(missing))
+
+    @property
+    def _judges_all(self) -> bool:
+        return all(id_ in self._count.masks for id_ in self._hard)
 
     def _unreachable_ends(
         self, name: str, domain: Domain, column: npt.NDArray[np.float64]
@@ -310,8 +268,14 @@ class _Examiner:
         return float(f"{nearest_:.4g}") if reaches(self._hard, name, float(f"{nearest_:.4g}")) is False else nearest_
 
 
-_FEW = 64
-_BISECTIONS = 20
+def _runs(missing: Sequence[tuple[int, Value]]) -> Iterator[Value | tuple[Value, Value]]:
+    """Neighbouring values as ranges, with both ends; two or fewer stay values."""
+    for _, group in itertools.groupby(enumerate(missing), key=lambda each: each[1][0] - each[0]):
+        values = [value for _, (_, value) in group]
+        if len(values) > 2:
+            yield values[0], values[-1]
+        else:
+            yield from values
 
 
 def _conjuncts(node: Node) -> list[Node]:
@@ -347,11 +311,6 @@ def _never(part: Node, rule: Rule) -> str:
                 else f"'{to_text(part)}' never holds"
             )
         case Membership(Name(name), items, False):
-            return f"{name} is never {_listed([to_text(item) for item in items], 'or')} here"
+            return f"{name} is never {listed([to_text(item) for item in items], 'or')} here"
         case _:
             return f"'{to_text(part)}' never holds here"
-
-
-def _listed(found: Sequence[Any], word: str = "and") -> str:
-    texts = [f"{value[0]:g} to {value[1]:g}" if isinstance(value, tuple) else str(value) for value in found]
-    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} {word} {texts[-1]}" if texts else ""

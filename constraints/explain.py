@@ -23,7 +23,7 @@ from constraints.expression import (
     Text,
     Truth,
 )
-from constraints.judge import Judge, Rule
+from constraints.judge import Clause, Judge, Rule
 from constraints.scope import Scope
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _is_number(node: Node, scope: Scope) -> bool:
 
 def _evaluate(node: Node, scope: Scope, role: Role, values: Mapping[str, Any]) -> Any:
     """One role of a node at one point, through the same compiler that judges."""
-    judge = Judge([Rule("", "refuse", "", 1.0, node, scope, "", 0)])
+    judge = Judge([Clause(node, scope)])
     return judge.run(role, 0, values)
 
 

@@ -49,6 +49,14 @@ class Rule:
     line: int
 
 
+@dataclass(frozen=True, eq=False)
+class Clause:
+    """An expression to be judged alone, which is part of a rule or of a space, and no rule itself."""
+
+    broken: Node
+    scope: Scope
+
+
 @dataclass(frozen=True)
 class Slot:
     """One input of the compiled rules."""
@@ -70,10 +78,12 @@ class Judgement:
 
 
 class Judge:
-    """Rules over the same names, compiled on first use. `check` judges columns, `judge_point` one point."""
+    """Rules over the same names, compiled on first use. `check` judges columns, `judge_point` one point.
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
-        self.rules = tuple(rules)
+    Rules are known by their position.
+    """
+
+    def __init__(self, rules: Sequence[Rule | Clause]) -> None:
         names = sorted({name for rule in rules for name in rule.scope.inputs(rule.broken)})
         symbols = {name: next(s for rule in rules if (s := rule.scope.find(name)) is not None) for name in names}
         used = [symbol for symbol in symbols.values() if symbol.role != "absent"]
@@ -94,9 +104,9 @@ class Judge:
         """
         with np.errstate(all="ignore"):
             columns, given, clean = self._bind_columns(values, points)
-            broken = self._table("holds", range(len(self.rules)), columns, given, points)
+            broken = self._table("holds", range(len(self._nodes)), columns, given, points)
             undecided = np.zeros_like(broken)
-            doubtful = self._partial if clean else tuple(range(len(self.rules)))
+            doubtful = self._partial if clean else tuple(range(len(self._nodes)))
             if doubtful:
                 fails = self._table("fails", doubtful, columns, given, points)
                 open_ = ~(fails | broken[list(doubtful)])
@@ -160,9 +170,9 @@ class Judge:
         broken = self._point_program(values)
         if broken is not None and not self._partial:
             return self._positions(broken), []
-        doubtful = range(len(self.rules)) if broken is None else self._partial
+        doubtful = range(len(self._nodes)) if broken is None else self._partial
         bound, given = self._bind_point(values)
-        broken = self._number_program("holds", tuple(range(len(self.rules))))(bound, given)
+        broken = self._number_program("holds", tuple(range(len(self._nodes))))(bound, given)
         fails = self._number_program("fails", tuple(doubtful))(bound, given)
         unclear = tuple(rule for rule, failing in zip(doubtful, fails, strict=True) if not (failing or broken[rule]))
         unset = self._number_program("unset", unclear)(bound, given) if unclear else ()
@@ -221,13 +231,13 @@ class Judge:
 
     @cached_property
     def _point_program(self) -> PointProgram:
-        compiler, outputs = self._compiler("holds", tuple(range(len(self.rules))))
+        compiler, outputs = self._compiler("holds", tuple(range(len(self._nodes))))
         return compiler.source.point_program(outputs, [slot.kind for slot in self.slots])
 
     @cached_property
     def _margin_programs(self) -> list[PointProgram]:
         programs = []
-        for rule in range(len(self.rules)):
+        for rule in range(len(self._nodes)):
             compiler, outputs = self._compiler("margin", (rule,))
             programs.append(compiler.source.point_program(outputs, [slot.kind for slot in self.slots]))
         return programs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,11 +49,6 @@ class RuleSet:
     absent: tuple[str, ...]
     scope: Scope = field(repr=False)
 
-    @cached_property
-    def sha256(self) -> str:
-        """Hash of `text`, the identity of this version."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
-
     def check(self, columns: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -> verdict.Verdicts:
         """Judges a table of points before they are tried.
 
@@ -69,12 +63,12 @@ class RuleSet:
         values = {**self.facts, **(facts or {}), **columns}
         judgement = self._before.check(values, points := _length(columns))
         fired = judgement.broken | judgement.undecided
-        hard, soft = self._hard_count, self._before.rules[self._hard_count :]
+        hard, soft = len(self._hard), self._soft
         weight = np.ones(points)
         for rule, applies in zip(soft, fired[hard:], strict=True):
             weight *= np.where(applies, rule.weight, 1.0)
         return verdict.Verdicts(
-            rule_ids=tuple(rule.id for rule in self._before.rules[:hard]),
+            rule_ids=tuple(rule.id for rule in self._hard),
             refused=fired[:hard],
             undecided=judgement.undecided[:hard],
             soft_ids=tuple(rule.id for rule in soft),
@@ -105,7 +99,7 @@ class RuleSet:
     def _careful_verdict(self, values: Mapping[str, Any]) -> verdict.Verdict:
         broken, undecided = self._before.judge_point(values)
         outcome, hard = self._outcome(sorted([*broken, *undecided]))
-        rules = self._before.rules
+        rules = (*self._hard, *self._soft)
         return outcome._replace(
             violations={
                 id_: UNDECIDED_VIOLATION if at in undecided else self._before.violation(at, values) for id_, at in hard
@@ -115,9 +109,9 @@ class RuleSet:
 
     def _outcome(self, fired: list[int]) -> tuple[verdict.Verdict, list[tuple[str, int]]]:
         """What follows from the positions of the rules that fire alone, and the hard ones among them."""
-        rules = self._before.rules
-        hard = [(rules[at].id, at) for at in fired if at < self._hard_count]
-        soft = [rules[at] for at in fired if at >= self._hard_count]
+        count = len(self._hard)
+        hard = [(self._hard[at].id, at) for at in fired if at < count]
+        soft = [self._soft[at - count] for at in fired if at >= count]
         return verdict.Verdict(
             verdict="refused" if hard else "discouraged" if soft else "accepted",
             refused_by=tuple(id_ for id_, _ in hard),
@@ -140,7 +134,7 @@ class RuleSet:
                 reported yet, and rules that depend on it do not apply; NaN cannot be decided, and stops.
         """
         broken, undecided = self._stop.judge_point({**self.facts, **(facts or {}), **signals})
-        return tuple(self._stop.rules[at].id for at in sorted([*broken, *undecided]))
+        return tuple(self._of_kind("stop")[at].id for at in sorted([*broken, *undecided]))
 
     def judge(self, metrics: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -> dict[str, float]:
         """For each `expect` rule a constraint value in Optuna's convention: at most 0 where the result is usable.
@@ -152,7 +146,7 @@ class RuleSet:
         values = {**self.facts, **(facts or {}), **metrics}
         broken, undecided = self._expect.judge_point(values)
         results = {}
-        for at, rule in enumerate(self._expect.rules):
+        for at, rule in enumerate(self._of_kind("expect")):
             if at in undecided:
                 results[rule.id] = UNDECIDED_VIOLATION
             elif at in broken:
@@ -170,23 +164,29 @@ class RuleSet:
     def _conditions(self) -> Conditions:
         return Conditions(self.space, self.fixed)
 
+    def _of_kind(self, *kinds: str) -> tuple[Rule, ...]:
+        return tuple(rule for rule in self.rules if rule.kind in kinds)
+
+    @cached_property
+    def _hard(self) -> tuple[Rule, ...]:
+        return self._of_kind(*HARD)
+
+    @cached_property
+    def _soft(self) -> tuple[Rule, ...]:
+        return self._of_kind("discourage")
+
     @cached_property
     def _before(self) -> Judge:
         """Hard rules, then soft ones."""
-        soft = [rule for rule in self.rules if rule.kind == "discourage"]
-        return Judge([*(rule for rule in self.rules if rule.kind in HARD), *soft])
-
-    @cached_property
-    def _hard_count(self) -> int:
-        return sum(rule.kind in HARD for rule in self.rules)
+        return Judge([*self._hard, *self._soft])
 
     @cached_property
     def _stop(self) -> Judge:
-        return Judge([rule for rule in self.rules if rule.kind == "stop"])
+        return Judge(self._of_kind("stop"))
 
     @cached_property
     def _expect(self) -> Judge:
-        return Judge([rule for rule in self.rules if rule.kind == "expect"])
+        return Judge(self._of_kind("expect"))
 
 
 def load(

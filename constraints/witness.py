@@ -42,7 +42,7 @@ def seek(rules: RuleSet, facts: Mapping[str, Value], seconds: float = 5.0) -> Wi
     hard = [rule for rule in rules.rules if rule.kind in HARD]
     known = {**rules.facts, **facts}
     prover = Prover(hard, rules.space, rules.scope, known, seconds)
-    contradiction = prover.contradiction([rule.id for rule in hard])
+    contradiction = prover.clash((), [rule.id for rule in hard])
     return Witness(None if contradiction else _solve(rules, hard, known, seconds), contradiction)
 
 
@@ -89,17 +89,18 @@ def _pose(rules: RuleSet, hard: Sequence[Rule], known: Mapping[str, Value]) -> t
     """The space and every rule that z3 can express; None for a space that it cannot."""
     import z3  # noqa: PLC0415 - takes 50 ms and is seldom needed
 
-    from constraints.encode import Encoder, NotEncodableError  # noqa: PLC0415
+    from constraints.encode import Encoder  # noqa: PLC0415
+    from constraints.terms import NotEncodableError  # noqa: PLC0415
 
     try:
-        encoder = Encoder(rules.space, rules.scope, known)
+        encoder = Encoder(rules.space, rules.scope, known, rounded=False)
     except NotEncodableError:
         return None
     solver = z3.Solver(ctx=encoder.context)
     solver.add(encoder.space_formula)
     for rule in hard:
         try:
-            solver.add(z3.Not(encoder.broken(rule)))
+            solver.add(z3.Not(encoder.broken(rule.broken, rule.scope)))
         except NotEncodableError:
             continue
     return solver, encoder

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from constraints import examine
+from constraints import examination, examine
 from optimizer import estimates, facts, idle, pruning, rulebook, wiring
 from optimizer import outlook as outlooks
 from optimizer import study as studies
@@ -18,13 +18,13 @@ class StudyCheck:
     images: int
     gpus: int
     trials: int
-    proof: examine.Examination | None
+    proof: examination.Examination | None
     outlook: outlooks.Outlook
     notes: tuple[str, ...]
 
     @property
-    def contradiction(self) -> tuple[str, ...]:
-        return () if self.proof is None else tuple(self.proof.contradiction)
+    def leaves_nothing(self) -> bool:
+        return self.proof is not None and self.proof.leaves_nothing
 
     def as_json(self) -> dict[str, Any]:
         return {

@@ -50,7 +50,7 @@ def check(file: str, study_file: pathlib.Path | None, as_json: bool) -> None:
         options.print_json(found.as_json())
     else:
         click.echo(found.render())
-    if found.contradiction:
+    if found.leaves_nothing:
         raise click.exceptions.Exit(3)
 
 

@@ -104,12 +104,12 @@ def compare(seed: int, continuous: bool) -> None:
     for at, id_ in enumerate(ids):
         others = [other for other in ids if other != id_]
         alone = refused[id_] & ~np.delete(everything, at, axis=0).any(axis=0)
-        assert agrees(prover.can_fire(id_), bool(refused[id_].any())), (seed, id_)
-        assert agrees(prover.can_rest(id_), not refused[id_].all()), (seed, id_)
-        assert agrees(prover.fires_alone(id_, others), bool(alone.any())), (seed, id_)
+        assert agrees(prover.some([id_], []), bool(refused[id_].any())), (seed, id_)
+        assert agrees(prover.some([], [id_]), not refused[id_].all()), (seed, id_)
+        assert agrees(prover.some([id_], others), bool(alone.any())), (seed, id_)
     kept = ~everything.any(axis=0)
-    assert agrees(prover.feasible(ids), bool(kept.any())), seed
-    clash = prover.contradiction(ids)
+    assert agrees(prover.some([], ids), bool(kept.any())), seed
+    clash = prover.clash([], ids)
     if clash:
         members = np.array([refused[id_] for id_ in clash])
         assert members.any(axis=0).all(), seed
@@ -181,7 +181,7 @@ def statuses(rules: RuleSet) -> list[str]:
 def test_a_rule_that_another_covers_is_redundant() -> None:
     found = examine.examine(rules_of("learning_rate > 8e-5", "learning_rate > 1e-4"))
     assert [finding.status for finding in found.rules] == ["live", "redundant"]
-    assert found.rules[1].why == "whatever it refuses, r0 refuse too"
+    assert found.rules[1].why == "whatever it refuses, r0 refuses too"
 
 
 def test_clashing_rules_are_named_and_no_others() -> None:
