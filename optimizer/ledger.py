@@ -22,7 +22,10 @@ class Spent:
 
 @dataclasses.dataclass(frozen=True)
 class Ledger:
-    """Minutes of device time. `basis` says in words what the estimate rests on."""
+    """Minutes of device time. `basis` says in words what the estimate rests on.
+
+    `doubts` say why what is called saved may not be: one rule ended or refused nearly everything.
+    """
 
     spent_minutes: float
     refused: int
@@ -31,17 +34,25 @@ class Ledger:
     stopped_minutes: float
     stopped_steps: int
     basis: str
+    doubts: tuple[str, ...] = ()
 
     def sentence(self) -> str:
-        """The ledger in one line."""
-        return (
+        """The ledger in one line, and one for each doubt."""
+        said = (
             f"device time: {self.spent_minutes:.1f} min spent; saved, estimated: up to {self.refused_minutes:.1f} min "
             f"by {self.refused} refusals, {self.stopped_minutes:.1f} min by {self.stopped} early stops "
             f"({self.stopped_steps} steps) ({self.basis})"
         )
+        return "\n".join([said, *(f"look at this: {doubt}" for doubt in self.doubts)])
 
 
-def balance(trained: Sequence[Spent], refused: int, refused_seconds: Sequence[float], basis: str) -> Ledger:
+def balance(
+    trained: Sequence[Spent],
+    refused: int,
+    refused_seconds: Sequence[float],
+    basis: str,
+    doubts: Sequence[str] = (),
+) -> Ledger:
     """Add up what was spent and what was saved.
 
     Args:
@@ -49,6 +60,7 @@ def balance(trained: Sequence[Spent], refused: int, refused_seconds: Sequence[fl
         refused: points that were refused.
         refused_seconds: what some of them would have taken, NaN where that is not known; the rest is charged the mean.
         basis: what estimates rest on, in words.
+        doubts: why what is called saved may not be, a line each.
     """
     known = [seconds for seconds in refused_seconds if not math.isnan(seconds)]
     stopped = [trial for trial in trained if trial.spared_seconds > 0 or trial.spared_steps > 0]
@@ -60,4 +72,5 @@ def balance(trained: Sequence[Spent], refused: int, refused_seconds: Sequence[fl
         stopped_minutes=sum(trial.spared_seconds for trial in stopped) / 60,
         stopped_steps=sum(trial.spared_steps for trial in stopped),
         basis=basis,
+        doubts=tuple(doubts),
     )

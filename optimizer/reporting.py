@@ -9,7 +9,9 @@ import numpy as np
 from optuna.artifacts import exceptions as artifact_exceptions
 
 from constraints import ruleset as rulesets
-from optimizer import estimates, facts, ledger, records, rulebook, space, wiring
+from optimizer import detail as details
+from optimizer import estimates, facts, ledger, records, remarks, rulebook, space, wiring
+from optimizer import overview as overviews
 from optimizer import search as searches
 from optimizer import study as studies
 from optimizer.report import html
@@ -56,6 +58,25 @@ def gather(services: wiring.Services, study: studies.Study) -> report_records.Re
     )
 
 
+def overview(services: wiring.Services, study: studies.Study) -> overviews.Overview:
+    """What `study show` shows."""
+    stored = stored_studies.get(services.database, study.name)
+    return overviews.Overview(
+        name=study.name,
+        objectives=study.objectives,
+        parameters=list(study.space),
+        trials=wiring.trial_records(services, study),
+        refused_points=refusals.total(services.database, stored.id),
+        refusals=refusals.count_by_rule(services.database, stored.id),
+    )
+
+
+def detail(services: wiring.Services, study: studies.Study, record: records.TrialRecord) -> str:
+    """Everything about one trial, for a terminal."""
+    stored = stored_studies.get(services.database, study.name)
+    return details.render(record, study.fixed, services.settings.run_directory(stored.folder, record.number))
+
+
 def situation(services: wiring.Services, study: studies.Study) -> facts.Situation:
     """What is known of a study by now; its dataset need not be there any more."""
     stored = stored_studies.get(services.database, study.name)
@@ -79,11 +100,13 @@ def balance(services: wiring.Services, study: studies.Study, trials: Sequence[re
         if record.state in records.TRAINED and record.steps and record.seconds
     ]
     total = refusals.total(services.database, stored.id)
+    by_rule = refusals.count_by_rule(services.database, stored.id)
+    doubts = [remark.text for remark in remarks.of(trials, total, by_rule)]
     if not trained or known_here.estimator is None:
-        return ledger.balance(trained, total, [], "no trial has finished yet, so nothing can be estimated")
+        return ledger.balance(trained, total, [], "no trial has finished yet, so nothing can be estimated", doubts)
     refused = [kept.refusal.params for kept in refusals.recent(services.database, stored.id, limit=_LOOKED_AT)]
     basis = known_here.estimator.quality.sentence()
-    return ledger.balance(trained, total, _seconds(known_here, study, refused), basis)
+    return ledger.balance(trained, total, _seconds(known_here, study, refused), basis, doubts)
 
 
 def _spent(known_here: facts.Situation, params: Mapping[str, Any], seconds: float, steps: int) -> ledger.Spent:

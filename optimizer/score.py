@@ -42,6 +42,8 @@ class Failure:
     kind: str
     step: int | None
     message: str
+    #: the stop rule that ended the training
+    rule: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -68,6 +70,21 @@ class Conclusion:
     total_steps: int | None = None
     message: str = ""
     exit_code: int | None = None
+
+    def why(self) -> str:
+        """In a few words why it is not usable: who ended it where, which rules broke; empty for a usable one."""
+        where = "" if self.steps is None else f" at step {self.steps}"
+        where += f" of {self.total_steps}" if where and self.total_steps is not None else ""
+        if self.stopped_by is not None:
+            return self.stopped_by + where
+        if self.ending is Ending.INTERRUPTED:
+            return f"stopped{where}, the next worker goes on with it"
+        if self.failure is not None:
+            return f"stop rule {self.failure.rule}{where}" if self.failure.rule else f"{self.failure.kind}{where}"
+        broken = sorted(rule for rule, violation in self.constraints.items() if violation > 0 and rule != TRAINED)
+        if broken:
+            return f"broke {', '.join(broken)}"
+        return self.message.splitlines()[-1] if self.message and self.ending is not Ending.USABLE else ""
 
 
 def conclude(
@@ -104,7 +121,8 @@ def _known(told: Sequence[events.Event], by_name: Mapping[str, Mapping[str, Any]
         failure = Failure(str(failed["kind"]), failed.get("step"), str(failed["message"]))
     by_pruner = stopped is not None and str(stopped["rule"]).startswith(records.PRUNER)
     if stopped is not None and not by_pruner:
-        failure = Failure("stopped-by-rule", stopped.get("step"), f"the stop rule {stopped['rule']} ended the training")
+        rule = str(stopped["rule"])
+        failure = Failure("stopped-by-rule", stopped.get("step"), f"the stop rule {rule} ended the training", rule)
     memory = [float(event.data["vram_gb"]) for event in told if event.data.get("vram_gb")]
     peak = {"vram_gb": max(memory)} if memory else {}
     at_steps = ("step", "failed", "stopped")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from optimizer import crew as crews
-from optimizer import launch, observer, progress, propose, wiring, worker
+from optimizer import launch, observer, progress, propose, records, wiring, worker
 from optimizer import study as studies
 from storage import workers
 
@@ -17,10 +17,11 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Ending:
-    """How a session ended: what was done, and whether somebody asked it to stop."""
+    """How a session ended: what was done, whether somebody asked it to stop, and until how many trials it worked."""
 
     tally: worker.Tally
     stopped: bool
+    until: int
 
 
 def run(
@@ -54,7 +55,12 @@ def run(
         begun = propose.spent(campaign) - len(campaign.search.history.waiting)
         campaign.budget = begun + add_trials
     trainer = wiring.trainer_process(campaign, devices[0])
-    shown = progress.Progress(study, campaign.budget, lambda: wiring.trial_records(services, study), quiet=quiet)
+
+    def trials() -> list[records.TrialRecord]:
+        with services.database.transaction() as connection:
+            return records.read(campaign.trials.look(connection), list(study.objectives))
+
+    shown = progress.Progress(study, campaign.budget, trials, quiet=quiet)
     crew = crews.start(campaign, devices[1:])
     with stop_signals() as stop, shown:
         campaign.observer = shown
@@ -69,7 +75,7 @@ def run(
             workers.leave(services.database, campaign.worker_id)
     for log in crew.failed():
         logger.warning("a worker ended with an error; its log is %s", log)
-    return Ending(tally, stop.is_set())
+    return Ending(tally, stop.is_set(), campaign.budget)
 
 
 @contextmanager

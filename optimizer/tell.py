@@ -67,9 +67,12 @@ def _attributes(conclusion: score.Conclusion) -> dict[str, object]:
     said["seconds"] = round(sum(conclusion.seconds.values()), 2)
     if conclusion.failure is not None:
         said["failure"] = conclusion.failure.kind
+        if conclusion.failure.rule is not None:
+            said[records.STOP_RULE] = conclusion.failure.rule
     if conclusion.stopped_by is not None:
-        said |= {records.STOPPED_BY: conclusion.stopped_by, records.STEPS: conclusion.steps}
-        said[records.TOTAL_STEPS] = conclusion.total_steps
+        said[records.STOPPED_BY] = conclusion.stopped_by
+    if conclusion.steps is not None:
+        said |= {records.STEPS: conclusion.steps, records.TOTAL_STEPS: conclusion.total_steps}
     if conclusion.message:
         said["message"] = conclusion.message[-2000:]
     return said

@@ -32,7 +32,7 @@ from optimizer import observer as observers
 from optimizer import search as searches
 from optimizer import settings as settings_module
 from optimizer import study as study_module
-from storage import artifacts, database, embedded, migration, optuna_store, results, runs, workers
+from storage import artifacts, database, embedded, leases, migration, optuna_store, results, runs, workers
 from storage import errors as storage_errors
 from storage import studies as stored_studies
 from storage import trials as stored_trials
@@ -310,11 +310,14 @@ def trainer_process(campaign: campaigns.Campaign, device: launch.Device) -> laun
 def trial_records(services: Services, study: study_module.Study) -> list[records.TrialRecord]:
     """All trials of a study, as records."""
     stored = stored_studies.get(services.database, study.name)
+    trials = open_optuna(services, study).get_trials(deepcopy=False)
+    running = [trial.number for trial in trials if trial.state is optuna.trial.TrialState.RUNNING]
     return records.read(
-        open_optuna(services, study).get_trials(deepcopy=False),
+        trials,
         list(study.objectives),
         results.listed(services.database, stored.id),
         runs.listed(services.database, stored.id),
+        leases.free(services.database, stored.id, running) if running else (),
     )
 
 

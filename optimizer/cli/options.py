@@ -3,6 +3,8 @@
 import json
 import math
 import pathlib
+import shutil
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -31,8 +33,6 @@ def _finite(data: Any) -> Any:
     return data
 
 
-def shown(value: Any) -> str:
-    """A parameter or metric as a person reads it: four significant digits, text as it is."""
-    if isinstance(value, bool) or not isinstance(value, float):
-        return "-" if value is None else str(value)
-    return f"{value:.4g}"
+def width() -> int | None:
+    """Characters a line of the terminal that is written to; None for a pipe or a file, which hold any width."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None

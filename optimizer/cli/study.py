@@ -10,6 +10,7 @@ from optimizer.cli import options
 
 if TYPE_CHECKING:
     from optimizer import launch, records, wiring
+    from optimizer import overview as overviews
     from optimizer import study as studies
 
 
@@ -93,34 +94,51 @@ def list_studies(as_json: bool) -> None:
 
 @command.command("show")
 @click.argument("name")
+@click.option("--trial", type=int, help="Everything about this trial alone.")
+@click.option("--state", help="Only trials in this state: usable, unusable, refused, running, ...")
+@click.option("--sort", help="Order by a parameter, objective or metric, gain, likeness or seconds; the best first.")
+@click.option("--reverse", is_flag=True, help="The other way round.")
+@click.option("--last", type=click.IntRange(min=1), help="Only the last so many trials.")
+@click.option("--wide", is_flag=True, help="Every column under its full name, however wide.")
 @options.as_json
-def show(name: str, as_json: bool) -> None:
-    """Show a study's trials and what the rules refused.
+def show(
+    name: str,
+    trial: int | None,
+    state: str | None,
+    sort: str | None,
+    reverse: bool,
+    last: int | None,
+    wide: bool,
+    as_json: bool,
+) -> None:
+    """Show what came of a study, a trial a line: what differs between trials first, as far as the terminal is wide.
+
+    Into a pipe or a file every column is written.
 
     \b
-    Example:
+    Examples:
       tuneguard study show quickstart
+      tuneguard study show quickstart --sort gain --last 20
+      tuneguard study show quickstart --trial 7
     """
-    from optimizer import settings, wiring
-    from storage import refusals
+    from optimizer import overview, reporting, settings, wiring
 
     services = wiring.services(settings.read())
-    stored, study = wiring.stored_study(services, name)
-    found = wiring.trial_records(services, study)
-    counts = refusals.count_by_rule(services.database, stored.id)
-    if as_json:
-        options.print_json(
-            {
-                "name": name,
-                "directions": dict(study.objectives),
-                "trials": [record.as_json() for record in found],
-                "refusals": dict(counts),
-            }
-        )
+    _, study = wiring.stored_study(services, name)
+    found = reporting.overview(services, study)
+    if trial is not None:
+        record = trial_of(found, trial)
+        if as_json:
+            options.print_json(record.as_json())
+        else:
+            click.echo(reporting.detail(services, study, record))
         return
-    _print_trials(found, study)
-    for rule, count in counts.items():
-        click.echo(f"refused by {rule}: {count}")
+    _check_state(state)
+    chosen = overview.choose(found, state=state, sort=sort, reverse=reverse, last=last)
+    if as_json:
+        options.print_json(found.as_json(chosen))
+    else:
+        click.echo(found.render(chosen, None if wide else options.width()))
 
 
 @command.command("best")
@@ -142,8 +160,7 @@ def best(name: str, as_json: bool) -> None:
         raise errors.BadInput(f"the study {name!r} has no usable trial yet")
     found, repeated = group[0], repeats.summary(group, list(study.objectives))
     if as_json:
-        said = {"number": found.number, "params": dict(found.params), "values": dict(found.values), "lora": found.lora}
-        options.print_json({**said, "repeats": repeated.as_json()})
+        options.print_json({**found.as_json(), "study": name, "repeats": repeated.as_json()})
         return
     _print_best(found)
     if len(group) > 1:
@@ -282,7 +299,10 @@ def run_and_report(
         click.echo(f"report: {path}")
         click.echo("dashboard: tuneguard web      # .venv/bin/tuneguard where the environment is not active")
     if ending.stopped:
-        click.echo("stopped; the same command goes on where it stopped", err=True)
+        again = "the same command goes on where it stopped"
+        if trials is not None:
+            again = f"`tuneguard worker run {study.name} --until {ending.until}` goes on where it stopped"
+        click.echo(f"stopped; {again}", err=True)
         raise click.exceptions.Exit(130)
 
 
@@ -331,30 +351,29 @@ def read_params(text: str) -> dict[str, Any]:
     return point
 
 
-def _print_trials(found: "list[records.TrialRecord]", study: "studies.Study") -> None:
-    import rich.console
-    import rich.table
+def trial_of(found: "overviews.Overview", number: int) -> "records.TrialRecord":
+    """A trial by its number."""
+    from optimizer import errors
 
-    table = rich.table.Table(title=study.name, title_justify="left")
-    for heading in ("trial", "state", "parameters", *study.objectives, "seconds", "why"):
-        table.add_column(heading)
-    for record in found:
-        why = ", ".join(record.refused_by) or (record.failure or {}).get("kind", "")
-        if record.early_stop is not None:
-            why = record.early_stop.render()
-        table.add_row(
-            str(record.number),
-            record.state,
-            ", ".join(f"{name} {options.shown(value)}" for name, value in record.params.items()),
-            *(options.shown(record.values.get(name)) for name in study.objectives),
-            options.shown(record.seconds),
-            str(why),
-        )
-    rich.console.Console().print(table)
+    record = next((each for each in found.trials if each.number == number), None)
+    if record is None:
+        there = f"it has {len(found.trials)}, counted from 0" if found.trials else "it has none yet"
+        raise errors.BadInput(f"the study {found.name!r} has no trial {number}: {there}")
+    return record
+
+
+def _check_state(state: str | None) -> None:
+    from optimizer import errors, records
+
+    if state is not None and state not in records.STATES:
+        raise errors.BadInput(f"--state {state}: there are {', '.join(records.STATES)}")
 
 
 def _print_best(found: "records.TrialRecord") -> None:
-    click.echo(f"best: trial {found.number}, " + ", ".join(f"{k} {options.shown(v)}" for k, v in found.values.items()))
+    from optimizer import overview, wording
+
+    click.echo(f"best: {overview.outcome(found)}")
+    width = max(map(len, found.params), default=0)
     for name, value in found.params.items():
-        click.echo(f"  {name}: {options.shown(value)}")
-    click.echo(f"lora: {found.lora}")
+        click.echo(f"  {name.ljust(width)}  {wording.value(value)}")
+    click.echo(f"LoRA: {found.lora}")

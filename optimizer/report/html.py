@@ -6,31 +6,17 @@ import functools
 import gzip
 import importlib.resources
 import json
-import math
 import pathlib
 from typing import Any
 
 import jinja2
 import markupsafe
 
-from optimizer import errors
+from optimizer import errors, wording
+from optimizer import records as trial_records
 from optimizer.report import figures, grid, records
 
 _TEMPLATES = pathlib.Path(__file__).parent / "templates"
-
-#: phases of a trial in the order they happen; any other phase comes after them
-PHASES = ("launch", "load", "train", "sample", "score")
-
-#: what a state means to a reader
-STATES = {
-    "usable": "trained, and its pictures are fit for use",
-    "unusable": "trained, but its parameters made it fail or a rule on the result is broken",
-    "stopped-early": "others were ahead of it at an evaluation point, so a pruner ended its training",
-    "refused": "a rule refused it before any training",
-    "crashed": "the machine failed at every attempt",
-    "running": "is being trained",
-    "waiting": "is to be trained",
-}
 
 
 def render(data: records.ReportData) -> str:
@@ -48,11 +34,11 @@ def render(data: records.ReportData) -> str:
         panels=figures.draw(data),
         grid=grid.grid(data),
         best=next((trial for trial in data.trials if trial.number == data.best), None),
-        counts={state: count for state in STATES if (count := _count(data, state))},
+        counts={state: count for state in trial_records.STATES if (count := _count(data, state))},
         parameters=list(dict.fromkeys(name for trial in data.trials for name in trial.params)),
         phases=phases(data),
         longest=max((trial.seconds or 0.0 for trial in data.trials), default=0.0),
-        states=STATES,
+        states=trial_records.STATES,
         style=_file("report.css"),
         script=_file("report.js"),
         plotly=_plotly(),
@@ -79,24 +65,18 @@ def write(data: records.ReportData, path: pathlib.Path) -> None:
 
 def phases(data: records.ReportData) -> list[str]:
     """The phases that any trial spent time in."""
-    seen = dict.fromkeys(phase for trial in data.trials for phase in trial.phases)
-    return [phase for phase in PHASES if phase in seen] + [phase for phase in seen if phase not in PHASES]
+    seen = dict.fromkeys((phase for trial in data.trials for phase in trial.phases), 0.0)
+    return [phase for phase, _ in trial_records.in_order(seen)]
 
 
 def value(content: Any) -> str:
     """A number as a person would write it; a dash for what is not known."""
-    if content is None:
-        return "–"
-    if isinstance(content, bool) or not isinstance(content, int | float):
-        return str(content)
-    if isinstance(content, int) or not math.isfinite(content):
-        return str(content)
-    return f"{content:.4g}"
+    return "–" if content is None else wording.value(content)
 
 
 def signed(content: float) -> str:
     """A difference with its sign."""
-    return f"{content:+.3g}".replace("-", "−")
+    return wording.signed(content).replace("-", "−")
 
 
 def words(content: str) -> str:

@@ -1,0 +1,41 @@
+"""What training gained over the untrained base: pictures of the same prompts from the same noise, compared in pairs."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optimizer import wording
+
+
+@dataclasses.dataclass(frozen=True)
+class Gain:
+    """The mean difference of `metric` to the base's, and its 95 % interval where there is one."""
+
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+
+    def render(self) -> str:
+        """In words, as `gain +0.18 over the untrained base (95 % interval +0.15 to +0.21)`."""
+        named = "gain" if self.metric == "clip_score" else f"gain in {self.metric}"
+        between = (
+            ""
+            if self.low is None or self.high is None
+            else f" (95 % interval {wording.signed(self.low)} to {wording.signed(self.high)})"
+        )
+        return f"{named} {wording.signed(self.value)} over the untrained base{between}"
+
+
+def of(metrics: Mapping[str, Any], objectives: Sequence[str]) -> Gain | None:
+    """The gain that was recorded for the first objective that has one, else for the CLIP score."""
+    for metric in (*objectives, "clip_score"):
+        value = _number(metrics.get(f"{metric}_gain"))
+        if value is not None:
+            low, high = (_number(metrics.get(f"{metric}_gain_{end}")) for end in ("low", "high"))
+            return Gain(metric, value, low, high)
+    return None
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
