@@ -62,10 +62,10 @@ def _expectations(trained: Sequence[records.TrialRecord]) -> list[Remark]:
 
 
 def _broken(record: records.TrialRecord) -> list[str]:
-    """Expect rules that a trial broke; what its training came to (`training`) is no rule."""
+    """Expect rules that a trial broke; what its training came to is no rule, and no rule's id holds a colon."""
     if record.failure is None or record.failure["kind"] != "expect":
         return []
-    return [rule for rule, violation in record.constraints.items() if violation > 0]
+    return [rule for rule, violation in record.constraints.items() if violation > 0 and ":" not in rule]
 
 
 def _refusals(trained: int, points: int, refusals: Mapping[str, int]) -> list[Remark]:

@@ -12,7 +12,8 @@ def command() -> None:
 
 @command.command("up")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port (default: the one it had, or a free one).")
-def up(port: int | None) -> None:
+@options.as_json
+def up(port: int | None, as_json: bool) -> None:
     """Start the embedded Postgres in the data folder, if it is not running, and bring its schema up to date.
 
     \b
@@ -27,16 +28,24 @@ def up(port: int | None) -> None:
         raise errors.BadInput("TUNEGUARD_DATABASE_URL names an external database; start that one where it lives")
     opened = database.Database(embedded.start(read.home, port or read.database_port))
     migration.migrate(opened)
-    click.echo(f"running: {opened.url_without_password}")
+    if as_json:
+        options.print_json({"running": opened.url_without_password})
+    else:
+        click.echo(f"running: {opened.url_without_password}")
 
 
 @command.command("down")
-def down() -> None:
+@options.as_json
+def down(as_json: bool) -> None:
     """Stop the embedded Postgres."""
     from optimizer import settings
     from storage import embedded
 
-    click.echo("stopped" if embedded.stop(settings.read().home) else "was not running")
+    stopped = embedded.stop(settings.read().home)
+    if as_json:
+        options.print_json({"stopped": stopped})
+    else:
+        click.echo("stopped" if stopped else "was not running")
 
 
 @command.command("url")
@@ -54,14 +63,18 @@ def url(as_json: bool) -> None:
 
 
 @command.command("migrate")
-def migrate() -> None:
+@options.as_json
+def migrate(as_json: bool) -> None:
     """Bring the schema up to date; safe to repeat."""
     from optimizer import settings, wiring
     from storage import database, migration
 
     opened = database.Database(wiring.database_url(settings.read()))
     migration.migrate(opened)
-    click.echo("the schema is up to date")
+    if as_json:
+        options.print_json({"differences": list(migration.verify(opened))})
+    else:
+        click.echo("the schema is up to date")
 
 
 @command.command("verify")

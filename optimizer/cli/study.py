@@ -170,7 +170,8 @@ def best(name: str, as_json: bool) -> None:
 @command.command("report")
 @click.argument("name")
 @click.option("-o", "--output", type=click.Path(path_type=pathlib.Path), help="Where to write (default: data folder).")
-def report(name: str, output: pathlib.Path | None) -> None:
+@options.as_json
+def report(name: str, output: pathlib.Path | None, as_json: bool) -> None:
     """Write a self-contained report.html.
 
     \b
@@ -181,7 +182,11 @@ def report(name: str, output: pathlib.Path | None) -> None:
 
     services = wiring.services(settings.read())
     _, study = wiring.stored_study(services, name)
-    click.echo(write_report(services, study, output))
+    path = write_report(services, study, output)
+    if as_json:
+        options.print_json({"name": name, "report": str(path)})
+    else:
+        click.echo(path)
 
 
 @command.command("export")
@@ -228,7 +233,8 @@ def export(name: str, trial: int | None, form: str, output: pathlib.Path | None)
 @command.command("enqueue")
 @click.argument("name")
 @click.option("--params", required=True, help='A point as JSON, e.g. \'{"learning_rate": 1e-4, "network_dim": 64}\'.')
-def enqueue(name: str, params: str) -> None:
+@options.as_json
+def enqueue(name: str, params: str, as_json: bool) -> None:
     """Ask for a point of your own; the rules judge it like any other when its turn comes.
 
     \b
@@ -243,14 +249,18 @@ def enqueue(name: str, params: str) -> None:
     point = read_params(params)
     studies.check_point(study, point)
     wiring.open_optuna(services, study).enqueue_trial(point)
-    click.echo("enqueued; the next worker takes it first")
+    if as_json:
+        options.print_json({"name": name, "params": point})
+    else:
+        click.echo("enqueued; the next worker takes it first")
 
 
 @command.command("delete")
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Really delete, without asking.")
 @click.option("--keep-files", is_flag=True, help="Leave its LoRAs, pictures and logs in the data folder.")
-def delete(name: str, yes: bool, keep_files: bool) -> None:
+@options.as_json
+def delete(name: str, yes: bool, keep_files: bool, as_json: bool) -> None:
     """Delete a study: its trials, refusals and runs, and its files in this data folder, LoRAs included.
 
     \b
@@ -273,7 +283,10 @@ def delete(name: str, yes: bool, keep_files: bool) -> None:
     stored_studies.delete(services.database, stored.id)
     if not keep_files:
         files.remove()
-    click.echo(f"deleted {name}; {kept}")
+    if as_json:
+        options.print_json({"name": name, "files_kept": keep_files, "folder": str(files.runs)})
+    else:
+        click.echo(f"deleted {name}; {kept}")
 
 
 def run_and_report(
@@ -284,18 +297,29 @@ def run_and_report(
     as_json: bool,
 ) -> None:
     """Work on a study here, then say what came of it. Exits with 130 when stopped."""
-    from optimizer import records, reporting, session, wiring
+    from optimizer import overview, records, reporting, session, wording
 
     ending = session.run(services, study, chosen, add_trials=trials, quiet=as_json)
-    found = wiring.trial_records(services, study)
-    best_found = records.best(found, study.objectives)
+    found = reporting.overview(services, study)
+    best_found = records.best(found.trials, study.objectives)
     path = write_report(services, study, None)
     if as_json:
-        options.print_json({"name": study.name, "stopped": ending.stopped, "report": str(path)})
+        options.print_json(
+            {
+                "name": study.name,
+                "stopped": ending.stopped,
+                "counts": overview.counts(found.trials),
+                "best": None if best_found is None else best_found.number,
+                "remarks": [remark.text for remark in found.remarks()],
+                "report": str(path),
+            }
+        )
     else:
         if best_found is not None:
             _print_best(best_found)
-        click.echo(reporting.balance(services, study, found).sentence())
+        if found.refused_points:
+            click.echo(wording.refusals(found.refused_points, found.refusals))
+        click.echo(reporting.balance(services, study, found.trials).sentence())
         click.echo(f"report: {path}")
         click.echo("dashboard: tuneguard web      # .venv/bin/tuneguard where the environment is not active")
     if ending.stopped:

@@ -66,7 +66,8 @@ def test_a_study_trains_under_its_rules_and_everything_about_it_can_be_read(
         assert trial["seconds"] > 0
         is_restarting = trial["params"]["lr_scheduler"] == "cosine_with_restarts"
         assert ("lr_scheduler_num_cycles" in trial["params"]) == is_restarting
-    assert set(shown["refusals"]) <= {"high-rate"}
+    assert set(shown["refusals"]) == {"high-rate"}
+    assert shown["refused_points"] == shown["refusals"]["high-rate"] > 0
 
     best = place.json("study", "best", "whole")
     scores = [trial["values"]["clip_score"] for trial in shown["trials"]]
@@ -207,7 +208,9 @@ def test_a_stop_rule_ends_a_trial_early_and_it_is_never_the_best(place: places.P
     (trial,) = place.json("study", "show", "early")["trials"]
     assert trial["state"] == "unusable"
     assert trial["failure"]["kind"] == "stopped-by-rule"
-    assert "long-enough" in trial["failure"]["message"]
+    assert trial["stop_rule"] == trial["failure"]["rule"] == "long-enough"
+    assert "trial 0 is unusable: stop rule long-enough at step" in done.stderr
+    assert "stop rule long-enough at step" in place.run("study", "show", "early").stdout
     best = place.run("study", "best", "early")
     assert best.returncode == 2
     assert "no usable trial" in best.stderr
@@ -287,7 +290,7 @@ def test_a_full_disk_stops_the_worker_and_the_trial_goes_on_when_there_is_room(p
         assert done.returncode == 2
         assert "No space left on device" in done.stderr
         assert "Traceback" not in done.stderr
-        assert [trial["state"] for trial in place.json("study", "show", "full")["trials"]] == ["running"]
+        assert [trial["state"] for trial in place.json("study", "show", "full")["trials"]] == ["interrupted"]
         subprocess.run(["mount", "-o", "remount,size=50m", str(disk)], check=True)
         assert place.run("study", "run", study).returncode == 0
         assert [trial["state"] for trial in place.json("study", "show", "full")["trials"]] == ["usable"]

@@ -73,7 +73,9 @@ def test_what_differs_most_finds_room_first() -> None:
 
 def test_refusals_that_add_up_to_more_than_the_points_are_explained() -> None:
     shown = several()
-    assert "45 points refused before training (a point may break several rules): high 40, low 30" in shown.render([], None)
+    assert "45 points refused before training (a point may break several rules): high 40, low 30" in shown.render(
+        [], None
+    )
 
 
 def test_a_person_chooses_and_orders_trials() -> None:
@@ -87,7 +89,7 @@ def test_a_person_chooses_and_orders_trials() -> None:
     assert numbers(last=2) == [4, 5]
     assert numbers(sort="gain") == [0, 1, 2, 3, 4, 5]
     assert numbers(sort="clip_score", reverse=True) == [5, 0, 1, 2, 3, 4]
-    assert numbers(sort="learning_rate") == [0, 1, 2, 3, 4, 5]
+    assert numbers(sort="learning_rate") == [0, 1, 2, 3, 5, 4]
     with pytest.raises(errors.BadInput, match="no trial has it; there are clip_score"):
         numbers(sort="clip_scroe")
 

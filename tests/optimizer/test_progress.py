@@ -39,7 +39,9 @@ def train(told: progress.Progress, trial: int, steps: Mapping[int, float], total
 
 def end(told: progress.Progress, trial: int, **changes: Any) -> None:
     metrics = {"clip_score": 0.3}
-    told.concluded(trial, score.Conclusion(score.Ending.USABLE, (0.3,), metrics=metrics, seconds={"train": 9.0}, **changes))
+    told.concluded(
+        trial, score.Conclusion(score.Ending.USABLE, (0.3,), metrics=metrics, seconds={"train": 9.0}, **changes)
+    )
 
 
 def test_a_small_terminal_shows_the_trial_that_runs_and_the_newest_before_it() -> None:

@@ -286,6 +286,30 @@ def test_an_early_stopped_trial_is_pruned_and_feasible_and_read_back_as_such(pla
     }
 
 
+def test_the_stop_rule_that_ended_a_trial_is_named_in_the_dashboard_and_in_what_is_read_back(place: Place) -> None:
+    campaign = place.open(place.study(trials=2))
+    claim = claimed(campaign)
+    failure = score.Failure("stopped-by-rule", 12, "the stop rule loud ended the training", "loud")
+    constraints = {score.TRAINED: 1.0}
+    ended = score.Conclusion(score.Ending.UNUSABLE, constraints=constraints, failure=failure, steps=12, total_steps=160)
+    tell.settle(campaign, claim, ended)
+    (trial,) = trials(campaign)
+    told = trial.user_attrs
+    assert (told[records.STOP_RULE], told[records.STEPS], told[records.TOTAL_STEPS]) == ("loud", 12, 160)
+    (record,) = wiring.trial_records(place.services, campaign.study)
+    assert record.state == "unusable"
+    assert record.why() == "stop rule loud at step 12 of 160"
+    assert record.as_json()["stop_rule"] == "loud"
+
+
+def test_a_begun_trial_that_nobody_holds_is_interrupted_and_not_running(place: Place) -> None:
+    campaign = place.open(place.study(trials=2))
+    held, left = claimed(campaign), claimed(campaign)
+    campaign.release(left.lease)
+    states = {record.number: record.state for record in wiring.trial_records(place.services, campaign.study)}
+    assert states == {held.number: "running", left.number: "interrupted"}
+
+
 def test_an_early_stopped_point_is_spent_and_never_drawn_again(place: Place) -> None:
     campaign = place.open(place.study(trials=2))
     first = claimed(campaign)
