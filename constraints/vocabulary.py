@@ -7,7 +7,7 @@ FACTS = {
     "gpu.count": "GPUs of the machine that will train",
     "gpu.vram_gb": "memory of the smallest of them, in GiB",
     "dataset.images": "images in the dataset, each counted once",
-    "dataset.steps_per_epoch": "batches in one epoch, repeats included",
+    "dataset.steps_per_epoch": "optimizer steps in one epoch, repeats and buckets included",
     "total_steps": "optimizer steps of the whole trial",
     "effective_batch": "train_batch_size times gradient_accumulation_steps",
     "warmup_share": "warmup steps as a share of total_steps",

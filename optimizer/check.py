@@ -82,8 +82,8 @@ def _stopping(study: studies.Study, situation: facts.Situation) -> Iterator[str]
     said = pruning.describe(study, most)
     if said is not None:
         yield said
-    batch = int(pruning.largest_batch(study, situation))
-    if batch > during.every_samples:
+    batch = pruning.largest_batch(study, situation)
+    if batch is not None and batch > during.every_samples:
         yield (
             f"a step of {batch} samples passes several points of every {during.every_samples} at once and is the last "
             f"one's; with every_samples {batch} or more all trials are looked at after the same samples"

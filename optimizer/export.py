@@ -2,13 +2,12 @@
 
 import dataclasses
 import json
-import math
 import pathlib
 from collections.abc import Callable, Mapping
 
-from optimizer import records
+from optimizer import errors, records
 from optimizer import study as studies
-from trainers import architecture, sd_scripts, settings, steps
+from trainers import architecture, counters, sd_scripts, settings
 
 #: where the base says nothing else: SD 1.5's own
 _RESOLUTION = 512
@@ -24,11 +23,11 @@ class Exported:
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A trial to export, in its study; `images` counts the dataset's."""
+    """A trial to export, in its study."""
 
     study: studies.Study
     record: records.TrialRecord
-    images: int
+    counter: counters.StepCounter
 
     @property
     def title(self) -> str:
@@ -47,11 +46,20 @@ class Source:
 
 
 def to_sd_scripts(source: Source) -> tuple[Exported, ...]:
-    """What `train_network.py` is started with: `--config_file` and `--dataset_config`."""
+    """What `train_network.py` is started with: `--config_file` and `--dataset_config`.
+
+    Raises:
+        errors.BadInput: it cannot be known how many steps the trial took.
+    """
     own = source.trained
-    batches = math.ceil(source.images * source.study.dataset.repeats / own.train_batch_size)
+    plan = source.counter.plan(own)
+    if plan is None:
+        raise errors.BadInput(
+            f"trial {source.record.number}: its steps cannot be counted, since they depend on the base's resolution: "
+            f"{source.base} is not here"
+        )
     output = pathlib.Path("output") / f"{source.study.name}-{source.record.number}.safetensors"
-    options = sd_scripts.config(own, steps.plan(batches, own), source.base, output)
+    options = sd_scripts.config(own, plan, source.base, output)
     images = sd_scripts.dataset_config(own, source.study.dataset, own.resolution or _RESOLUTION)
     return (
         Exported("", source.title + "# for --config_file\n" + sd_scripts.toml(options)),

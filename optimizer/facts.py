@@ -1,10 +1,12 @@
 """Facts that rules may name beside the parameters: the GPU, the dataset, and what follows from a point.
 
 `total_steps`, `effective_batch`, `warmup_share` and the estimates follow from the parameters, so they are columns like
-them.
+them. Their names and meanings stand in `constraints.vocabulary`.
 """
 
 import dataclasses
+import logging
+import math
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -13,22 +15,12 @@ from typing import Any
 import numpy as np
 
 from optimizer import estimates
-from trainers import steps
+from trainers import counters
 
-#: everything a rule may name before a trial, beside parameters, derived names and limits
-KNOWN = frozenset(
-    {
-        "gpu.count",
-        "gpu.vram_gb",
-        "dataset.images",
-        "dataset.steps_per_epoch",
-        "total_steps",
-        "effective_batch",
-        "warmup_share",
-        "estimate.vram_gb",
-        "estimate.minutes",
-    }
-)
+logger = logging.getLogger(__name__)
+
+#: how long the driver's tool may take to answer
+_DRIVER_SECONDS = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,17 +33,18 @@ class Gpu:
 
 @dataclasses.dataclass(frozen=True)
 class Situation:
-    """What is known before any point is drawn. A field that is None is a missing fact."""
+    """What is known before any point is drawn."""
 
     gpu: Gpu
-    #: images of the dataset, each counted once
-    images: int | None
-    #: how often each image is shown an epoch
-    repeats: int = 1
+    #: the data set, and the steps that trials take over it
+    counter: counters.StepCounter
     #: what trials take; None where nobody asks
     estimator: estimates.Estimator | None = None
-    #: epochs of a trial that names no length; None where its trainer has no such default
-    default_epochs: int | None = None
+
+    @property
+    def images(self) -> int | None:
+        """Images of the data set, each counted once; None where it is not known."""
+        return None if self.counter.showings is None else self.counter.showings.images
 
     def for_rules(self, text: str) -> "Situation":
         """What rules of this text need: estimates cost more to work out than most rules to judge."""
@@ -66,64 +59,29 @@ class Situation:
         Returns:
             Facts in the same form. What cannot be known is left out, or NaN at the points where it is not known.
         """
-        known: dict[str, Any] = {"gpu.count": float(self.gpu.count)}
-        if self.gpu.vram_gb is not None:
-            known["gpu.vram_gb"] = self.gpu.vram_gb
-        batch = _column(values, "train_batch_size", 1)
-        accumulation = _column(values, "gradient_accumulation_steps", 1)
-        known["effective_batch"] = batch * accumulation
-        per_epoch = None
-        if self.images is not None:
-            known["dataset.images"] = float(self.images)
-            per_epoch = known["dataset.steps_per_epoch"] = np.ceil(self.images * self.repeats / batch)
-        total = self._total_steps(values, per_epoch, batch, accumulation)
-        if total is not None:
-            known["total_steps"] = total
-            known["warmup_share"] = _warmup_share(values, total)
+        counted = self.counter.count(values)
+        total, warmup = counted.total_steps, counted.warmup_steps
+        known = {
+            "gpu.count": self.gpu.count,
+            "gpu.vram_gb": self.gpu.vram_gb,
+            "dataset.images": self.images,
+            "dataset.steps_per_epoch": counted.steps_per_epoch,
+            "total_steps": total,
+            "effective_batch": counted.effective_batch,
+            "warmup_share": None if warmup is None or total is None else warmup / total,
+        }
         if self.estimator is not None:
-            known |= self.estimator.facts(values, total)
-        return known
-
-    def _total_steps(self, values: Mapping[str, Any], per_epoch: Any, batch: Any, accumulation: Any) -> Any:
-        """Optimizer steps, from whichever of steps, samples and epochs is given; None where none can be worked out."""
-        counted = []
-        if "max_train_steps" in values:
-            counted.append(values["max_train_steps"])
-        if "max_train_samples" in values:
-            counted.append(steps.of_samples(values["max_train_samples"], batch * accumulation))
-        if "max_train_epochs" in values and per_epoch is not None:
-            counted.append(steps.of_epochs(values["max_train_epochs"], per_epoch, accumulation))
-        if self.default_epochs is not None and per_epoch is not None:
-            counted.append(steps.of_epochs(self.default_epochs, per_epoch, accumulation))
-        if not counted:
-            return None
-        total = counted[0]
-        for other in counted[1:]:
-            if np.isnan(total).any():
-                total = np.where(np.isnan(total), other, total)
-        return total
+            known |= self.estimator.facts(values, None if _is_unknown(total) else total)
+        return {name: _plain(value) for name, value in known.items() if not _is_unknown(value)}
 
 
-def _column(values: Mapping[str, Any], name: str, default: float) -> Any:
-    """A parameter's value or column, with the default where it is not set."""
-    value = values.get(name, default)
-    return np.where(np.isnan(value), default, value) if isinstance(value, np.ndarray) else float(value)
+def _is_unknown(value: Any) -> bool:
+    return value is None or (np.ndim(value) == 0 and math.isnan(value))
 
 
-def _warmup_share(values: Mapping[str, Any], total_steps: Any) -> Any:
-    """Share of the steps in which the rate climbs: none where it is constant, as `trainers.steps.plan` has it."""
-    share, scheduler = _warmup_asked(values, total_steps), values.get("lr_scheduler")
-    if isinstance(scheduler, np.ndarray):
-        return np.where(scheduler == "constant", 0.0, share)
-    return 0.0 if scheduler == "constant" else share
-
-
-def _warmup_asked(values: Mapping[str, Any], total_steps: Any) -> Any:
-    by_steps = _column(values, "lr_warmup_steps", 0) / np.maximum(1.0, total_steps)
-    ratio = values.get("lr_warmup_ratio")
-    if isinstance(ratio, np.ndarray):
-        return np.where(np.isnan(ratio), by_steps, ratio)
-    return by_steps if ratio is None else float(ratio)
+def _plain(value: Any) -> Any:
+    """A column as it is, a single number as a float."""
+    return value if np.ndim(value) else float(value)
 
 
 def gpus() -> Gpu:

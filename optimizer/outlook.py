@@ -143,7 +143,7 @@ def _points(
 ) -> tuple[float, float] | None:
     """Evaluation points of the mean and of the longest of the chosen trials."""
     during = study.evaluation.during
-    if during is None or "total_steps" not in known:
+    if during is None or "total_steps" not in known or "effective_batch" not in known:
         return None
     counted = _chosen(
         evaluation_points.count(known["total_steps"], known["effective_batch"], during.every_samples), chosen

@@ -17,7 +17,7 @@ import optuna
 from constraints import sample
 from optimizer import errors, facts, records
 from optimizer import study as studies
-from trainers import events
+from trainers import counters, events
 
 State = optuna.trial.TrialState
 
@@ -123,8 +123,8 @@ def make(study: studies.Study, most_samples: int | None) -> optuna.pruners.BaseP
                 if most_samples is None:
                     # Optuna would guess it from the trials so far, and workers that guess otherwise compare otherwise
                     raise errors.BadInput(
-                        "search.pruner: hyperband needs to know how long the longest trial is; give the trainer "
-                        "max_train_epochs, max_train_steps or max_train_samples, or use asha"
+                        "search.pruner: hyperband needs to know how many samples the longest trial sees, which cannot "
+                        f"be counted here; give {study.trainer} max_train_steps and train_batch_size, or use asha"
                     )
                 return optuna.pruners.HyperbandPruner(first, max(most_samples, first), REDUCTION)
             case "asha":
@@ -178,21 +178,23 @@ def _by_prompt(trial: optuna.trial.FrozenTrial) -> dict[int, float]:
 
 def most_samples(study: studies.Study, situation: facts.Situation) -> int | None:
     """Samples that the longest trial of a study's space sees; None where that cannot be worked out."""
-    known = _lengths(study, situation)
-    seen = np.asarray(known.get("total_steps", math.nan)) * known["effective_batch"]
+    counted = _counted(study, situation)
+    if counted.total_steps is None or counted.effective_batch is None:
+        return None
+    seen = np.asarray(counted.total_steps * counted.effective_batch)
     finite = seen[np.isfinite(seen)]
     return int(finite.max()) if finite.size else None
 
 
-def largest_batch(study: studies.Study, situation: facts.Situation) -> float:
-    """Samples of a study's largest optimizer step."""
-    return float(np.max(_lengths(study, situation)["effective_batch"]))
+def largest_batch(study: studies.Study, situation: facts.Situation) -> int | None:
+    """Samples of a study's largest optimizer step; None where that cannot be known."""
+    batch = _counted(study, situation).effective_batch
+    return None if batch is None else int(np.nanmax(batch))
 
 
-def _lengths(study: studies.Study, situation: facts.Situation) -> dict[str, Any]:
-    """Facts of points all over a study's space, estimates left out."""
-    columns = sample.draw(study.space, study.fixed).columns
-    return situation.for_rules("").facts({**study.fixed, **columns})
+def _counted(study: studies.Study, situation: facts.Situation) -> counters.Counted:
+    """Steps of points all over a study's space."""
+    return situation.counter.count({**study.fixed, **sample.draw(study.space, study.fixed).columns})
 
 
 def describe(study: studies.Study, most_samples: int | None) -> str | None:

@@ -83,10 +83,8 @@ def situation(services: wiring.Services, study: studies.Study) -> facts.Situatio
     gpu = facts.gpus()
     return facts.Situation(
         gpu=gpu,
-        images=stored.facts.get("images"),
-        repeats=study.dataset.repeats,
+        counter=wiring.stored_step_counter(stored, study),
         estimator=estimates.of(study, on_gpu=gpu.count > 0).calibrated(wiring.measured(services, study)),
-        default_epochs=wiring.default_epochs(study.trainer),
     )
 
 

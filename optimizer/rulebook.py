@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from constraints import errors as constraint_errors
 from constraints import expression, loading, rulefile
 from constraints import ruleset as rulesets
-from optimizer import errors, facts
+from optimizer import errors
 from optimizer import study as studies
 from storage import database as databases
 from storage import rule_versions
@@ -66,7 +66,6 @@ def load(study: studies.Study, sources: Sequence[Source]) -> rulesets.RuleSet:
             sources,
             study.space,
             fixed=parameters.defaults(study.trainer, study.space) | dict(study.fixed),
-            facts=facts.KNOWN,
             metrics=None if told is None else list(told),
             derived=parameters.derived(study.trainer, {**study.space, **study.fixed}),
         )
@@ -98,7 +97,7 @@ def load_for_point(source: Source, point: Mapping[str, Any]) -> rulesets.RuleSet
         errors.BadInput: the file is wrong; the message lists every problem.
     """
     try:
-        return rulesets.load([source], {}, fixed=point, facts=facts.KNOWN)
+        return rulesets.load([source], {}, fixed=point)
     except constraint_errors.ConstraintsError as error:
         raise errors.BadInput(str(error)) from error
 

@@ -36,9 +36,8 @@ from storage import artifacts, database, embedded, leases, migration, optuna_sto
 from storage import errors as storage_errors
 from storage import studies as stored_studies
 from storage import trials as stored_trials
-from trainers import dataset, parameters, tracking
+from trainers import architecture, buckets, counters, dataset, tracking
 from trainers import errors as trainer_errors
-from trainers import settings as lora
 
 logger = logging.getLogger(__name__)
 
@@ -178,7 +177,7 @@ def open_campaign(
     book = rulebook.push(services.database, study, author=author())
     stored = create_study(services, study)
     known = {
-        "images": found.images,
+        "shown": buckets.Showings.of(found.pictures).as_json(),
         "dataset_hash": found.hash,
         "rule_sets": list(book.sets),
         "environment": provenance.environment(checkout()),
@@ -267,16 +266,21 @@ def situation(study: study_module.Study, found: dataset.DatasetFacts) -> facts.S
     gpu = facts.gpus()
     return facts.Situation(
         gpu=gpu,
-        images=found.images,
-        repeats=study.dataset.repeats,
+        counter=step_counter(study, buckets.Showings.of(found.pictures)),
         estimator=estimates.of(study, on_gpu=gpu.count > 0),
-        default_epochs=default_epochs(study.trainer),
     )
 
 
-def default_epochs(trainer: str) -> int | None:
-    """How long a trial of this trainer trains that names no length; None where a user's own script decides that."""
-    return None if isinstance(parameters.table(trainer), parameters.OpenTable) else lora.DEFAULT_EPOCHS
+def step_counter(study: study_module.Study, shown: buckets.Showings | None) -> counters.StepCounter:
+    """How the steps of a study's trials are counted over what an epoch of its data set shows."""
+    base = architecture.read(study.base)
+    return counters.StepCounter(study.trainer, shown, None if base is None else base.resolution)
+
+
+def stored_step_counter(stored: stored_studies.Study, study: study_module.Study) -> counters.StepCounter:
+    """The same for a stored study; its data set need not be there any more."""
+    shown = stored.facts.get("shown")
+    return step_counter(study, None if shown is None else buckets.Showings.of_json(shown))
 
 
 def measured_before(settings: settings_module.Settings, study: study_module.Study) -> list[estimates.Measured]:

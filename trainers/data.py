@@ -1,7 +1,6 @@
 """From pictures on disk to batches: latents and captions computed once, and the order an epoch shows them in."""
 
 import dataclasses
-import math
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -49,7 +48,7 @@ class Examples:
         return [batches[position] for position in torch.randperm(len(batches), generator=generator).tolist()]
 
     def batches_per_epoch(self, batch_size: int) -> int:
-        return sum(math.ceil(len(shelf.order) / batch_size) for shelf in self.shelves)
+        return buckets.batches_per_epoch((len(shelf.order) for shelf in self.shelves), batch_size)
 
 
 def prepare(

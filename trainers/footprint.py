@@ -16,14 +16,12 @@ not set; results have the same form.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from trainers import architecture, job, points, portions
-
-#: one number, or an array of shape (points,)
-Column: TypeAlias = Any
+from trainers import architecture, columns, job, points, portions
+from trainers.columns import Column
 
 GIB = 2**30
 
@@ -111,7 +109,7 @@ class Footprint:
 
         The CUDA context of about half a GiB is not in it.
         """
-        size = _number(values, "resolution", self.base.resolution) ** 2
+        size = columns.number(values, "resolution", self.base.resolution) ** 2
         loaded = self._loaded(values)
         training = loaded + self.training_bytes(values)
         # at evaluation points pictures are drawn beside the LoRA in training, its gradients and its optimizer's state
@@ -122,18 +120,18 @@ class Footprint:
     def training_bytes(self, values: Mapping[str, Column]) -> Column:
         """Bytes of LoRA, gradients, optimizer state and activations."""
         half, checkpointed = _half(values), _checkpointed(values)
-        dim, batch = _number(values, "network_dim", 16), _number(values, "train_batch_size", 1)
+        dim, batch = columns.number(values, "network_dim", 16), columns.number(values, "train_batch_size", 1)
         activations = self._activations(values, half, checkpointed, dim, _trains_text(values))
         return self._trained_bytes(values) + batch * activations
 
     def step_seconds(self, values: Mapping[str, Column], *, on_gpu: bool) -> Column:
         """Seconds of one optimizer step."""
         checkpointed = _checkpointed(values)
-        batch = _number(values, "train_batch_size", 1)
-        batches = _number(values, "gradient_accumulation_steps", 1)
+        batch = columns.number(values, "train_batch_size", 1)
+        batches = columns.number(values, "gradient_accumulation_steps", 1)
         positions = self._positions(values)
         text = _trains_text(values) * sum(2 * e.parameters * e.tokens for e in self.base.text_encoders)
-        lora = 6 * positions * _number(values, "network_dim", 16) * self._lora_work
+        lora = 6 * positions * columns.number(values, "network_dim", 16) * self._lora_work
         forward = batch * (self._pass_operations(positions) + text)
         passes = np.where(checkpointed, _CHECKPOINT_PASSES, _TRAIN_PASSES)
         seconds = (forward * passes + batch * lora) / self._rate(values, on_gpu=on_gpu)
@@ -147,7 +145,7 @@ class Footprint:
         seconds = _OTHER_SECONDS + self._drawing_seconds(values, self.pictures, self.drawing_steps, on_gpu=on_gpu)
         if self.every_samples is None:
             return seconds
-        batch = _number(values, "train_batch_size", 1) * _number(values, "gradient_accumulation_steps", 1)
+        batch = columns.number(values, "train_batch_size", 1) * columns.number(values, "gradient_accumulation_steps", 1)
         count = points.count(total_steps, batch, self.every_samples)
         return seconds + count * self._drawing_seconds(values, self.point_pictures, self.point_steps, on_gpu=on_gpu)
 
@@ -171,7 +169,7 @@ class Footprint:
         """Bytes of the LoRA's weights, their gradients and the optimizer's state."""
         rows = self._trains_unet(values) * self._unet_rows + _trains_text(values) * self._text_rows
         # weight and gradient in float32, the optimizer's state, and a copy in the precision of the pass
-        return _number(values, "network_dim", 16) * rows * (8 + _state_bytes(values) + 2 * _half(values))
+        return columns.number(values, "network_dim", 16) * rows * (8 + _state_bytes(values) + 2 * _half(values))
 
     def _activations(
         self, values: Mapping[str, Column], half: Column, checkpointed: Column, dim: Column, text: Column
@@ -249,7 +247,7 @@ class Footprint:
     # -- time ------------------------------------------------------------------------------------------------------
 
     def _positions(self, values: Mapping[str, Column]) -> Column:
-        return (_number(values, "resolution", self.base.resolution) / self.base.pixels_per_latent) ** 2
+        return (columns.number(values, "resolution", self.base.resolution) / self.base.pixels_per_latent) ** 2
 
     def _pass_operations(self, positions: Column) -> Column:
         """Operations of a forward pass of the UNet over one image: convolutions, linear layers, attention."""
@@ -277,7 +275,7 @@ class Footprint:
 
     @staticmethod
     def _trains_unet(values: Mapping[str, Column]) -> Column:
-        return _number(values, "learning_rate", 1.0) > 0
+        return columns.number(values, "learning_rate", 1.0) > 0
 
 
 def of(trainer: str, base: str, evaluation: job.Evaluation) -> Footprint | None:
@@ -298,32 +296,20 @@ def of(trainer: str, base: str, evaluation: job.Evaluation) -> Footprint | None:
     )
 
 
-def _number(values: Mapping[str, Column], name: str, default: float) -> Column:
-    value = values.get(name)
-    if isinstance(value, np.ndarray):
-        column = value.astype(float)
-        return np.where(np.isnan(column), default, column)
-    return default if value is None else float(value)
-
-
 def _half(values: Mapping[str, Column]) -> Column:
-    return np.isin(_text(values, "mixed_precision", "no"), ("fp16", "bf16"))
+    return np.isin(columns.text(values, "mixed_precision", "no"), ("fp16", "bf16"))
 
 
 def _checkpointed(values: Mapping[str, Column]) -> Column:
-    return _number(values, "gradient_checkpointing", 0.0) > 0
+    return columns.number(values, "gradient_checkpointing", 0.0) > 0
 
 
 def _trains_text(values: Mapping[str, Column]) -> Column:
-    return (_number(values, "text_encoder_lr", 0.0) > 0) | (_number(values, "text_encoder_lr_ratio", 0.0) > 0)
+    rate, ratio = (columns.number(values, name, 0.0) for name in ("text_encoder_lr", "text_encoder_lr_ratio"))
+    return (rate > 0) | (ratio > 0)
 
 
 def _state_bytes(values: Mapping[str, Column]) -> Column:
-    kinds = _text(values, "optimizer_type", "AdamW")
+    kinds = columns.text(values, "optimizer_type", "AdamW")
     # an optimizer that is not known counts as AdamW
     return np.select([kinds == kind for kind in _STATE_BYTES], list(_STATE_BYTES.values()), _STATE_BYTES["AdamW"])
-
-
-def _text(values: Mapping[str, Column], name: str, default: str) -> Any:
-    value = values.get(name)
-    return np.asarray(default if value is None else value).astype(str)

@@ -1,7 +1,9 @@
-"""How many steps a trial takes: the one place that counts epochs, batches, accumulation and warmup. Torch-free."""
+"""How many steps a trial takes: epochs, batches, accumulation, warmup. Torch-free.
+
+`trainers.counter` counts the same before a trial runs, for points and tables of them, by the formulas here.
+"""
 
 import dataclasses
-import math
 from typing import Any
 
 from trainers import settings
@@ -19,14 +21,14 @@ class StepPlan:
     effective_batch: int
 
 
-def of_epochs(epochs: Any, batches_per_epoch: Any, accumulation: Any) -> Any:
-    """Optimizer steps of whole epochs; numbers, or columns of shape (points,)."""
-    return epochs * -(-batches_per_epoch // accumulation)
+def rounded_up(amount: Any, part: Any) -> Any:
+    """How many parts hold an amount; numbers, or columns of shape (points,)."""
+    return -(-amount // part)
 
 
-def of_samples(samples: Any, effective_batch: Any) -> Any:
-    """Optimizer steps of a budget in samples, rounded up; numbers, or columns of shape (points,)."""
-    return -(-samples // effective_batch)
+def warmup(ratio: Any, total_steps: Any) -> Any:
+    """A share of all steps in whole steps, rounded up; numbers, or columns of shape (points,)."""
+    return rounded_up(ratio * total_steps - 1e-6, 1)  # 0.07 of 100 steps is 7.000000000000001
 
 
 def plan(batches_per_epoch: int, trial: settings.LoraSettings) -> StepPlan:
@@ -34,18 +36,18 @@ def plan(batches_per_epoch: int, trial: settings.LoraSettings) -> StepPlan:
 
     A budget in samples is rounded up to whole steps of train_batch_size * gradient_accumulation_steps samples.
     """
-    per_epoch = of_epochs(1, batches_per_epoch, trial.gradient_accumulation_steps)
+    per_epoch = rounded_up(batches_per_epoch, trial.gradient_accumulation_steps)
     effective_batch = trial.train_batch_size * trial.gradient_accumulation_steps
     if trial.max_train_steps is not None:
         total = trial.max_train_steps
     elif trial.max_train_samples is not None:
-        total = of_samples(trial.max_train_samples, effective_batch)
+        total = rounded_up(trial.max_train_samples, effective_batch)
     else:
         total = trial.max_train_epochs * per_epoch
     if trial.lr_scheduler == "constant":
-        warmup = 0
+        climbing = 0
     elif trial.lr_warmup_ratio is not None:
-        warmup = math.ceil(trial.lr_warmup_ratio * total)
+        climbing = int(warmup(trial.lr_warmup_ratio, total))
     else:
-        warmup = trial.lr_warmup_steps
-    return StepPlan(batches_per_epoch, per_epoch, total, math.ceil(total / per_epoch), warmup, effective_batch)
+        climbing = trial.lr_warmup_steps
+    return StepPlan(batches_per_epoch, per_epoch, total, rounded_up(total, per_epoch), climbing, effective_batch)

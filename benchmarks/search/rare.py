@@ -14,7 +14,7 @@ import numpy as np
 import optuna
 
 from constraints import conditions
-from optimizer import draw, estimates, facts, space, study_file, wiring
+from optimizer import draw, estimates, space, study_file, wiring
 from optimizer import search as searches
 from tests.optimizer import searching
 from trainers import footprint, job
@@ -80,7 +80,7 @@ def open_search(case: str, sampler: str, seed: int) -> searches.Search:
     study = searching.study(SPACE, sampler=sampler, startup_trials=5, seed=seed)
     rules = searching.rules(study, {"require": list(CASES[case])})
     prior = footprint.of("diffusion-lora", "demo", job.Evaluation(prompts=("a", "b")))
-    situation = facts.Situation(facts.Gpu(0, None), images=20, estimator=estimates.Estimator(prior, on_gpu=True))
+    situation = searching.situation(estimator=estimates.Estimator(prior, on_gpu=True))
     return wiring.open_search(study, rules, situation.for_rules(rules.text), seed)
 
 

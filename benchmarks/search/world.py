@@ -14,6 +14,7 @@ from optimizer import campaign as campaigns
 from optimizer import facts, launch, observer, rulebook, settings, space, wiring
 from optimizer import study as studies
 from storage import embedded
+from trainers import buckets
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -66,7 +67,9 @@ def campaign(opened: wiring.Services, spec: studies.Study) -> campaigns.Campaign
 def load_history(opened: wiring.Services, optuna_study: optuna.Study, spec: studies.Study, trials: int) -> None:
     """Write finished trials in bulk, as no product code does; their points are accepted by the rules."""
     chance = np.random.default_rng(trials)
-    there = wiring.open_search(spec, rulebook.of_files(spec), facts.Situation(facts.Gpu(0, None), 16), 0).reservoir
+    shown = buckets.Showings(16, (((64, 64), 16),))
+    situation = facts.Situation(facts.Gpu(0, None), wiring.step_counter(spec, shown))
+    there = wiring.open_search(spec, rulebook.of_files(spec), situation, 0).reservoir
     forms = {name: space.distribution(domain) for name, domain in spec.space.items()}
     with opened.database.transaction() as connection:
         study_id = connection.execute(

@@ -97,18 +97,19 @@ def explain(file: str, params: str, study_file: pathlib.Path | None, as_json: bo
     from optimizer import estimates, facts, rulebook
     from optimizer import study as studies
     from optimizer.cli.study import read_params
+    from trainers import counters
 
     point = read_params(params)
     if study_file is None:
         rules = rulebook.load_for_point(rulebook.source_of(file), point)
-        known = facts.Situation(facts.gpus(), images=None).facts(point)
+        known = facts.Situation(facts.gpus(), counters.StepCounter("command")).facts(point)
     else:
         study = studies.read(study_file)
         rules = rulebook.load(study, [rulebook.source_of(file)])
         point = studies.complete(study, point)
         gpu = facts.gpus()
         estimator = estimates.of(study, on_gpu=gpu.count > 0)
-        known = facts.Situation(gpu, images=None, estimator=estimator).facts(point)
+        known = facts.Situation(gpu, counters.StepCounter(study.trainer), estimator).facts(point)
     if as_json:
         options.print_json(rules.check_point(point, known).as_json())
         return

@@ -220,7 +220,7 @@ def export(name: str, trial: int | None, form: str, output: pathlib.Path | None)
     if chosen is None:
         what = "usable trial yet" if trial is None else f"trial {trial}"
         raise errors.BadInput(f"the study {name!r} has no {what}")
-    source = export.Source(study, chosen, images=int(stored.facts.get("images", 1)))
+    source = export.Source(study, chosen, wiring.stored_step_counter(stored, study))
     for exported in export.FORMATS[form](source):
         if output is None:
             click.echo(exported.text)

@@ -10,6 +10,7 @@ from constraints import loading
 from optimizer import facts, rulebook, space, wiring
 from optimizer import search as searches
 from optimizer import study as studies
+from trainers import buckets, counters
 
 #: a space as a study file writes it: scales, choices, steps, whole numbers, a condition
 LORA = {
@@ -21,7 +22,15 @@ LORA = {
     "lr_scheduler": {"choices": ["cosine", "cosine_with_restarts", "polynomial"]},
     "lr_scheduler_num_cycles": {"int": [1, 4], "when": 'lr_scheduler == "cosine_with_restarts"'},
 }
-SITUATION = facts.Situation(facts.Gpu(0, None), images=20)
+
+
+def situation(gpu: facts.Gpu | None = None, images: int = 20, **more: Any) -> facts.Situation:
+    """What is known where a data set holds square images, each shown once an epoch."""
+    shown = buckets.Showings(images, (((64, 64), images),))
+    return facts.Situation(gpu or facts.Gpu(0, None), counters.StepCounter("diffusion-lora", shown, 64), **more)
+
+
+SITUATION = situation()
 
 
 def study(parameters: Mapping[str, Any], **search: Any) -> studies.Study:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from optimizer import estimates, facts
 from storage import runs
 from tests.optimizer import searching
-from trainers import footprint, job, settings, steps
+from trainers import footprint, job
 
 State = optuna.trial.TrialState
 PRIOR = footprint.of("diffusion-lora", "demo", job.Evaluation(prompts=("a", "b")))
@@ -169,7 +169,7 @@ RULE = {"refuse": "estimate.vram_gb > gpu.vram_gb - 1"}
 def judged(gpu: facts.Gpu, dim: int) -> Any:
     study = searching.study({"network_dim": {"choices": [1, 1024]}, "max_train_epochs": {"choices": [1, 2]}})
     rules = searching.rules(study, RULE)
-    situation = facts.Situation(gpu, images=20, estimator=FRESH).for_rules(rules.text)
+    situation = searching.situation(gpu, estimator=FRESH).for_rules(rules.text)
     point = {"network_dim": dim, "max_train_epochs": 2}
     return rules.check_point(point, situation.facts(point))
 
@@ -188,14 +188,14 @@ def test_without_a_gpu_the_rule_cannot_be_decided_and_refuses() -> None:
 
 
 def test_nothing_is_estimated_where_no_rule_asks() -> None:
-    situation = facts.Situation(facts.Gpu(0, None), images=20, estimator=FRESH)
+    situation = searching.situation(estimator=FRESH)
     assert "estimate.vram_gb" not in situation.for_rules("refuse: network_dim > 4").facts({})
     assert "estimate.vram_gb" in situation.facts({})
 
 
 @given(points=st.lists(st.tuples(st.sampled_from([1, 16, 1024]), st.integers(1, 9)), min_size=1, max_size=9))
 def test_facts_of_a_table_are_those_of_its_points(points: list[tuple[int, int]]) -> None:
-    situation = facts.Situation(facts.Gpu(1, 24.0), images=20, estimator=FRESH)
+    situation = searching.situation(facts.Gpu(1, 24.0), estimator=FRESH)
     dims, epochs = (np.array(column, dtype=float) for column in zip(*points, strict=True))
     table = situation.facts({"network_dim": dims, "max_train_epochs": epochs})
     for at, (dim, epoch) in enumerate(points):
@@ -213,52 +213,4 @@ def test_facts_of_a_table_are_those_of_its_points(points: list[tuple[int, int]])
     ],
 )
 def test_steps_are_counted_from_whichever_length_is_given(values: dict[str, int], steps: int) -> None:
-    assert facts.Situation(facts.Gpu(0, None), images=20).facts(values)["total_steps"] == steps
-
-
-@given(
-    given=st.fixed_dictionaries(
-        {},
-        optional={
-            "train_batch_size": st.integers(1, 9),
-            "gradient_accumulation_steps": st.integers(1, 5),
-            "length": st.sampled_from(["max_train_epochs", "max_train_steps", "max_train_samples"]),
-        },
-    ),
-    budget=st.integers(1, 500),
-    images=st.integers(1, 60),
-)
-def test_rules_count_the_steps_that_the_trainer_plans(given: dict[str, Any], budget: int, images: int) -> None:
-    values = {name: value for name, value in given.items() if name != "length"}
-    if "length" in given:
-        values[given["length"]] = budget
-    situation = facts.Situation(facts.Gpu(0, None), images=images, default_epochs=settings.DEFAULT_EPOCHS)
-    own = settings.lora_settings(values, seed=1)
-    planned = steps.plan(-(-images // own.train_batch_size), own)
-    assert situation.facts(values)["total_steps"] == planned.total_steps
-    assert np.ndim(situation.facts(values)["total_steps"]) == 0
-    assert not isinstance(situation.facts(values)["total_steps"], np.ndarray)
-    table = situation.facts({name: np.array([value, np.nan]) for name, value in values.items()})
-    assert np.broadcast_to(table["total_steps"], 2)[0] == planned.total_steps
-    assert np.broadcast_to(table["total_steps"], 2)[1] == steps.plan(images, settings.lora_settings({}, 1)).total_steps
-
-
-@given(
-    scheduler=st.sampled_from(["constant", "constant_with_warmup", "cosine"]),
-    warmup=st.fixed_dictionaries(
-        {}, optional={"lr_warmup_steps": st.integers(0, 50), "lr_warmup_ratio": st.just(0.25)}
-    ),
-)
-def test_rules_see_the_warmup_that_the_trainer_plans(scheduler: str, warmup: dict[str, Any]) -> None:
-    values = {"max_train_steps": 80, "lr_scheduler": scheduler, **dict(list(warmup.items())[:1])}
-    planned = steps.plan(16, settings.lora_settings(values, seed=1))
-    situation = facts.Situation(facts.Gpu(0, None), images=16)
-    share = planned.warmup_steps / planned.total_steps
-    assert situation.facts(values)["warmup_share"] == share
-    table = situation.facts(
-        {
-            name: np.array([value, value], dtype=object if name == "lr_scheduler" else float)
-            for name, value in values.items()
-        }
-    )
-    assert np.broadcast_to(table["warmup_share"], 2).tolist() == [share, share]
+    assert searching.situation().facts(values)["total_steps"] == steps

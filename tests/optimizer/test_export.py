@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from optimizer import export, records, study
+from tests.optimizer import searching
 
 STUDY = """\
 study_version: 1
@@ -62,7 +63,7 @@ def trial(**params: Any) -> records.TrialRecord:
 
 
 def source(spec: study.Study, **params: Any) -> export.Source:
-    return export.Source(spec, trial(**params), images=10)
+    return export.Source(spec, trial(**params), searching.situation(images=10).counter)
 
 
 def test_sd_scripts_gets_true_alpha_and_whole_warmup_steps(spec: study.Study) -> None:

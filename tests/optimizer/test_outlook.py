@@ -12,7 +12,7 @@ SPACE = {"network_dim": {"choices": [4, 1024]}, "max_train_epochs": {"choices": 
 def looked_at(gpu: facts.Gpu, *rules: dict[str, str], **search: object) -> outlook.Outlook:
     study = searching.study(SPACE, trials=10, **search)
     estimator = estimates.of(study, on_gpu=gpu.count > 0)
-    situation = facts.Situation(gpu, images=20, estimator=estimator)
+    situation = searching.situation(gpu, estimator=estimator)
     return outlook.outlook(study, searching.rules(study, *rules), situation)
 
 
@@ -56,7 +56,7 @@ def watched(every_samples: int, **fixed: int) -> outlook.Outlook:
     study = searching.study(SPACE)
     evaluation = study.evaluation.model_copy(update={"during": job.During(every_samples=every_samples, seeds=2)})
     study = study.model_copy(update={"evaluation": evaluation, "fixed": fixed})
-    situation = facts.Situation(facts.Gpu(0, None), images=20, estimator=estimates.of(study, on_gpu=False))
+    situation = searching.situation(estimator=estimates.of(study, on_gpu=False))
     return outlook.outlook(study, searching.rules(study), situation)
 
 

@@ -15,7 +15,7 @@ from optimizer import errors, pruning, records, study_file
 from optimizer import study as studies
 from storage import database, optuna_store
 from tests.optimizer import searching
-from trainers import events, job
+from trainers import counters, events, job
 
 State = optuna.trial.TrialState
 
@@ -220,7 +220,7 @@ def test_hyperband_copes_with_trials_shorter_than_one_point() -> None:
 
 
 def test_hyperband_without_a_longest_trial_says_what_to_give() -> None:
-    with pytest.raises(errors.BadInput, match=r"search\.pruner: hyperband .*max_train_epochs"):
+    with pytest.raises(errors.BadInput, match=r"search\.pruner: hyperband .*max_train_steps"):
         pruning.make(study("hyperband", OBJECTIVES[0]), None)
 
 
@@ -229,12 +229,24 @@ def test_hyperband_without_a_longest_trial_says_what_to_give() -> None:
     [
         pytest.param({"max_train_epochs": 3, "train_batch_size": 4}, 60, id="20 images, 3 epochs"),
         pytest.param({"max_train_steps": 50, "train_batch_size": 4, "gradient_accumulation_steps": 2}, 400, id="steps"),
-        pytest.param({}, None, id="nothing says how long"),
+        pytest.param({}, 200, id="ten epochs where nothing says how long"),
     ],
 )
 def test_the_longest_trial_is_worked_out_in_samples(fixed: Mapping[str, int], expected: int | None) -> None:
     of = study("hyperband", OBJECTIVES[0]).model_copy(update={"fixed": fixed})
     assert pruning.most_samples(of, searching.SITUATION) == expected
+
+
+def test_the_longest_trial_of_a_script_of_ones_own_is_known_by_what_it_is_told() -> None:
+    situation = dataclasses.replace(searching.SITUATION, counter=counters.StepCounter("command", None))
+
+    def most(**fixed: int) -> int | None:
+        of = study("hyperband", OBJECTIVES[0]).model_copy(update={"fixed": fixed, "trainer": "command"})
+        return pruning.most_samples(of, situation)
+
+    assert most(max_train_steps=50, train_batch_size=4) == 200
+    assert most(max_train_steps=50) is None
+    assert most(max_train_epochs=3, train_batch_size=4) is None
 
 
 def test_the_longest_of_several_lengths_counts() -> None:

@@ -40,4 +40,4 @@ def test_repeats_are_counted_and_batches_hold_one_size() -> None:
     ]
     groups = buckets.group(pictures, trial, 512)
     assert sorted(len(members) for members in groups.values()) == [2, 4]
-    assert buckets.batches_per_epoch(groups, 3) == 3
+    assert buckets.batches_per_epoch(map(len, groups.values()), 3) == 3

@@ -101,8 +101,9 @@ def _check_captions(facts: dataset.DatasetFacts) -> None:
 
 
 def _plan(own: settings.LoraSettings, facts: dataset.DatasetFacts, base: models.Base) -> steps.StepPlan:
-    groups = buckets.group(facts.pictures, own, own.resolution or base.resolution)
-    return steps.plan(buckets.batches_per_epoch(groups, own.train_batch_size), own)
+    rule = buckets.RULES["sd-scripts"]
+    groups = buckets.group(facts.pictures, own, own.resolution or base.resolution, rule)
+    return steps.plan(buckets.batches_per_epoch(map(len, groups.values()), own.train_batch_size), own)
 
 
 def _train(
