@@ -17,6 +17,13 @@ Kind: TypeAlias = Literal["float", "int", "choice"]
 
 #: steps and equal points are compared with this relative tolerance (the study file's rule for steps)
 TOLERANCE = 1e-9
+#: the rules judge in floats, which tell whole numbers apart up to here
+LARGEST_INT = 2**53
+#: sums, products and squares of numbers within these bounds are finite and are not lost
+LARGEST = 1e100
+LEAST_LOG = 1e-100
+#: more choices than this are no choice that a search could learn from
+MOST_CHOICES = 1_000
 
 
 @dataclass(frozen=True)
@@ -162,29 +169,82 @@ def _choice_problem(domain: Domain) -> str:
     choices = domain.choices
     if not choices:
         return "choices are empty; name at least one value"
+    if len(choices) > MOST_CHOICES:
+        return f"{len(choices):,} choices; at most {MOST_CHOICES:,} are searched. Give numbers as a range with a step"
     kinds = {"truth" if isinstance(c, bool) else "text" if isinstance(c, str) else "number" for c in choices}
     if len(kinds) > 1:
         return "choices mix kinds; use all numbers, all text, or true and false"
-    if any(isinstance(choice, float) and not math.isfinite(choice) for choice in choices):
-        return "choices hold a number that is not finite"
+    if wrong := next(filter(None, map(_number_problem, choices)), ""):
+        return f"choices hold {wrong}"
     if len(set(choices)) < len(choices):
         return f"choices hold {next(c for c in choices if choices.count(c) > 1)!r} twice"
     return ""
 
 
-def _range_problem(domain: Domain) -> str:  # noqa: PLR0911 - one return a problem
+def _number_problem(number: Value) -> str:
+    """What is wrong with a number, whatever it stands for."""
+    if isinstance(number, str):
+        return ""
+    if isinstance(number, float) and not math.isfinite(number):
+        return "a number that is not finite"
+    if isinstance(number, int) and abs(number) > LARGEST_INT:
+        return f"{_short(number)}; whole numbers are told apart up to 2**53. Write it as text, in quotes"
+    if abs(number) > LARGEST:
+        return f"{number:g}; numbers go up to {LARGEST:g}"
+    return ""
+
+
+def _short(number: int) -> str:
+    """A whole number of any length in a few characters."""
+    digits = number.bit_length()
+    return str(number) if digits < 200 else f"a whole number of {digits} bits"
+
+
+def _range_problem(domain: Domain) -> str:
     low, high, step = domain.low, domain.high, domain.step
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return f"low {low} and high {high} must be finite"
+    for what, number in (("low", low), ("high", high), ("step", step)):
+        if number is not None and (wrong := _bound_problem(what, number, domain.kind)):
+            return wrong
     if low > high:
         return f"low {low} is above high {high}; swap them"
-    if step is not None and not (math.isfinite(step) and step > 0):
+    return _step_problem(domain) or _log_problem(domain)
+
+
+def _bound_problem(what: str, number: float, kind: Kind) -> str:
+    if isinstance(number, float) and not math.isfinite(number):
+        return f"{what} {number} must be finite"
+    if kind == "int" and abs(number) > LARGEST_INT:
+        shown = _short(number) if isinstance(number, int) else f"{number:g}"
+        return f"{what} is {shown}; whole numbers are told apart up to 2**53"
+    if abs(number) > LARGEST:
+        shown = _short(number) if isinstance(number, int) else f"{number:g}"
+        return f"{what} is {shown}; numbers go up to {LARGEST:g}"
+    if kind == "int" and number != int(number):
+        return f"{what} {number} is not whole; low, high and step of an int must be whole numbers"
+    return ""
+
+
+def _step_problem(domain: Domain) -> str:
+    low, high, step = domain.low, domain.high, domain.step
+    if step is None:
+        return ""
+    if not step > 0:
         return f"step {step} must be above 0"
-    if domain.kind == "int" and any(number != int(number) for number in (low, high, step or 1)):
-        return "low, high and step of an int must be whole numbers"
-    if domain.log and low <= 0:
-        return f"low {low} must be above 0 on a log scale"
-    if domain.log and step is not None and not (domain.kind == "int" and step == 1):
+    if low < high < low + step * (1 - TOLERANCE):
+        return f"step {step} is larger than the range from {low} to {high}; leave it out, or make it smaller"
+    if domain.kind == "float" and step < TOLERANCE * max(abs(low), abs(high)):
+        return f"step {step} is too fine to tell its points apart; leave it out for a continuous range"
+    return ""
+
+
+def _log_problem(domain: Domain) -> str:
+    if not domain.log:
+        return ""
+    if domain.low <= 0:
+        return f"low {domain.low} must be above 0 on a log scale"
+    if domain.low < LEAST_LOG:
+        return f"low {domain.low} is below {LEAST_LOG:g}, too little for a log scale"
+    if domain.step is not None and not (domain.kind == "int" and domain.step == 1):
         return "a step and a log scale exclude each other"
     return ""
 

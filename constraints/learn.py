@@ -8,6 +8,7 @@ Fisher's exact test (hypergeometric tail), with Bonferroni's correction for ever
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,10 +17,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from constraints import ruleset
+from constraints import expression, loading, parsing, typecheck
 from constraints.domain import Domain, Value
+from constraints.errors import ExpressionError
+from constraints.expression import Comparison, Name, Text
+from constraints.judge import Clause, Judge
+from constraints.loading import World
 from constraints.replay import FinishedTrial
-from constraints.ruleset import RuleText
+from constraints.scope import Scope
 
 #: a rule needs at least this many failures behind it
 LEAST_FAILURES = 5
@@ -71,7 +76,8 @@ class Suggestions:
     def as_rule_file(self, name: str) -> str:
         """A rule file to edit: one `refuse` a suggestion, with its evidence as `because`."""
         head = f"# Learned from {self.trials} trials, {self.failures} of which failed. Read, edit, then use.\n"
-        lines = [f"{head}rules_version: 1", f"name: {name}", "rules:" if self.rules else "rules: []"]
+        quoted_name = json.dumps(name, ensure_ascii=False)
+        lines = [f"{head}rules_version: 1", f"name: {quoted_name}", "rules:" if self.rules else "rules: []"]
         for number, rule in enumerate(self.rules, start=1):
             quoted = rule.condition.replace("'", "''")
             low, high = rule.interval
@@ -128,6 +134,8 @@ def _candidates(
     from sklearn.ensemble import RandomForestClassifier  # noqa: PLC0415 - takes a second, and only learning needs it
 
     features = _features(trials, space)
+    if not features:
+        return []
     table = np.column_stack([feature.values for feature in features])
     forest = RandomForestClassifier(
         n_estimators=_TREES, max_depth=MOST_CONDITIONS, min_samples_leaf=3, class_weight="balanced", random_state=seed
@@ -137,7 +145,8 @@ def _candidates(
     for estimator in forest.estimators_:
         for branch in _branches(estimator.tree_):
             found.setdefault(_conjunction(branch, features, space))
-    return list(found)
+    scope = loading.study_scope(World(space, {}))
+    return [condition for condition in found if _is_written(condition, scope)]
 
 
 def _features(trials: Sequence[FinishedTrial], space: Mapping[str, Domain]) -> list[_Feature]:
@@ -186,7 +195,8 @@ def _condition(feature: _Feature, threshold: float, above: bool, space: Mapping[
     if isinstance(feature.choice, bool):
         return feature.name if feature.choice is above else f"not {feature.name}"
     if feature.choice is not None:
-        return f'{feature.name} {"==" if above else "!="} "{feature.choice}"'
+        chosen = Comparison("==" if above else "!=", Name(feature.name), Text(str(feature.choice)))
+        return expression.to_text(chosen)
     if math.isfinite(domain.points()) and domain.points() <= 10_000:
         numbers = sorted(float(value) for value in domain.grid() if not isinstance(value, str))
         side = [n for n in numbers if n > threshold] if above else [n for n in numbers if n <= threshold]
@@ -215,17 +225,22 @@ def _covered(
     conditions: Sequence[str], trials: Sequence[FinishedTrial], space: Mapping[str, Domain]
 ) -> dict[str, npt.NDArray[np.bool_]]:
     """Which trials each condition refuses, as the rule engine judges: condition to shape (trials,)."""
-    lines = [
-        f"  - {{id: c{at}, refuse: '{quoted}', because: learned}}"
-        for at, quoted in enumerate(text.replace("'", "''") for text in conditions)
-    ]
-    text = "\n".join(["rules_version: 1", "name: learned", "rules:", *lines])
-    rules = ruleset.load([RuleText(text, "learned.yaml")], space)
+    scope = loading.study_scope(World(space, {}))
+    judge = Judge([Clause(parsing.parse(condition), scope) for condition in conditions])
     columns = {
         name: np.array([trial.params.get(name) for trial in trials], dtype=object if d.value_kind == "text" else float)
         for name, d in space.items()
     }
-    return dict(zip(conditions, rules.check(columns).refused, strict=True))
+    judged = judge.check(columns, len(trials))
+    return dict(zip(conditions, judged.broken | judged.undecided, strict=True))
+
+
+def _is_written(condition: str, scope: Scope) -> bool:
+    """Whether the rule language can say a condition: a text with both kinds of quotes is no text of it."""
+    try:
+        return not typecheck.check(parsing.parse(condition), scope)
+    except ExpressionError:
+        return False
 
 
 def _evidence(

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from constraints.conditions import Conditions
-from constraints.domain import Domain, Value, in_order
+from constraints.domain import LARGEST_INT, Domain, Value, in_order
 
 POINTS = 2**16
 SHIFTS = 16
@@ -70,9 +70,18 @@ def spread(domain: Domain, shares: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
 def _at(domain: Domain, index: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
     if domain.kind == "choice":
         return np.array(domain.choices)[index]
-    if domain.points() <= POINTS:
-        return np.array([float(domain.value_at(at)) for at in range(int(domain.points()))])[index]
-    return np.round(domain.low + index * (domain.step or 1.0), 12)
+    return _steps(domain, index)
+
+
+def _steps(domain: Domain, index: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+    """The floats nearest to the exact decimals of a domain's points: what `Domain.value_at` gives, for many at once."""
+    low, step = domain.exact_at(0), domain.exact_at(1) - domain.exact_at(0)
+    parts = math.lcm(low.denominator, step.denominator)
+    first, each = int(low * parts), int(step * parts)
+    last = first + each * int(domain.points())
+    if max(abs(first), abs(last), parts) <= LARGEST_INT:  # a quotient of two such whole numbers is rounded once
+        return (first + index * each) / parts
+    return np.array([float(domain.exact_at(int(at))) for at in index])
 
 
 def _lattices(dimensions: int, seed: int) -> npt.NDArray[np.float64]:

@@ -1,10 +1,11 @@
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from constraints import conditions
+from constraints import conditions, sample
 from constraints.domain import Domain, in_order
 from constraints.errors import ConstraintsError
 
@@ -57,10 +58,25 @@ def test_membership_keeps_kinds_apart(domain: Domain, inside: list[object], outs
         ({"kind": "choice", "choices": (1, "a")}, "mix kinds"),
         ({"kind": "choice", "choices": (1, True)}, "mix kinds"),
         ({"kind": "choice", "choices": (1, 1.0)}, "twice"),
+        ({"kind": "choice", "choices": tuple(range(100_000))}, "100,000 choices; at most 1,000"),
+        ({"kind": "choice", "choices": (1, 10**400)}, "whole number of 1329 bits; .* in quotes"),
+        ({"kind": "choice", "choices": (1, 2**53 + 1)}, "told apart up to 2"),
+        ({"kind": "choice", "choices": (1.0, 1e101)}, "numbers go up to 1e+100"),
+        ({"kind": "int", "low": 1, "high": 1e20}, "high is 1e+20; whole numbers are told apart"),
+        ({"kind": "int", "low": 1, "high": 10**400}, "high is a whole number of 1329 bits"),
+        ({"kind": "int", "low": 1, "high": math.nan}, "high nan must be finite"),
+        ({"kind": "int", "low": 1, "high": 4, "step": 9}, "step 9 is larger than the range from 1 to 4"),
+        ({"kind": "float", "low": 1.0, "high": 10**400}, "high is a whole number of 1329 bits"),
+        ({"kind": "float", "low": -1e308, "high": 1e308}, "low is -1e+308; numbers go up to"),
+        ({"kind": "float", "low": 0.0, "high": 1.0, "step": math.nan}, "step nan must be finite"),
+        ({"kind": "float", "low": 0.0, "high": 1.0, "step": 1e-300}, "too fine .* leave it out"),
+        ({"kind": "float", "low": 0.0, "high": 1.0, "step": 5e-324}, "too fine .* leave it out"),
+        ({"kind": "float", "low": 0.0, "high": 1.0, "step": 2.0}, "larger than the range"),
+        ({"kind": "float", "low": 5e-324, "high": 1.0, "log": True}, "too little for a log scale"),
     ],
 )
 def test_contradictory_domains_are_refused_with_the_reason(arguments: dict[str, object], message: str) -> None:
-    with pytest.raises(ConstraintsError, match=message.replace(".", r"\.")):
+    with pytest.raises(ConstraintsError, match=message.replace("+", r"\+")):
         Domain("x", **arguments)  # type: ignore[arg-type]
 
 
@@ -102,3 +118,21 @@ def test_wrong_conditions_are_found_with_their_place() -> None:
     space = {"kind": Domain("kind", "choice", choices=("x", "y")), "a": Domain("a", "int", 1, 2, when="kind > 1")}
     (error,) = conditions.problems(space)["a"]
     assert (error.start, error.end) == (0, 4)
+
+
+@pytest.mark.parametrize(
+    "domain",
+    [
+        Domain("x", "float", -0.3, 0.9, 0.1),
+        Domain("x", "float", 0.0, 1e-8, 1e-13),
+        Domain("x", "float", 0.1, 1e8, 0.7),
+        Domain("x", "float", 1e-20, 1e-15, 1e-20),
+        Domain("x", "int", -(2**52), 2**52, 3),
+        Domain("x", "int", 7, 7),
+    ],
+)
+def test_sampled_points_of_a_stepped_range_are_its_points(domain: Domain) -> None:
+    shares = np.linspace(0, 1, 2_000, endpoint=False)
+    values = sample.spread(domain, shares)
+    count = int(domain.points())
+    assert [float(domain.value_at(min(int(share * count), count - 1))) for share in shares] == values.tolist()

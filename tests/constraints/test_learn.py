@@ -1,4 +1,9 @@
+import math
 import random
+from typing import Any
+
+import hypothesis
+from hypothesis import strategies as st
 
 from constraints import learn, ruleset
 from constraints.domain import Domain
@@ -59,3 +64,50 @@ def test_failures_without_a_cause_seldom_teach_anything() -> None:
 def test_a_learned_file_without_rules_is_a_valid_rule_file() -> None:
     text = learn.suggest([], SPACE).as_rule_file("empty")
     assert ruleset.load([RuleText(text, "empty.yaml")], SPACE).rules == ()
+
+
+AWKWARD = {
+    "rate": Domain("rate", "float", 1e-5, 1e-3, log=True),
+    "size": Domain("size", "choice", choices=(4, 8, 16)),
+    "share": Domain("share", "float", 0.0, 1.0, 0.1),
+    "kind": Domain("kind", "choice", choices=("it's", 'so "called"', "both ' and \"", "a: b # c", "back\\slash")),
+    "flag": Domain("flag", "choice", choices=(True, False)),
+    "cycles": Domain("cycles", "int", 1, 4, when="flag"),
+}
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[FinishedTrial]:
+    count = draw(st.integers(1, 60))
+    chance = random.Random(draw(st.integers(0, 10_000)))
+    share, cause = draw(st.sampled_from([0.0, 0.1, 0.5, 0.85, 1.0])), draw(st.sampled_from([None, *AWKWARD]))
+    found = []
+    for number in range(count):
+        params = {name: chance.choice(_some(domain)) for name, domain in AWKWARD.items() if chance.random() < 0.95}
+        if not params.get("flag"):
+            params.pop("cycles", None)
+        caused = cause in params and params[cause] == _some(AWKWARD[str(cause)])[0]
+        found.append(FinishedTrial(number, params, (), caused or chance.random() < share, 1.0))
+    return found
+
+
+def _some(domain: Domain) -> list[Any]:
+    return list(domain.grid()) if math.isfinite(domain.points()) else [domain.low, 3.3e-5, 1e-4, 5.01e-4, domain.high]
+
+
+@hypothesis.settings(deadline=None, max_examples=15)
+@hypothesis.given(history=histories())
+def test_what_is_suggested_loads_and_its_counts_are_true(history: list[FinishedTrial]) -> None:
+    found = learn.suggest(history, AWKWARD)
+    rules = ruleset.load([RuleText(found.as_rule_file("on: a day"), "learned.yaml")], AWKWARD)
+    assert len(rules.rules) == len(found.rules)
+    assert found.rules or found.remark
+    for rule, said in zip(rules.rules, found.rules, strict=True):
+        refused = [trial for trial in history if rule.id in rules.check_point(trial.params).refused_by]
+        assert (len(refused), sum(trial.failed for trial in refused)) == (said.covered, said.covered_failures)
+
+
+def test_five_failures_of_six_teach_nothing_and_say_so() -> None:
+    found = learn.suggest([*trials(5, noise=1.0), *trials(1, noise=0.0, seed=3, cause=False)], SPACE)
+    assert found.rules == ()
+    assert "no short condition" in found.remark
