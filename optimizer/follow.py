@@ -11,26 +11,27 @@ POLL_SECONDS = 0.1
 
 def follow(
     job: paths.JobPaths,
+    reader: events.Reader,
     is_alive: Callable[[], bool],
     between: Callable[[], None],
 ) -> Iterator[events.Event]:
-    """Yield a job's events as they come, until its `job-finished` or the end of its process.
+    """Yield a job's events as they come, until its `job-finished`, its exit code or the end of its process.
 
     Args:
         job: the folder of one attempt; an earlier attempt that is still alive somewhere tells in its own.
+        reader: of the job's events.
         is_alive: whether the trainer process still is.
         between: called between two looks, for what must go on meanwhile (lease, display, a wish to stop).
     """
-    offset = 0
     while True:
-        alive = is_alive()
-        fresh, offset = events.read(job.events, offset)
+        # looked at first: whatever was told until then is read below, so nothing is missed
+        is_over = not is_alive() or job.exit_code.exists()
+        fresh = reader.fresh()
         for event in fresh:
             yield event
             if event.event == "job-finished":
                 return
-        if not alive:
-            # its last words were read after it was seen dead, so nothing is missed
+        if is_over:
             return
         between()
         if not fresh:

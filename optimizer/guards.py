@@ -2,13 +2,12 @@
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping
 from typing import Any
 
 from constraints import ruleset as rulesets
 from constraints import vocabulary
-from trainers import events, paths
+from trainers import atomic, events, paths
 
 
 @dataclasses.dataclass
@@ -39,11 +38,13 @@ def _told(event: events.Event) -> dict[str, Any]:
         found = dict(event.data)
     else:
         return {}
-    return {name: found[name] for name in vocabulary.SIGNALS if found.get(name) is not None}
+    return {name: found[name] for name in vocabulary.SIGNALS if isinstance(found.get(name), int | float)}
 
 
 def stop(trial: paths.TrialPaths, rule: str) -> None:
-    """Ask the trainer to end this trial; it looks for the file at every report."""
-    temporary = trial.stop.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"rule": rule}), encoding="utf-8")
-    os.replace(temporary, trial.stop)
+    """Ask the trainer to end this trial; it looks for the file at every report.
+
+    Raises:
+        OSError: the disk is full or failed.
+    """
+    atomic.write(trial.stop, json.dumps({"rule": rule}).encode())

@@ -14,6 +14,8 @@ import subprocess
 import sys
 import time
 
+import psutil
+
 #: said in full, so that accelerate neither asks nor warns nor reads a user's own default configuration
 _ACCELERATE = (
     "--num_processes=1",
@@ -66,6 +68,8 @@ class TrainerProcess:
     """
 
     device: Device
+    #: the trainer that it will be asked for, whose imports it makes beforehand
+    trainer: str
     console: pathlib.Path
     replace_after: int
     _process: subprocess.Popen[bytes] | None = None
@@ -76,7 +80,7 @@ class TrainerProcess:
         if not self.is_alive():
             self.close()
             self.console.parent.mkdir(parents=True, exist_ok=True)
-            self._process = spawn(self.device, ["-m", "trainers", "--serve"], self.console)
+            self._process = spawn(self.device, ["-m", "trainers", "--serve", self.trainer], self.console)
             self._served = 0
 
     def start(self, job: pathlib.Path) -> None:
@@ -92,6 +96,10 @@ class TrainerProcess:
         except BrokenPipeError:
             return  # it has died just now; is_alive will say so
         self._served += 1
+
+    def printed(self) -> int:
+        """Bytes that processes have printed beside their jobs so far."""
+        return self.console.stat().st_size if self.console.exists() else 0
 
     def is_alive(self) -> bool:
         """Whether a process is there that works on the job."""
@@ -137,12 +145,46 @@ def end(process: subprocess.Popen[bytes]) -> None:
         return
     deadline = time.monotonic() + GRACE_SECONDS
     while time.monotonic() < deadline:
-        process.poll()
-        if not _signal(process, 0):
+        if not _is_left(process):
             return
         time.sleep(0.05)
     _signal(process, signal.SIGKILL)
     process.wait()
+    _reap(process)
+
+
+def _is_left(process: subprocess.Popen[bytes]) -> bool:
+    """Whether anybody of the process's group still runs.
+
+    accelerate's orphans go to process 1. That may be this worker, which then has to bury them, or a program that never
+    does: the dead that lie about count as gone.
+    """
+    if process.poll() is not None:
+        _reap(process)
+    if not _signal(process, 0):
+        return False
+    return any(_is_running(pid) for pid in psutil.pids() if _group(pid) == process.pid)
+
+
+def _group(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _reap(process: subprocess.Popen[bytes]) -> None:
+    """Bury the dead of the group that became our children, once the process itself has been waited for."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-process.pid, os.WNOHANG) != (0, 0):
+            pass
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> bool:

@@ -35,6 +35,10 @@ class Ending(enum.StrEnum):
     REJECTED = "rejected"
 
 
+#: endings that are told; after the others the same trial is tried again
+FINAL = (Ending.USABLE, Ending.UNUSABLE, Ending.STOPPED_EARLY)
+
+
 @dataclasses.dataclass(frozen=True)
 class Failure:
     """Why a trial is unusable: the kind (trainers.failures), where, and in words."""
@@ -88,15 +92,25 @@ class Conclusion:
 
 
 def conclude(
-    told: Sequence[events.Event], rules: rulesets.RuleSet, objectives: Mapping[str, str], params: Mapping[str, Any]
+    told: Sequence[events.Event],
+    rules: rulesets.RuleSet,
+    objectives: Mapping[str, str],
+    params: Mapping[str, Any],
+    *,
+    asked_to_stop: bool = False,
 ) -> Conclusion:
-    """Judge an attempt by everything its trainer told (this trial's events and the job's own, in order)."""
+    """Judge an attempt by everything its trainer told (this trial's events and the job's own, in order).
+
+    Args:
+        asked_to_stop: whether the worker did; a trainer that is still starting dies of that without a word.
+    """
     by_name = {event.event: event.data for event in told}
     finished = by_name.get("trial-finished")
     known = _known(told, by_name)
     if finished is None or finished["outcome"] == "interrupted":
         message = str(by_name.get("job-finished", {}).get("message", ""))
-        return dataclasses.replace(known, ending=_unfinished(finished, known.exit_code), message=message)
+        ending = _unfinished(known.exit_code, stopped=asked_to_stop or finished is not None)
+        return dataclasses.replace(known, ending=ending, message=message)
     if known.stopped_by is not None:
         # nothing is held against its parameters: they trained well as far as they came
         return dataclasses.replace(known, ending=Ending.STOPPED_EARLY, constraints={TRAINED: 0.0})
@@ -105,16 +119,16 @@ def conclude(
     return dataclasses.replace(known, ending=Ending.UNUSABLE, constraints={TRAINED: 1.0})
 
 
-def _unfinished(finished: Mapping[str, Any] | None, exit_code: int | None) -> Ending:
+def _unfinished(exit_code: int | None, *, stopped: bool) -> Ending:
     if exit_code in (job.ExitCode.BAD_INPUT, job.ExitCode.MACHINE):
         return Ending.REJECTED
-    if finished is not None or exit_code == job.ExitCode.INTERRUPTED:
+    if stopped or exit_code == job.ExitCode.INTERRUPTED:
         return Ending.INTERRUPTED
     return Ending.CRASHED
 
 
 def _known(told: Sequence[events.Event], by_name: Mapping[str, Mapping[str, Any]]) -> Conclusion:
-    scored, saved = by_name.get("scored", {}), by_name.get("saved", {})
+    scored, saved, finished = (by_name.get(name, {}) for name in ("scored", "saved", "trial-finished"))
     failed, stopped = _gravest(told), by_name.get("stopped")
     failure = None
     if failed is not None:
@@ -123,7 +137,7 @@ def _known(told: Sequence[events.Event], by_name: Mapping[str, Mapping[str, Any]
     if stopped is not None and not by_pruner:
         rule = str(stopped["rule"])
         failure = Failure("stopped-by-rule", stopped.get("step"), f"the stop rule {rule} ended the training", rule)
-    memory = [float(event.data["vram_gb"]) for event in told if event.data.get("vram_gb")]
+    memory = [float(event.data["vram_gb"]) for event in told if _is_number(event.data.get("vram_gb"))]
     peak = {"vram_gb": max(memory)} if memory else {}
     at_steps = ("step", "failed", "stopped")
     steps = [int(event.data["step"]) for event in told if event.event in at_steps and event.data["step"]]
@@ -135,7 +149,7 @@ def _known(told: Sequence[events.Event], by_name: Mapping[str, Mapping[str, Any]
         stopped_by=str(stopped["rule"]) if stopped is not None and by_pruner else None,
         lora=saved.get("path"),
         lora_sha256=saved.get("sha256"),
-        seconds=by_name.get("trial-finished", {}).get("seconds", {}),
+        seconds={name: took for name, took in finished.get("seconds", {}).items() if _is_number(took)},
         steps=by_name.get("trained", {}).get("steps") or (max(steps) if steps else None),
         total_steps=by_name.get("train-started", {}).get("total_steps"),
         exit_code=by_name.get("job-finished", {}).get("exit_code"),
@@ -165,11 +179,12 @@ def _scored(
     missing = [name for name, value in zip(objectives, values, strict=True) if value is None]
     if missing:
         failure = Failure("no-score", None, _missing(missing, known.metrics))
-        return dataclasses.replace(
-            known, ending=Ending.UNUSABLE, failure=known.failure or failure, constraints={**broken, TRAINED: 1.0}
-        )
+        if known.failure is not None:
+            failure = dataclasses.replace(known.failure, message=f"{known.failure.message}; {failure.message}")
+        return dataclasses.replace(known, ending=Ending.UNUSABLE, failure=failure, constraints={**broken, TRAINED: 1.0})
     failed = known.failure is not None and _is_whole(known.failure.kind)
-    constraints = {TRAINED: 1.0 if failed else 0.0, **broken}
+    # last, since a rule may have its name
+    constraints = {**broken, TRAINED: max(1.0 if failed else 0.0, broken.get(TRAINED, 0.0))}
     usable = all(value <= 0 for value in constraints.values())
     return dataclasses.replace(
         known,
@@ -183,3 +198,7 @@ def _missing(names: Sequence[str], told: Mapping[str, Any]) -> str:
     """Which objectives were not measured, and what was told in their place."""
     said = [f"{name} is {told[name]!r}" if name in told else f"{name} was not told" for name in names]
     return f"no finite number for {', '.join(names)} ({'; '.join(said)}); told were {', '.join(sorted(told)) or 'none'}"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,15 +1,16 @@
 """Working on a study in this process: from the first proposal to the last trial, stopped cleanly by Ctrl-C."""
 
+import contextlib
 import dataclasses
 import logging
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 from optimizer import crew as crews
 from optimizer import launch, observer, progress, propose, records, wiring, worker
 from optimizer import study as studies
+from storage import errors as storage_errors
 from storage import workers
 
 logger = logging.getLogger(__name__)
@@ -72,13 +73,14 @@ def run(
         finally:
             trainer.close()
             crew.stop()
-            workers.leave(services.database, campaign.worker_id)
+            with contextlib.suppress(storage_errors.ServiceUnreachable):  # one that is silent is known to be gone
+                workers.leave(services.database, campaign.worker_id)
     for log in crew.failed():
         logger.warning("a worker ended with an error; its log is %s", log)
     return Ending(tally, stop.is_set(), campaign.budget)
 
 
-@contextmanager
+@contextlib.contextmanager
 def stop_signals() -> Iterator[threading.Event]:
     """An event that SIGINT and SIGTERM set; a second SIGINT ends the process at once, as usual."""
     stop = threading.Event()

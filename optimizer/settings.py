@@ -25,6 +25,8 @@ class Settings:
     token: str | None = dataclasses.field(repr=False)
     #: seconds a worker may be silent before another takes its trial up (TUNEGUARD_LEASE_SECONDS)
     lease_seconds: float
+    #: seconds a worker waits for a database that went away (TUNEGUARD_DATABASE_WAIT)
+    database_wait_seconds: float
     #: threads a trainer process uses on the CPU; None leaves it to torch (TUNEGUARD_TRAINER_THREADS)
     trainer_threads: int | None
 
@@ -53,6 +55,7 @@ VARIABLES = {
     "TUNEGUARD_OPTUNA_PROXY": "host:port of Optuna's gRPC storage proxy (default: the database itself)",
     "TUNEGUARD_TOKEN": "token that the web pages ask for; needed to bind them to anything but loopback",
     "TUNEGUARD_LEASE_SECONDS": "seconds a worker may be silent before its trial is taken up by another (default 60)",
+    "TUNEGUARD_DATABASE_WAIT": "seconds a worker waits for a database that went away, and trains on (default 600)",
     "TUNEGUARD_TRAINER_THREADS": "threads of a trainer process on the CPU (default: torch's own choice)",
 }
 
@@ -64,6 +67,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         errors.BadInput: a variable that must be a number is none.
     """
     url = environment.get("TUNEGUARD_DATABASE_URL") or None
+    wait = _whole(environment, "TUNEGUARD_DATABASE_WAIT", low=0, high=7 * 86400)
     return Settings(
         home=pathlib.Path(environment.get("TUNEGUARD_HOME") or ".tuneguard").expanduser().absolute(),
         database_url=url,
@@ -71,6 +75,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         optuna_proxy=environment.get("TUNEGUARD_OPTUNA_PROXY") or None,
         token=environment.get("TUNEGUARD_TOKEN") or None,
         lease_seconds=float(_whole(environment, "TUNEGUARD_LEASE_SECONDS", low=1, high=86400) or 60),
+        database_wait_seconds=600.0 if wait is None else float(wait),
         trainer_threads=_whole(environment, "TUNEGUARD_TRAINER_THREADS", low=1, high=1024),
     )
 

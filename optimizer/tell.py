@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from optimizer import campaign as campaigns
 from optimizer import propose, records, score
 from storage import artifacts, errors, leases, results, runs
+from storage import trials as stored_trials
 
 logger = logging.getLogger(__name__)
 
@@ -23,17 +24,21 @@ _STATES = {
 }
 
 
-def settle(campaign: campaigns.Campaign, claim: propose.Claim, conclusion: score.Conclusion) -> None:
-    """Tell what is final, give back what is not, and let the trial go.
+def settle(campaign: campaigns.Campaign, claim: propose.Claim, conclusion: score.Conclusion) -> bool:
+    """Tell what is final, give back what is not, and let the trial go; returns whether the trial has ended.
 
-    A worker whose lease was taken over tells nothing: its successor does.
+    Telling twice is as good as once. A worker whose lease was taken over tells nothing: its successor does. A trial
+    that somebody else has told meanwhile, by hand in optuna-dashboard, stays as it was told.
+
+    Raises:
+        errors.NotFound: the study was deleted.
     """
     state = _STATES.get(conclusion.ending)
-    if conclusion.ending is score.Ending.CRASHED and _attempts_are_used_up(campaign, claim):
+    if _is_another_try_wanted(conclusion.ending) and _attempts_are_used_up(campaign, claim):
         state = State.FAIL
     if state is None:
         campaign.release(claim.lease)
-        return
+        return False
     try:
         with leases.telling(campaign.database, claim.lease) as connection:
             images = _attach(campaign, connection, claim, conclusion)
@@ -47,13 +52,43 @@ def settle(campaign: campaigns.Campaign, claim: propose.Claim, conclusion: score
                 constraints=conclusion.constraints,
             )
     except errors.LeaseLost as error:
+        _require_study(campaign)
         logger.warning("trial %d is not told: %s", claim.number, error, extra={"trial": claim.number})
+    except (errors.TrialEnded, optuna.exceptions.UpdateFinishedTrialError):
+        _require_study(campaign)
+        _keep_beside(campaign, claim, conclusion)
+    return True
+
+
+def _keep_beside(campaign: campaigns.Campaign, claim: propose.Claim, conclusion: score.Conclusion) -> None:
+    """Keep what was measured of a trial that Optuna has another outcome of."""
+    with leases.telling(campaign.database, claim.lease) as connection:
+        results.record(connection, claim.lease, _result(campaign, claim, conclusion, list(conclusion.images)))
+    logger.warning(
+        "trial %d was told by somebody else meanwhile, and stays so; what was measured is kept beside it",
+        claim.number,
+        extra={"trial": claim.number},
+    )
+
+
+def _require_study(campaign: campaigns.Campaign) -> None:
+    with campaign.database.transaction() as connection:
+        stored_trials.require_study(connection, campaign.optuna_study)
+
+
+def _is_another_try_wanted(ending: score.Ending) -> bool:
+    return ending in (score.Ending.CRASHED, score.Ending.REJECTED)
 
 
 def _attempts_are_used_up(campaign: campaigns.Campaign, claim: propose.Claim) -> bool:
-    attempts = runs.listed(campaign.database, campaign.study_id)
-    crashed = [run for run in attempts if run.trial_number == claim.number and run.outcome == score.Ending.CRASHED]
-    return len(crashed) >= campaign.study.launch.attempts
+    """Whether a trial has failed as often as the study allows; what only the machine is to blame for does not count."""
+    attempts = runs.of_trial(campaign.database, campaign.study_id, claim.number)
+    failed = [run for run in attempts if run.outcome == score.Ending.CRASHED or _was_refused(run)]
+    return len(failed) >= campaign.study.launch.attempts
+
+
+def _was_refused(run: runs.Run) -> bool:
+    return run.outcome == score.Ending.REJECTED and run.failure_kind == "refused-job"
 
 
 def _attributes(conclusion: score.Conclusion) -> dict[str, object]:
@@ -88,8 +123,11 @@ def _attach(
     attached: list[Mapping[str, Any]] = []
     for image in conclusion.images:
         path = pathlib.Path(str(image["path"]))
-        artifact = artifacts.upload(campaign.artifact_store, campaign.optuna_storage, trial, path)
-        attached.append({**image, "artifact": artifact})
+        if path.is_file():
+            artifact = artifacts.upload(campaign.artifact_store, campaign.optuna_storage, trial, path)
+            attached.append({**image, "artifact": artifact})
+        else:
+            logger.warning("trial %d: %s: no such picture", claim.number, path, extra={"trial": claim.number})
     return attached
 
 

@@ -308,7 +308,7 @@ def trainer_process(campaign: campaigns.Campaign, device: launch.Device) -> laun
     console = campaign.settings.runs / campaign.folder / f"worker-{os.getpid()}.log"
     wishes = campaign.study.launch
     replace_after = 1 if wishes.isolation == "process" else wishes.replace_after
-    return launch.TrainerProcess(device, console, replace_after)
+    return launch.TrainerProcess(device, campaign.study.trainer, console, replace_after)
 
 
 def trial_records(services: Services, study: study_module.Study) -> list[records.TrialRecord]:

@@ -56,5 +56,13 @@ def open_store(home: pathlib.Path) -> ArtifactStore:
 def upload(
     store: ArtifactStore, storage: optuna.storages.BaseStorage, trial: optuna.trial.FrozenTrial, path: pathlib.Path
 ) -> str:
-    """Copy a file into the store and link it to a running trial; returns the artifact's id."""
+    """Copy a file into the store and link it to a running trial; returns the artifact's id.
+
+    A file of the same name that is linked already, by a telling that did not come to its end, is replaced.
+    """
+    linked = {meta.filename: meta.artifact_id for meta in artifacts.get_all_artifact_meta(trial, storage=storage)}
+    if path.name in linked:
+        with path.open("rb") as file:
+            store.write(linked[path.name], file)
+        return linked[path.name]
     return artifacts.upload_artifact(artifact_store=store, file_path=str(path), study_or_trial=trial, storage=storage)

@@ -16,8 +16,15 @@ _DRIVER = "postgresql+psycopg2"
 _DISK_FULL = "53100"
 #: SQLSTATE classes that mean the server, not the statement: connection failure, too many connections, shutdown
 _UNREACHABLE = ("08", "53", "57P")
-#: how long to wait for a host that does not answer at all
-_CONNECT_SECONDS = 10
+#: to libpq: a host that does not answer, or does not any more, is given up after some 20 to 30 seconds, not hours
+CONNECTING = {
+    "connect_timeout": 10,
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 
 
 class Database:
@@ -63,7 +70,7 @@ class Database:
             pool_size=1,
             max_overflow=1,
             pool_recycle=1800,
-            connect_args={"connect_timeout": _CONNECT_SECONDS},
+            connect_args=CONNECTING,
             json_serializer=_json,
         )
 

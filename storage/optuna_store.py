@@ -12,7 +12,13 @@ SCHEMA_LOCK = 0x74756E6567756172  # "tuneguar"
 SCHEMA = "v3.2.0.a"
 
 #: Optuna checks connections before use on MySQL only; without it a trial of an hour ends in a dead connection
-_ENGINE = {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 2, "pool_recycle": 1800}
+_ENGINE = {
+    "pool_pre_ping": True,
+    "pool_size": 1,
+    "max_overflow": 2,
+    "pool_recycle": 1800,
+    "connect_args": database.CONNECTING,
+}
 
 
 def open_storage(source: database.Database) -> optuna.storages.BaseStorage:

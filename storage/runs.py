@@ -39,7 +39,7 @@ def start(source: database.Database, lease: leases.Lease, gpu: str = "cpu") -> i
     Raises:
         errors.LeaseLost: the trial is another worker's by now.
     """
-    mine = (_T.c.study_id == lease.study_id) & (_T.c.trial_number == lease.trial_number)
+    mine = _of(lease.study_id, lease.trial_number)
     attempt = sa.select(sa.func.coalesce(sa.func.max(_T.c.attempt), 0) + 1).where(mine).scalar_subquery()
     added = sa.insert(_T).values(
         study_id=lease.study_id, trial_number=lease.trial_number, worker_id=lease.worker_id, gpu=gpu, attempt=attempt
@@ -48,6 +48,13 @@ def start(source: database.Database, lease: leases.Lease, gpu: str = "cpu") -> i
         leases.require(connection, lease)
         number: int = connection.execute(added.returning(_T.c.attempt)).scalar_one()
         return number
+
+
+def of_trial(source: database.Database, study_id: str, trial_number: int) -> list[Run]:
+    """The attempts at one trial, in order."""
+    query = sa.select(_T).where(_of(study_id, trial_number)).order_by(_T.c.attempt)
+    with source.transaction() as connection:
+        return [_run(row) for row in connection.execute(query)]
 
 
 def finish(
@@ -64,10 +71,9 @@ def finish(
     message: str = "",
 ) -> None:
     """Say how an attempt ended. No lease is needed: it concerns this attempt alone, whoever has the trial now."""
-    mine = (_T.c.study_id == study_id) & (_T.c.trial_number == trial_number) & (_T.c.attempt == attempt)
     ended = (
         sa.update(_T)
-        .where(mine)
+        .where(_of(study_id, trial_number) & (_T.c.attempt == attempt))
         .values(
             finished_at=sa.func.clock_timestamp(),
             outcome=outcome,
@@ -88,6 +94,10 @@ def listed(source: database.Database, study_id: str, since: int = 0) -> list[Run
     query = sa.select(_T).where(wanted).order_by(_T.c.trial_number, _T.c.attempt)
     with source.transaction() as connection:
         return [_run(row) for row in connection.execute(query)]
+
+
+def _of(study_id: str, trial_number: int) -> sa.ColumnElement[bool]:
+    return (_T.c.study_id == study_id) & (_T.c.trial_number == trial_number)
 
 
 def _run(row: sa.Row[Any]) -> Run:

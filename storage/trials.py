@@ -104,6 +104,16 @@ def study_id(connection: sa.Connection, name: str) -> int:
     return int(number)
 
 
+def require_study(connection: sa.Connection, study: int) -> None:
+    """See whether a study is still there.
+
+    Raises:
+        errors.NotFound: it was deleted.
+    """
+    if connection.execute(sa.text("SELECT 1 FROM studies WHERE study_id = :study"), {"study": study}).scalar() is None:
+        raise errors.NotFound("The study was deleted while it was worked on.")
+
+
 def add(connection: sa.Connection, study: int, trial: optuna.trial.FrozenTrial) -> int:
     """Write a new trial with everything it says (intermediate values excepted); returns its number.
 

@@ -15,7 +15,7 @@ import threading
 import traceback
 from collections.abc import Iterator
 
-from trainers import errors, events, interruption, job, parameters, paths, recipes, tracking
+from trainers import atomic, console, errors, events, interruption, job, orders, parameters, paths, recipes, tracking
 
 #: what a full or failing disk answers with
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
@@ -25,32 +25,43 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, run one job or serve many; returns a `job.ExitCode`."""
     parser = argparse.ArgumentParser(prog="python -m trainers", description=__doc__)
     parser.add_argument("job", nargs="?", type=pathlib.Path, help="job file to run")
-    parser.add_argument("--serve", action="store_true", help='read {"job": PATH} lines from standard input')
+    parser.add_argument("--serve", metavar="TRAINER", help='read {"job": PATH} lines for it from standard input')
     given = parser.parse_args(arguments)
-    if given.serve == (given.job is not None):
-        parser.error("give a job file or --serve")
+    if (given.serve is None) == (given.job is None):
+        parser.error("give a job file or --serve TRAINER")
     asked = interruption.Interruption()
     asked.install()
     try:
-        if given.serve:
-            return serve(asked)
+        if given.serve is not None:
+            return serve(given.serve, asked)
         return Process(asked).work(given.job)
     except interruption.Interrupted:
         return job.ExitCode.INTERRUPTED
 
 
-def serve(asked: interruption.Interruption) -> int:
-    """Run the jobs named on standard input, one JSON line each; when it closes, a job in progress is interrupted."""
+def serve(trainer: str, asked: interruption.Interruption) -> int:
+    """Run the jobs named on standard input, one JSON line each; when it closes, a job in progress is interrupted.
+
+    What a job prints is kept in its folder. After each job its exit code is written there, or this process ends.
+    """
     process = Process(asked)
-    process.recipe("diffusion-lora")  # seconds of imports, while the first job is still being proposed
+    process.recipe(trainer)  # seconds of imports, while the first job is still being proposed
     for line in _lines(asked):
         try:
             path = pathlib.Path(json.loads(line)["job"])
         except (ValueError, KeyError, TypeError):
             print(f'trainers: expected a line {{"job": PATH}}, got {line!r}', file=sys.stderr, flush=True)
             return job.ExitCode.BAD_INPUT
-        if process.work(path) == job.ExitCode.INTERRUPTED:
-            return job.ExitCode.INTERRUPTED
+        files = paths.JobPaths(path.parent)
+        try:
+            with console.into(files.console):
+                code = process.work(path)
+            atomic.write(files.exit_code, f"{int(code)}\n".encode())
+        except OSError as error:
+            console.say(_disk_message(error))
+            return job.ExitCode.MACHINE
+        if code == job.ExitCode.INTERRUPTED:
+            return code
     return job.ExitCode.DONE
 
 
@@ -73,10 +84,10 @@ class Process:
         try:
             code, message = self._run(path, reporter)
             if message:
-                print(f"trainers: {message}", file=sys.stderr, flush=True)
+                console.say(message)
             reporter.tell("job-finished", exit_code=int(code), message=message)
         except OSError as error:  # the disk that took the events away takes these last words too
-            print(f"trainers: {_disk_message(error)}", file=sys.stderr, flush=True)
+            console.say(_disk_message(error))
             return job.ExitCode.MACHINE
         finally:
             reporter.close()
@@ -84,17 +95,12 @@ class Process:
 
     def _run(self, path: pathlib.Path, reporter: events.Reporter) -> tuple[job.ExitCode, str]:
         try:
-            train_job = job.read(path)
-            _check(train_job)
-            if train_job.trackers:
-                reporter.listeners.append(tracking.Trackers(train_job))
-            warm = train_job.trainer in self._recipes
-            recipe = self.recipe(train_job.trainer)
-            reporter.tell("job-started", pid=os.getpid(), device=recipe.device, warm=warm)
-            recipe.run(train_job, reporter, self._asked)
+            self._train(_without_contradictions(job.read(path), reporter), reporter)
         except interruption.Interrupted:
             return job.ExitCode.INTERRUPTED, ""
         except errors.TrainersError as error:
+            kind = "refused-job" if isinstance(error, errors.JobError) else "unusable-input"
+            reporter.tell("failed", kind=kind, step=None, message=str(error), evidence={}, fatal=True)
             return job.ExitCode.BAD_INPUT, str(error)
         except OSError as error:
             if error.errno not in _DISK:
@@ -108,15 +114,37 @@ class Process:
             return job.ExitCode.BUG, f"{type(error).__name__}: {error}"
         return job.ExitCode.DONE, ""
 
+    def _train(self, train_job: job.TrainJob, reporter: events.Reporter) -> None:
+        if not train_job.trials:
+            return
+        if train_job.trackers:
+            reporter.listeners.append(tracking.Trackers(train_job))
+        warm = train_job.trainer in self._recipes
+        recipe = self.recipe(train_job.trainer)
+        reporter.tell("job-started", pid=os.getpid(), device=recipe.device, warm=warm)
+        recipe.run(train_job, reporter, self._asked)
 
-def _check(train_job: job.TrainJob) -> None:
-    problems = [
-        f"trial {spec.number}: {problem}"
-        for spec in train_job.trials
-        for problem in parameters.check(train_job.trainer, spec.params)
-    ]
-    if problems:
-        raise errors.JobError("\n".join(problems))
+
+def _without_contradictions(train_job: job.TrainJob, reporter: events.Reporter) -> job.TrainJob:
+    """The job with those of its trials alone that can be trained; of each other one it is told why not.
+
+    Raises:
+        errors.JobError: there is no such trainer, it has no parameter of such a name, or one that it needs is missing.
+    """
+    trainer, sound = train_job.trainer, []
+    unknown = parameters.unknown_trainer(trainer)
+    if unknown:
+        raise errors.JobError(unknown)
+    needed = set(parameters.check(trainer, {}))
+    for spec in train_job.trials:
+        problems = parameters.check(trainer, spec.params)
+        if needed & set(problems) or any(parameters.unknown_name(trainer, name) for name in spec.params):
+            raise errors.JobError("\n".join(f"trial {spec.number}: {problem}" for problem in problems))
+        if problems:
+            orders.refuse(reporter, spec, "\n".join(problems), {})
+        else:
+            sound.append(spec)
+    return train_job.model_copy(update={"trials": tuple(sound)})
 
 
 def _lines(asked: interruption.Interruption) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, never half-written."""
+"""Files that are whole or absent, never half-written, also when the power goes."""
 
 import contextlib
 import os
@@ -21,7 +21,18 @@ def build(path: pathlib.Path, write_to: Callable[[pathlib.Path], object]) -> Non
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         write_to(temporary)
+        _to_disk(temporary)
         os.replace(temporary, path)
+        _to_disk(path.parent)
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
+
+
+def _to_disk(path: pathlib.Path) -> None:
+    """Wait until a file's content, or the names in a folder, would outlive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,8 +1,12 @@
 """Everything a trial needs to go on where it was: LoRA, optimizer, schedule, loss scale and running signals."""
 
+import copy
 import dataclasses
 import io
+import itertools
+import os
 import pathlib
+import pickle
 import zipfile
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +16,36 @@ import torch
 from trainers import atomic, errors, health
 
 State = dict[str, Any]
+
+#: what reading a damaged file raises, or one that another version of a library wrote
+_UNREADABLE = (
+    OSError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+)
+
+
+class Unusable(Exception):
+    """A checkpoint that a trial cannot go on from; the message says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Restored:
+    """Where a trial goes on: after `step` steps; 0 begins anew.
+
+    `set_aside` is where a checkpoint lies now that could not be used, and `why` what was wrong with it.
+    """
+
+    step: int
+    set_aside: pathlib.Path | None = None
+    why: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +61,29 @@ class TrialState:
 
     def save(self, folder: pathlib.Path, step: int) -> None:
         """Write a checkpoint as of `step`; see `save`."""
-        state = {
+        save(folder, self._state(step))
+
+    def restore(self, folder: pathlib.Path, device: torch.device) -> Restored:
+        """Go back to the checkpoint in `folder`, if there is one that fits.
+
+        One that cannot be used is kept under another name, and the trial begins anew: its steps are lost either way,
+        and it must not hold up one worker after another.
+        """
+        beginning = copy.deepcopy(self._state(0))
+        try:
+            state = load(folder, self.fingerprint, device)
+            if state is None:
+                return Restored(0)
+            self._go_to(state)
+        except torch.OutOfMemoryError:
+            raise  # the device's affair; the checkpoint is as good as before
+        except (Unusable, *_UNREADABLE) as error:
+            self._go_to(beginning)
+            return Restored(0, set_aside(folder), errors.reason(error))
+        return Restored(int(state["step"]))
+
+    def _state(self, step: int) -> State:
+        return {
             "fingerprint": self.fingerprint,
             "step": step,
             "weights": [weight.detach() for weight in self.weights],
@@ -36,14 +92,9 @@ class TrialState:
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
             "health": self.health.state(),
         }
-        save(folder, state)
 
     @torch.no_grad()
-    def restore(self, folder: pathlib.Path, device: torch.device) -> int:
-        """Go back to the checkpoint in `folder`, if there is one; returns the steps already done. See `load`."""
-        state = load(folder, self.fingerprint, device)
-        if state is None:
-            return 0
+    def _go_to(self, state: State) -> None:
         for weight, saved in zip(self.weights, state["weights"], strict=True):
             weight.copy_(saved)
         self.optimizer.load_state_dict(state["optimizer"])
@@ -51,11 +102,10 @@ class TrialState:
         if self.scaler is not None:
             self.scaler.load_state_dict(state["scaler"])
         self.health.restore(state["health"])
-        return int(state["step"])
 
 
 def save(folder: pathlib.Path, state: State) -> None:
-    """Write a checkpoint; the one before it stays until this one is whole.
+    """Write a checkpoint; the one before it stays until this one is whole and on the disk.
 
     Raises:
         OSError: the disk is full or failed.
@@ -69,21 +119,33 @@ def load(folder: pathlib.Path, fingerprint: str, device: torch.device) -> State 
     """The checkpoint in `folder`, or None where there is none.
 
     Raises:
-        errors.JobError: it belongs to other parameters, another base or other images, or cannot be read.
+        Unusable: it belongs to other parameters, another base or other images, or cannot be read.
     """
     path = _file(folder)
     if not path.is_file():
         return None
     try:
         state: State = torch.load(path, map_location=device, weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise errors.JobError(f"{path}: the checkpoint cannot be read ({error}); remove it to start over") from error
-    if state["fingerprint"] != fingerprint:
-        raise errors.JobError(
-            f"{path}: the checkpoint belongs to other parameters, another base or other images; "
-            "remove it to start over, or give the trial its own directory"
-        )
+        found = state["fingerprint"]
+    except torch.OutOfMemoryError:
+        raise
+    except _UNREADABLE as error:
+        raise Unusable(f"the checkpoint cannot be read ({errors.reason(error)})") from error
+    if found != fingerprint:
+        raise Unusable("the checkpoint belongs to other parameters, another base or other images")
     return state
+
+
+def set_aside(folder: pathlib.Path) -> pathlib.Path:
+    """Give the checkpoint in `folder` a name that nobody goes on from; returns where it lies then.
+
+    Raises:
+        OSError: the disk failed, or the folder may not be written.
+    """
+    names = (folder / f"unusable-{number}.pt" for number in itertools.count(1))
+    kept = next(name for name in names if not name.exists())
+    os.replace(_file(folder), kept)
+    return kept
 
 
 def _file(folder: pathlib.Path) -> pathlib.Path:

@@ -2,6 +2,7 @@
 
 TrainersError
 ├── JobError            the job file cannot be read or says something impossible
+├── ParameterError      a trial's parameters contradict each other: its own fault, other trials may be well
 ├── DatasetError        images or captions are missing or unreadable (each one named)
 ├── ModelError          the base model, its adapters or a judge cannot be loaded
 └── EventError          an event file holds a line that is no event
@@ -16,6 +17,10 @@ class TrainersError(Exception):
 
 class JobError(TrainersError):
     """The job file cannot be read or says something impossible."""
+
+
+class ParameterError(TrainersError):
+    """A trial's parameters contradict each other; other trials of the same job file may be well."""
 
 
 class DatasetError(TrainersError):

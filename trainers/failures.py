@@ -24,6 +24,7 @@ _TABLE = (
     Failure("nonfinite-weights", "the trained weights hold NaN or infinite values", True),
     Failure("no-learning", "the LoRA is zero: nothing was learned", True),
     Failure("out-of-memory", "the trial does not fit into the device's memory", True),
+    Failure("contradictory-parameters", "the trainer cannot train this point at all", True),
     Failure("nonfinite-latents", "sampling gave NaN or infinite latents", False, whole=False),
     Failure("nonfinite-pixels", "decoding gave NaN or infinite pixels", False, whole=False),
     Failure("black-images", "images are black", False, whole=False),
@@ -35,6 +36,8 @@ _TABLE = (
     Failure("below-base", "the CLIP score fell below the untrained base's", False),
     Failure("no-score", "an objective of the study is no finite number", False),
     Failure("stopped-by-rule", "a stop rule ended the training", True),
+    Failure("refused-job", "the trainer refuses the job as it is written", True),
+    Failure("unusable-input", "the data set, the base or a judge cannot be read", True),
     Failure("machine", "the machine failed: disk, device or signal", True),
 )
 

@@ -6,14 +6,13 @@ so everything that differs between trials stands in `TrialSpec`.
 
 import enum
 import json
-import os
 import pathlib
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import pydantic
 
-from trainers import errors
+from trainers import atomic, errors
 
 Scalar = bool | int | float | str
 Tracker = Literal["tensorboard", "wandb"]
@@ -24,7 +23,7 @@ class ExitCode(enum.IntEnum):
 
     #: every trial of the job has its outcome in the event file
     DONE = 0
-    #: a bug of ours; the traceback is in console.log
+    #: a bug of ours; the traceback is in the job's console.log
     BUG = 1
     #: the job cannot be run as it is: unreadable image, unknown optimizer, no such base model
     BAD_INPUT = 2
@@ -160,10 +159,12 @@ class TrainJob(Record):
     record: Mapping[str, str] = {}
 
     def write(self, path: pathlib.Path) -> None:
-        """Write the job atomically: a reader sees all of it or nothing."""
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(self.model_dump_json(indent=1), encoding="utf-8")
-        os.replace(temporary, path)
+        """Write the job atomically: a reader sees all of it or nothing.
+
+        Raises:
+            OSError: the disk is full or failed; nothing is left behind.
+        """
+        atomic.write(path, self.model_dump_json(indent=1).encode())
 
 
 def read(path: pathlib.Path) -> TrainJob:

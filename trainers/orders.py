@@ -3,8 +3,13 @@
 import dataclasses
 import pathlib
 import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from trainers import events, interruption, job, kept
+from trainers import events, interruption, job, paths
+
+if TYPE_CHECKING:
+    from trainers import kept
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,11 +19,23 @@ class Order:
     job: job.TrainJob
     reporter: events.Reporter
     asked: interruption.Interruption
-    kept: kept.Kept
+    kept: "kept.Kept"
 
     @property
     def cache(self) -> pathlib.Path:
         return pathlib.Path(self.job.cache)
+
+    @property
+    def console(self) -> pathlib.Path:
+        """Where what is printed meanwhile can be read, also by other processes that are started for the job."""
+        return paths.JobPaths(pathlib.Path(self.job.directory)).console
+
+
+def refuse(reporter: events.Reporter, spec: job.TrialSpec, message: str, seconds: Mapping[str, float]) -> None:
+    """Tell that a trial's parameters contradict each other, which is its end and nobody else's."""
+    kind = "contradictory-parameters"
+    reporter.tell("failed", spec.number, kind=kind, step=None, message=message, evidence={}, fatal=True)
+    reporter.tell("trial-finished", spec.number, outcome="failed", seconds=dict(seconds))
 
 
 class Clock:

@@ -20,7 +20,13 @@ class JobPaths:
 
     @property
     def console(self) -> pathlib.Path:
+        """What the trainer printed while it worked on this job."""
         return self.directory / "console.log"
+
+    @property
+    def exit_code(self) -> pathlib.Path:
+        """Written when the job has ended and its events are complete; whoever follows them waits for no more."""
+        return self.directory / "exit-code"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -43,7 +43,7 @@ class Trainer:
 
     def __enter__(self) -> Self:
         self.work.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "trainers", "--serve"]
+        command = [sys.executable, "-m", "trainers", "--serve", "diffusion-lora"]
         log = (self.work / "trainer.log").open("ab")
         self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=log, stderr=log, text=True)
         log.close()

@@ -48,7 +48,7 @@ def wait_for(files: paths.JobPaths, name: str) -> None:
 
 @pytest.fixture
 def server() -> Iterator[subprocess.Popen[bytes]]:
-    process = start("--serve", stdin=subprocess.PIPE)
+    process = start("--serve", "diffusion-lora", stdin=subprocess.PIPE)
     yield process
     process.kill()
     process.communicate()

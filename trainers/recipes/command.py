@@ -31,7 +31,7 @@ class Recipe:
         if code == job.ExitCode.INTERRUPTED or asked.requested:
             raise interruption.Interrupted
         if code == job.ExitCode.BAD_INPUT:
-            raise errors.JobError(f"{script}: refused the job; see {file.console.name}")
+            raise errors.JobError(f"{script}: refused the job; see {file.console}")
         finished = {
             event.trial for event in events.read(file.events, told_before)[0] if event.event == "trial-finished"
         }
@@ -40,7 +40,7 @@ class Recipe:
             what = (
                 f"told no trial-finished for trial {missing[0]}" if missing and code == 0 else f"ended with code {code}"
             )
-            raise RuntimeError(f"{script} {what}; see {file.console.name}")
+            raise RuntimeError(f"{script} {what}; see {file.console}")
 
 
 def _environment() -> dict[str, str]:

@@ -103,6 +103,9 @@ def run(order: orders.Order) -> None:
             message = (str(error).strip() or "out of memory").splitlines()[0]
             finding = health.Finding("out-of-memory", 0, message, {})
             order.reporter.tell("failed", spec.number, **dataclasses.asdict(finding), fatal=True)
+        except errors.ParameterError as error:
+            orders.refuse(order.reporter, spec, str(error), seconds)
+            continue
         except interruption.Interrupted:
             order.reporter.tell("trial-finished", spec.number, outcome="interrupted", seconds=seconds)
             raise
@@ -194,9 +197,7 @@ def _train(trial: Trial, seconds: dict[str, float]) -> str | None:
     state = checkpoints.TrialState(fingerprint, weights, optimizer, schedule, accelerator.scaler, watch)
 
     # resume
-    done = state.restore(trial.paths.checkpoint, trial.device)
-    if done:
-        trial.tell("resumed", step=done)
+    done = _resume(trial, state)
     trial.tell(
         "train-started",
         total_steps=plan.total_steps,
@@ -253,6 +254,16 @@ def _train(trial: Trial, seconds: dict[str, float]) -> str | None:
     _save(trial, started)
     trial.order.asked.check()
     return None
+
+
+def _resume(trial: Trial, state: checkpoints.TrialState) -> int:
+    """Go back to the trial's checkpoint, if it has one that can be used; returns the steps already done."""
+    restored = state.restore(trial.paths.checkpoint, trial.device)
+    if restored.set_aside is not None:
+        trial.tell("checkpoint-set-aside", path=str(restored.set_aside), message=restored.why)
+    if restored.step:
+        trial.tell("resumed", step=restored.step)
+    return restored.step
 
 
 def _adapt(base: models.Base, own: settings.LoraSettings) -> tuple[list[Any], list[Any]]:

@@ -44,7 +44,11 @@ class Recipe:
         order = orders.Order(train_job, reporter, asked, self._kept)
         for spec in train_job.trials:
             seconds = {"load": 0.0, "train": 0.0, "sample": 0.0, "score": 0.0}
-            outcome = _run_trial(order, spec, seconds)
+            try:
+                outcome = _run_trial(order, spec, seconds)
+            except errors.ParameterError as error:
+                orders.refuse(reporter, spec, str(error), seconds)
+                continue
             reporter.tell("trial-finished", spec.number, outcome=outcome, seconds=seconds)
 
 
@@ -132,7 +136,7 @@ def _train(
     code = processes.wait(subprocess.Popen(command, cwd=checkout), order.asked)
     order.asked.check()
     if code != 0 or not trial.lora.is_file():
-        raise RuntimeError(f"{script.name} ended with code {code}; see console.log")
+        raise RuntimeError(f"{script.name} ended with code {code}; see {order.console}")
 
 
 def _broken_tensors(lora: pathlib.Path) -> int:
