@@ -183,8 +183,7 @@ def _scored(
             failure = dataclasses.replace(known.failure, message=f"{known.failure.message}; {failure.message}")
         return dataclasses.replace(known, ending=Ending.UNUSABLE, failure=failure, constraints={**broken, TRAINED: 1.0})
     failed = known.failure is not None and _is_whole(known.failure.kind)
-    # last, since a rule may have its name
-    constraints = {**broken, TRAINED: max(1.0 if failed else 0.0, broken.get(TRAINED, 0.0))}
+    constraints = {TRAINED: 1.0 if failed else 0.0, **broken}
     usable = all(value <= 0 for value in constraints.values())
     return dataclasses.replace(
         known,

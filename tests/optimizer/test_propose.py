@@ -9,8 +9,21 @@ from typing import Any
 import optuna
 import pytest
 
+from optimizer import (
+    attempt,
+    duplicates,
+    errors,
+    launch,
+    observer,
+    patience,
+    propose,
+    records,
+    score,
+    settings,
+    tell,
+    wiring,
+)
 from optimizer import campaign as campaigns
-from optimizer import duplicates, errors, launch, observer, propose, records, score, settings, tell, wiring, worker
 from optimizer import study as studies
 from storage import artifacts, database, optuna_store, refusals
 
@@ -123,9 +136,10 @@ def test_an_attempt_reads_nothing_of_a_folder_that_is_there_already(place: Place
     left = campaign.settings.run_directory(campaign.folder, claim.number) / "attempt-1"
     left.mkdir(parents=True)
     device = launch.Device(None, 1)
-    trainer = launch.TrainerProcess(device, left / "console.log", 1)
+    trainer = launch.TrainerProcess(device, "command", left / "console.log", 1)
+    waiting = patience.Patience(campaign.database, 0, lambda: False)
     with pytest.raises(errors.BadInput, match="attempt-1: is there already"):
-        worker.attempt(campaign, trainer, device, claim, lambda: False)
+        attempt.run(campaign, trainer, device, claim, waiting)
 
 
 def test_workers_share_a_budget_and_never_a_trial(place: Place) -> None:

@@ -172,6 +172,22 @@ def test_a_trial_that_a_stop_rule_ended_is_unusable(rules: rulesets.RuleSet) -> 
 @pytest.mark.parametrize(
     ("story", "ending"),
     [
+        pytest.param([], score.Ending.INTERRUPTED, id="it died while it was starting"),
+        pytest.param(told("loaded"), score.Ending.INTERRUPTED, id="... while it was loading"),
+        pytest.param(told("job-finished", job_finished={"exit_code": 1}), score.Ending.INTERRUPTED, id="... badly"),
+        pytest.param(finished(failure_rate=0.0, clip_score=0.3), score.Ending.USABLE, id="it had just come to its end"),
+        pytest.param(told("job-finished", job_finished={"exit_code": 74}), score.Ending.REJECTED, id="disk full"),
+    ],
+)
+def test_a_trainer_that_was_asked_to_stop_has_not_crashed(
+    rules: rulesets.RuleSet, story: list[events.Event], ending: score.Ending
+) -> None:
+    assert score.conclude(story, rules, OBJECTIVES, {}, asked_to_stop=True).ending is ending
+
+
+@pytest.mark.parametrize(
+    ("story", "ending"),
+    [
         pytest.param([], score.Ending.CRASHED, id="the process died without a word"),
         pytest.param(told("job-finished", job_finished={"exit_code": 1}), score.Ending.CRASHED, id="a bug"),
         pytest.param(told("job-finished", job_finished={"exit_code": 2}), score.Ending.REJECTED, id="bad input"),

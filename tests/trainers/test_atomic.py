@@ -1,4 +1,6 @@
+import os
 import pathlib
+import stat
 import subprocess
 import sys
 
@@ -41,3 +43,25 @@ def test_a_disk_limit_in_the_middle_of_a_write_leaves_nothing(tmp_path: pathlib.
     ended = subprocess.run(command, cwd=CHECKOUT, capture_output=True, check=False)
     assert b"File too large" in ended.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_content_and_name_are_on_the_disk_before_the_file_counts_as_written(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a power cut would leave cannot be tried here; the order of the calls that decide it can."""
+    done: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def watched_fsync(descriptor: int) -> None:
+        kind = "folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "content"
+        done.append(kind)
+        fsync(descriptor)
+
+    def watched_replace(source: pathlib.Path, target: pathlib.Path) -> None:
+        done.append("name")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", watched_fsync)
+    monkeypatch.setattr(os, "replace", watched_replace)
+    atomic.write(tmp_path / "file.bin", b"one")
+    assert done == ["content", "name", "folder"]

@@ -82,6 +82,31 @@ def test_a_warm_process_serves_good_and_bad_jobs_and_ends_when_its_input_closes(
     assert [told(files, "job-started")[0]["warm"] for files in (good, again)] == [True, True]
 
 
+def test_what_a_job_prints_lies_in_its_folder_and_each_job_ends_with_its_exit_code(
+    make_job: Make, server: subprocess.Popen[bytes]
+) -> None:
+    files = [write(make_job(name=name, base="/nowhere")) for name in ("one", "other")]
+    for each in files:
+        hand_over(server, each)
+    wait_for(files[-1], "job-finished")
+    server.communicate(timeout=60)
+    for each in files:
+        assert each.exit_code.read_text(encoding="utf-8") == f"{int(job.ExitCode.BAD_INPUT)}\n"
+        assert each.console.read_text(encoding="utf-8").count("no such folder") == 1
+        assert told(each, "failed")[0]["kind"] == "unusable-input"
+
+
+def test_a_point_that_contradicts_itself_is_a_failed_trial_and_no_bad_job(make_job: Make) -> None:
+    files = write(make_job({"lr_scheduler": "polynomial", "learning_rate": 5e-8}))
+    process = start(str(files.job))
+    process.communicate(timeout=60)
+    assert process.returncode == job.ExitCode.DONE
+    (failed,) = told(files, "failed")
+    assert failed["kind"] == "contradictory-parameters"
+    assert "polynomial" in failed["message"]
+    assert told(files, "trial-finished")[0]["outcome"] == "failed"
+
+
 def test_sigterm_in_training_checkpoints_and_the_job_goes_on_later(
     make_job: Make, server: subprocess.Popen[bytes]
 ) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from trainers import errors, events, interruption, job, paths
+from trainers import errors, events, interruption, job, paths, processes
 from trainers.recipes import command
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[3]
@@ -107,3 +107,15 @@ def test_a_script_that_breaks_the_contract_is_an_error(
 def test_a_missing_script_is_named(make_job: Make, tmp_path: pathlib.Path) -> None:
     with pytest.raises(errors.JobError, match="no such file"):
         run(make(make_job, tmp_path / "gone.py"))
+
+
+def test_a_script_that_is_deaf_to_sigterm_is_killed(
+    make_job: Make, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "GRACE_SECONDS", 0.2)
+    deaf = tmp_path / "deaf.py"
+    deaf.write_text("import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(3600)\n")
+    asked = interruption.Interruption()
+    asked.requested = True
+    with pytest.raises(interruption.Interrupted):
+        run(make(make_job, deaf), asked)

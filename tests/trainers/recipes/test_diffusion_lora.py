@@ -138,6 +138,20 @@ def test_a_run_killed_and_interrupted_anywhere_ends_with_the_same_weights(
     assert same(lora(whole), lora(broken))
 
 
+def test_a_damaged_checkpoint_costs_its_steps_and_nothing_else(make_job: Make, run: Run) -> None:
+    whole, broken = make_job(name="whole"), make_job(name="broken")
+    run(whole)
+    folder = pathlib.Path(broken.trials[0].directory) / "checkpoint"
+    folder.mkdir(parents=True)
+    (folder / "state.pt").write_bytes(b"half a checkpoint")
+    told = run(broken)
+    set_aside = told.one("checkpoint-set-aside")
+    assert "cannot be read" in set_aside["message"]
+    assert pathlib.Path(set_aside["path"]).read_bytes() == b"half a checkpoint"
+    assert told.all("resumed") == []
+    assert same(lora(whole), lora(broken))
+
+
 def test_a_killed_run_goes_on_from_its_last_checkpoint(make_job: Make, run: Run) -> None:
     broken = make_job(checkpoint_every_steps=2)
     with pytest.raises(Killed):
