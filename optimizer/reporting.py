@@ -1,6 +1,7 @@
 """From everything that is remembered of a study to its report.html."""
 
 import datetime
+import itertools
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,13 +15,16 @@ from optimizer import estimates, facts, ledger, records, remarks, rulebook, spac
 from optimizer import overview as overviews
 from optimizer import search as searches
 from optimizer import study as studies
-from optimizer.report import html
+from optimizer.report import curves, html
 from optimizer.report import records as report_records
 from storage import refusals, rule_versions
 from storage import studies as stored_studies
+from trainers import dataset
 
 #: refused points that are looked at one by one for the ledger; beyond, their mean is charged
 _LOOKED_AT = 10_000
+#: training images that a report shows
+_TRAINING_IMAGES = 16
 
 
 def write(services: wiring.Services, study: studies.Study, path: pathlib.Path) -> None:
@@ -55,6 +59,9 @@ def gather(services: wiring.Services, study: studies.Study) -> report_records.Re
         study_document=study.source,
         environment=stored.facts.get("environment", {}),
         primary=study.primary,
+        curves=_curves(services, stored.folder, trials),
+        training_images=_training_images(study),
+        training_count=int(stored.facts.get("images", 0)),
     )
 
 
@@ -121,6 +128,21 @@ def _seconds(known_here: facts.Situation, study: studies.Study, points: Sequence
     columns = space.columns(points, study.space)
     minutes = known_here.facts({**study.fixed, **columns}).get("estimate.minutes", np.nan)
     return [60 * float(each) for each in np.broadcast_to(minutes, len(points))]
+
+
+def _curves(services: wiring.Services, folder: str, trials: Sequence[records.TrialRecord]) -> dict[int, curves.Curve]:
+    """What the newest trials told while they trained, as far as their files lie here."""
+    begun = [record for record in trials if record.attempts][-curves.MOST_TRIALS :]
+    found = {record.number: curves.read(services.settings.run_directory(folder, record.number)) for record in begun}
+    return {number: curve for number, curve in found.items() if curve is not None}
+
+
+def _training_images(study: studies.Study) -> list[report_records.TrainingImage]:
+    """The first training images; none where the dataset does not lie here, or in shards."""
+    root = pathlib.Path(study.dataset.path)
+    files = (file for file in sorted(root.rglob("*")) if file.suffix.lower() in dataset.IMAGE_SUFFIXES)
+    found = itertools.islice((file for file in files if file.is_file()), _TRAINING_IMAGES)
+    return [report_records.TrainingImage(file.name, file.read_bytes()) for file in found]
 
 
 def _pictures(services: wiring.Services, images: Sequence[Mapping[str, Any]]) -> list[report_records.Picture]:

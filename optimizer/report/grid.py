@@ -8,9 +8,11 @@ from optimizer.report import pictures, records
 
 #: trials that are pictured, the best first; more would make the file slow to open
 MOST_TRIALS = 30
-#: pixels of a picture's longer side in the table, and beside the best trial's
-_EDGE = 144
-_LARGE_EDGE = 288
+#: ... and of them those that are seen at once; the others are folded
+OPEN_TRIALS = 12
+#: pixels of a picture's longer side, in rows that are seen at once and in the others; a click shows all of them
+_EDGE = 320
+_FOLDED_EDGE = 144
 
 Column = tuple[str, int, bool]
 
@@ -36,10 +38,15 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-    """`columns` are (prompt, seed, held out). `pairs` are (base, best trial), larger. `left_out` counts trials."""
+    """`columns` are (prompt, seed, held out). `pairs` are (base, best trial). `left_out` counts trials.
+
+    `rows` are seen at once, the untrained base first; `folded` ones on demand. `training` shows what is to be learned.
+    """
 
     columns: Sequence[Column]
     rows: Sequence[Row]
+    folded: Sequence[Row]
+    training: Sequence[Cell]
     pairs: Sequence[tuple[Cell | None, Cell]]
     left_out: int
 
@@ -56,9 +63,19 @@ def grid(data: records.ReportData) -> Grid:
         )
     )
     columns.sort(key=lambda column: column[2])  # what the search never saw comes last
-    rows = [_row(trial, data.pictures[trial.number], columns) for trial in shown[:MOST_TRIALS]]
-    base = [_row(None, baseline, columns)] if baseline else []
-    return Grid(columns, base + rows, _pairs(data, baseline), max(0, len(shown) - MOST_TRIALS))
+    first, others = shown[:OPEN_TRIALS], shown[OPEN_TRIALS:MOST_TRIALS]
+    base = [_row(None, baseline, columns, _EDGE)] if baseline else []
+    return Grid(
+        columns,
+        rows=base + [_row(trial, data.pictures[trial.number], columns, _EDGE) for trial in first],
+        folded=[_row(trial, data.pictures[trial.number], columns, _FOLDED_EDGE) for trial in others],
+        training=[
+            Cell(pictures.thumbnail(image.content, _EDGE), "", f"training image {image.name}", None, None)
+            for image in data.training_images
+        ],
+        pairs=_pairs(data, baseline),
+        left_out=max(0, len(shown) - MOST_TRIALS),
+    )
 
 
 def ranked(data: records.ReportData) -> list[trial_records.TrialRecord]:
@@ -72,10 +89,12 @@ def ranked(data: records.ReportData) -> list[trial_records.TrialRecord]:
     return sorted((trial for trial in data.trials if data.pictures.get(trial.number)), key=rank)
 
 
-def _row(trial: trial_records.TrialRecord | None, drawn: Sequence[records.Picture], columns: Sequence[Column]) -> Row:
+def _row(
+    trial: trial_records.TrialRecord | None, drawn: Sequence[records.Picture], columns: Sequence[Column], edge: int
+) -> Row:
     found = {(picture.prompt, picture.seed, picture.held_out): picture for picture in drawn}
     whose = "untrained base" if trial is None else f"trial {trial.number}"
-    return Row(trial, [_cell(found.get(column), whose, _EDGE) for column in columns])
+    return Row(trial, [_cell(found.get(column), whose, edge) for column in columns])
 
 
 def _pairs(data: records.ReportData, baseline: Sequence[records.Picture]) -> list[tuple[Cell | None, Cell]]:
@@ -86,10 +105,10 @@ def _pairs(data: records.ReportData, baseline: Sequence[records.Picture]) -> lis
     }
     pairs = []
     for picture in data.pictures.get(data.best, ())[:8]:
-        after = _cell(picture, f"trial {data.best}", _LARGE_EDGE)
+        after = _cell(picture, f"trial {data.best}", _EDGE)
         if after is not None:
             base = before.get((picture.prompt, picture.seed, picture.held_out))
-            pairs.append((_cell(base, "untrained base", _LARGE_EDGE), after))
+            pairs.append((_cell(base, "untrained base", _EDGE), after))
     return pairs
 
 

@@ -12,15 +12,25 @@ from typing import Any
 import jinja2
 import markupsafe
 
-from optimizer import errors, wording
+from optimizer import columns, errors, wording
 from optimizer import records as trial_records
 from optimizer.report import figures, grid, records
 
 _TEMPLATES = pathlib.Path(__file__).parent / "templates"
 
 
-def render(data: records.ReportData) -> str:
-    """The whole page as text; nothing in it is loaded from elsewhere."""
+def render(data: records.ReportData, home: str | None = None) -> str:
+    """The whole page as text; nothing in it is loaded from elsewhere.
+
+    Args:
+        data: what is shown.
+        home: where a way back leads, for a page that is served and no file.
+    """
+    same, differing = columns.of_parameters(
+        [trial.params for trial in data.trials],
+        list(dict.fromkeys(name for trial in data.trials for name in trial.params)),
+        digits=4,
+    )
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -29,13 +39,16 @@ def render(data: records.ReportData) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"value": value, "words": words, "signed": signed}
+    environment.filters["breakable"] = breakable
     return environment.get_template("report.html").render(
         data=data,
         panels=figures.draw(data),
         grid=grid.grid(data),
         best=next((trial for trial in data.trials if trial.number == data.best), None),
         counts={state: count for state in trial_records.STATES if (count := _count(data, state))},
-        parameters=list(dict.fromkeys(name for trial in data.trials for name in trial.params)),
+        parameters=[column.name for column in differing],
+        same=same,
+        home=home,
         phases=phases(data),
         longest=max((trial.seconds or 0.0 for trial in data.trials), default=0.0),
         states=trial_records.STATES,
@@ -82,6 +95,11 @@ def signed(content: float) -> str:
 def words(content: str) -> str:
     """An identifier as words: clip_score -> clip score."""
     return content.replace("_", " ")
+
+
+def breakable(content: str) -> markupsafe.Markup:
+    """A name that may go on in the next line after an underscore: constant_with_warmup."""
+    return markupsafe.Markup("_<wbr>").join(content.split("_"))
 
 
 def _count(data: records.ReportData, state: str) -> int:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from optuna.distributions import BaseDistribution
 
 from optimizer import ledger, records
+from optimizer.report import curves as told_curves
 
 Direction = Literal["maximize", "minimize"]
 
@@ -22,6 +23,14 @@ class Picture:
     clip_score: float | None = None
     failure: str | None = None
     content: bytes | None = dataclasses.field(default=None, repr=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingImage:
+    """One of the images that the LoRAs are to learn."""
+
+    name: str
+    content: bytes = dataclasses.field(repr=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,3 +82,8 @@ class ReportData:
     environment: Mapping[str, str]
     #: the objective that trials are compared by while they run
     primary: str = ""
+    #: what the newest trials told while they trained, by trial number
+    curves: Mapping[int, told_curves.Curve] = dataclasses.field(default_factory=dict)
+    #: the first of the training images, and how many there are in all
+    training_images: Sequence[TrainingImage] = ()
+    training_count: int = 0

@@ -73,7 +73,7 @@ class Pages:
     def report(self, request: requests.Request) -> responses.Response:
         """A study's report, made now."""
         _, study = wiring.stored_study(self.services, request.path_params["name"])
-        content = html.render(reporting.gather(self.services, study))
+        content = html.render(reporting.gather(self.services, study), home="/tuneguard/")
         return responses.HTMLResponse(content, headers={"Content-Security-Policy": _WITH_FIGURES})
 
     def login(self, request: requests.Request) -> responses.Response:

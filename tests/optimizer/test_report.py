@@ -1,23 +1,28 @@
+import dataclasses
 import datetime
 import io
+import json
 import pathlib
 import random
 import re
 import warnings
+from typing import Any
 
 import optuna
 import pytest
 from PIL import Image, ImageDraw
 
 from optimizer import errors, ledger, records
-from optimizer.report import figures, grid, html
+from optimizer.report import curves, figures, grid, html, importance
 from optimizer.report import records as report_records
+from trainers import events
 
 OBJECTIVES: dict[str, report_records.Direction] = {"clip_score": "maximize", "failure_rate": "minimize"}
 DISTRIBUTIONS: dict[str, optuna.distributions.BaseDistribution] = {
     "learning_rate": optuna.distributions.FloatDistribution(1e-5, 1e-2, log=True),
     "network_dim": optuna.distributions.CategoricalDistribution([4, 8, 16]),
     "optimizer_type": optuna.distributions.CategoricalDistribution(["AdamW", "Prodigy"]),
+    "d_coef": optuna.distributions.FloatDistribution(0.5, 64.0, log=True),
     "style": optuna.distributions.CategoricalDistribution(["</script><b>", "plain"]),
 }
 PROMPTS = ("a <zug> creature on a red ground", "a <zug> creature at night", 'held "out" & odd </script>')
@@ -156,16 +161,16 @@ def test_every_picture_has_a_text_and_every_table_a_caption() -> None:
     assert page.count("<th ") == page.count("<th scope=")
 
 
-@pytest.mark.parametrize("count", [0, 1, 3, 4])
+@pytest.mark.parametrize("count", [0, 1, importance.FEWEST - 1, importance.FEWEST])
 def test_a_study_with_few_trials_says_which_figures_wait(count: int) -> None:
     data = report([trial(number) for number in range(count)])
     panels = {panel.title: panel for panel in figures.draw(data)}
-    assert (panels["Importance for clip_score"].figure is None) == (count < 4)
+    assert (panels["Importance for clip_score"].figure is None) == (count < importance.FEWEST)
     assert (panels["History of clip_score"].figure is None) == (count < 1)
     for panel in panels.values():
         assert (panel.figure is None) != (panel.reason is None)
     page = html.render(data)
-    assert ("Not enough trials yet" in page) == (count < 4)
+    assert ("Not enough trials yet" in page) == (count < importance.FEWEST)
     assert ("No trial is usable yet" in page) == (count == 0)
 
 
@@ -184,11 +189,97 @@ def test_figures_keep_the_numbers_of_the_trials() -> None:
     assert numbers[1] == "0,1,2,4,6,7,8,9,10"
 
 
-def test_conditional_parameters_may_be_missing_in_some_trials() -> None:
-    trials = many(8)
-    trials[1] = trial(1, params={"learning_rate": 1e-3, "network_dim": 4})
-    drawn_titles = {panel.title for panel in figures.draw(report(trials)) if panel.figure is not None}
-    assert {"Importance for clip_score", "Parallel coordinates of clip_score"} <= drawn_titles
+def with_condition(count: int, having: int) -> list[records.TrialRecord]:
+    """Usable trials of which the first `having` have a parameter that the others do not."""
+    made = [trial(number) for number in range(count)]
+    return [
+        trial(each.number, params={**each.params, **({"d_coef": 1.0 + each.number} if each.number < having else {})})
+        for each in made
+    ]
+
+
+def panel(data: report_records.ReportData, title: str) -> dict[str, Any]:
+    """A drawn figure, read back."""
+    found = next(each for each in figures.draw(data) if each.title == title)
+    assert found.figure is not None, found.reason
+    figure: dict[str, Any] = json.loads(found.figure)
+    return {**figure, "reading": found.reading}
+
+
+def test_a_parameter_that_few_trials_have_is_not_called_important() -> None:
+    drawn = panel(report(with_condition(20, having=4)), "Importance for clip_score")
+    assert "d coef" not in drawn["data"][0]["y"]
+    assert f"set in fewer than {importance.FEWEST} usable trials: d_coef (4)" in drawn["reading"]
+
+
+def test_a_conditional_parameter_counts_over_the_trials_that_have_it_and_says_how_many() -> None:
+    drawn = panel(report(with_condition(20, having=12)), "Importance for clip_score")
+    assert "d coef" in drawn["data"][0]["y"]
+    assert "Conditional parameters count over the trials that have them: d_coef over 12 of 20." in drawn["reading"]
+
+
+def test_a_parameter_that_is_not_set_lies_below_its_axis_and_every_axis_has_a_title() -> None:
+    drawn = panel(report(with_condition(8, having=5)), "Parallel coordinates of clip_score")
+    places = [line["y"][-1] for line in drawn["data"]]
+    assert sum(place < 0 for place in places) == 3
+    assert all(0 <= place <= 1 for line in drawn["data"] for place in line["y"][:-1])
+    texts = [label["text"] for label in drawn["layout"]["annotations"]]
+    titles = [text for text in texts if text.startswith("<b>")]
+    assert len(titles) == len(drawn["data"][0]["x"])
+    assert titles[0] == "<b>clip<br>score</b>"
+    assert titles[-1] == "<b>d<br>coef</b>"
+    assert texts.count("not set") == 1
+    assert "None" not in json.dumps(drawn)
+
+
+def test_a_rate_is_drawn_between_0_and_1() -> None:
+    data = report(many())
+    assert panel(data, "History of failure_rate")["layout"]["yaxis"]["range"] == [-0.02, 1.02]
+    assert panel(data, "Pareto front")["layout"]["yaxis"]["range"] == [-0.02, 1.02]
+    assert "range" not in panel(data, "History of clip_score")["layout"]["yaxis"]
+
+
+def test_what_trials_told_while_they_trained_is_drawn_from_their_own_event_files(tmp_path: pathlib.Path) -> None:
+    for attempt, steps in ((1, range(1, 5)), (2, range(3, 700))):
+        told = events.Reporter(tmp_path / f"attempt-{attempt}" / "events.jsonl")
+        for step in steps:
+            signals = {"loss": 1.0, "loss_ema": 10.0 * attempt, "grad_norm": 2.0, "grad_norm_median": 2.0}
+            told.tell("step", 0, step=step, epoch=0, progress=0.0, learning_rate_now=1e-4, **signals)
+        told.close()
+    curve = curves.read(tmp_path)
+    assert curve is not None
+    assert (curve.steps[0], curve.steps[-1]) == (1, 699)
+    assert len(curve.steps) <= 202
+    assert next(iter(curve.loss)) == 10.0
+    assert list(curve.loss)[-1] == 20.0
+    data = dataclasses.replace(report(many(3)), curves={0: curve})
+    drawn = panel(data, "Loss during training")
+    assert drawn["data"][0]["y"][-1] == 20.0
+    assert {"Gradient norm during training", "Learning rate during training"} <= {p.title for p in figures.draw(data)}
+
+
+def test_a_spoiled_event_file_leaves_a_report_without_that_curve(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "attempt-1").mkdir()
+    (tmp_path / "attempt-1" / "events.jsonl").write_text("no event\n", encoding="utf-8")
+    assert curves.read(tmp_path) is None
+
+
+def test_a_rule_that_ends_nearly_everything_is_called_out() -> None:
+    data = report(many())
+    doubtful = dataclasses.replace(data, ledger=dataclasses.replace(data.ledger, doubts=("the stop rule x ended 9",)))
+    assert "the stop rule x ended 9" in html.render(doubtful)
+
+
+def test_only_a_served_report_leads_back() -> None:
+    assert "All studies" not in html.render(report(many(2)))
+    assert 'href="/tuneguard/"' in html.render(report(many(2)), home="/tuneguard/")
+
+
+def test_training_images_are_shown_beside_what_was_drawn() -> None:
+    images = [report_records.TrainingImage("zug-01.png", drawing(99))]
+    page = html.render(dataclasses.replace(report(many(2)), training_images=images, training_count=16))
+    assert "1 of 16 training images" in page
+    assert 'alt="training image zug-01.png"' in page
 
 
 def test_one_objective_has_no_pareto_front(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,15 +307,19 @@ def test_a_picture_that_is_gone_or_broken_is_said_to_be_gone() -> None:
     pictures = {
         0: [report_records.Picture("p", 1, content=None), report_records.Picture("p", 2, content=b"no picture")]
     }
-    shown = grid.grid(report_records.dataclasses.replace(data, pictures=pictures, baseline=None, best=None))
+    shown = grid.grid(dataclasses.replace(data, pictures=pictures, baseline=None, best=None))
     assert [cell.uri for row in shown.rows for cell in row.cells if cell] == [None, None]
 
 
-def test_only_so_many_trials_are_pictured_and_the_rest_is_counted() -> None:
+def test_the_best_trials_are_seen_at_once_more_are_folded_and_the_rest_is_counted() -> None:
     data = report([trial(number) for number in range(grid.MOST_TRIALS + 5)])
     shown = grid.grid(data)
-    assert (len(shown.rows), shown.left_out) == (1 + grid.MOST_TRIALS, 5)
-    assert "the pictures of 5 more are in the dashboard" in html.render(data)
+    assert len(shown.rows) == 1 + grid.OPEN_TRIALS
+    assert len(shown.rows) - 1 + len(shown.folded) == grid.MOST_TRIALS
+    assert shown.left_out == 5
+    page = html.render(data)
+    assert f"<summary>{len(shown.folded)} more trials, smaller</summary>" in page
+    assert "the pictures of 5 more are in the dashboard" in page
 
 
 def test_a_report_is_written_whole_or_not_at_all(tmp_path: pathlib.Path) -> None:

@@ -1,6 +1,24 @@
 "use strict";
+// A click on a picture shows it as large as the window allows; Escape or another click closes it.
+(() => {
+  const dialog = document.createElement("dialog");
+  const image = document.createElement("img");
+  const text = document.createElement("p");
+  dialog.append(image, text);
+  dialog.addEventListener("click", () => dialog.close());
+  document.body.append(dialog);
+  for (const button of document.querySelectorAll(".zoom")) {
+    button.addEventListener("click", () => {
+      const small = button.querySelector("img");
+      [image.src, image.alt, text.textContent] = [small.src, small.alt, small.alt];
+      dialog.showModal();
+    });
+  }
+})();
+
 // Plotly lies in this page packed; unpack it, then draw every figure in the page's own colours.
 (async () => {
+  if (!document.getElementById("plotly")) return;
   const packed = Uint8Array.from(atob(document.getElementById("plotly").textContent), (c) => c.charCodeAt(0));
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
   const script = document.createElement("script");
@@ -27,7 +45,8 @@
       },
     };
     for (const { element, figure } of plots) {
-      Plotly.react(element, figure.data, { ...figure.layout, template, height: 352 }, { responsive: true, displayModeBar: false });
+      for (const label of figure.layout.annotations ?? []) label.bgcolor = colour("--card");
+      Plotly.react(element, figure.data, { ...figure.layout, template, height: figure.layout.height ?? 352 }, { responsive: true, displayModeBar: false });
     }
   };
   draw();
