@@ -79,7 +79,7 @@ def read(source: str) -> Architecture | None:
     Returns:
         None when it cannot be known here: not there (a hub id that has not been downloaded), or no known family.
     """
-    path = _locate(source)
+    path = locate(source)
     try:
         if path is None:
             return None
@@ -88,7 +88,8 @@ def read(source: str) -> Architecture | None:
         return None
 
 
-def _locate(source: str) -> pathlib.Path | None:
+def locate(source: str) -> pathlib.Path | None:
+    """Where a base lies, as a study names it; None where it is not here (a hub id may not have been downloaded)."""
     path = DEMO / "base" if source == "demo" else pathlib.Path(source).expanduser()
     if path.exists():
         return path
@@ -124,6 +125,11 @@ def _of_file(path: pathlib.Path) -> Architecture:
     """A single checkpoint file: its family decides, since it holds no configuration."""
     is_sdxl = any(name.startswith("conditioner.embedders.1.") for name in _header(path))
     return _STANDARD["sdxl" if is_sdxl else "sd15"]
+
+
+def standard(family: Family) -> Architecture:
+    """The published model's own sizes."""
+    return _STANDARD[family]
 
 
 def build(
@@ -214,6 +220,15 @@ def _numbers(shape: list[int]) -> int:
     for side in shape:
         count *= side
     return count
+
+
+def weights(path: pathlib.Path) -> list[str]:
+    """Names of the weights in a safetensors file.
+
+    Raises:
+        OSError, ValueError, struct.error: the file is not there, or is none.
+    """
+    return [name for name in _header(path) if name != "__metadata__"]
 
 
 def _header(path: pathlib.Path) -> Mapping[str, Any]:

@@ -2,18 +2,47 @@
 
 sd-scripts takes an unknown option silently and does not convert kinds (`lr_warmup_steps = 100.0` is a hundred times
 the whole run), so only options that its argument parser knows are written, each in the kind it expects. Names are those
-of its `train_network.py`, `library/train_util.py` and `library/config_util.py`; docs/log.md says which were read.
+of its `train_network.py`, `library/train_util.py` and `library/config_util.py`; docs/howto/sd-scripts.md says which
+were read.
 """
 
+import dataclasses
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trainers import dataset, job, settings, steps
+from trainers import architecture, buckets, dataset, errors, noise, settings, steps
+from trainers import sd_scripts_images as images_on_disk
 
 #: family -> the script that trains it
 SCRIPTS = {"sd15": "train_network.py", "sdxl": "sdxl_train_network.py"}
+
+#: every option that may be written for `--config_file`; one that a checkout does not know would be left out in silence
+OPTIONS = (
+    *("pretrained_model_name_or_path", "v2", "v_parameterization", "zero_terminal_snr", "tokenizer_cache_dir"),
+    *("output_dir", "output_name", "save_model_as", "save_precision"),
+    *("network_module", "network_dim", "network_alpha", "network_dropout"),
+    *("network_train_unet_only", "network_train_text_encoder_only"),
+    *("learning_rate", "unet_lr", "text_encoder_lr", "optimizer_type", "optimizer_args", "max_grad_norm"),
+    *("lr_scheduler", "lr_warmup_steps", "lr_scheduler_num_cycles", "lr_scheduler_power"),
+    *("max_train_steps", "gradient_accumulation_steps", "seed", "min_snr_gamma", "noise_offset"),
+    *("mixed_precision", "gradient_checkpointing", "cache_latents", "no_half_vae", "sdpa"),
+)
+
+#: where sd-scripts looks for a family's tokenizers below `tokenizer_cache_dir`, and their folders in a base
+_TOKENIZERS: Mapping[str, Mapping[str, str]] = {
+    "sd15": {"openai_clip-vit-large-patch14": "tokenizer"},
+    "sd2": {"stabilityai_stable-diffusion-2": "tokenizer"},
+    "sdxl": {
+        "openai_clip-vit-large-patch14": "tokenizer",
+        "laion_CLIP-ViT-bigG-14-laion2B-39B-b160k": "tokenizer_2",
+    },
+}
+#: what its tokenizers are read from; without them it asks the hub
+_VOCABULARY = ("vocab.json", "merges.txt")
+#: channels of the conditioning by which Stable Diffusion 2 is told from 1.5
+_SD2_CONTEXT = 1024
 
 #: arguments that an optimizer takes beside the learning rate
 _ARGUMENTS: Mapping[str, Sequence[str]] = {
@@ -28,12 +57,118 @@ _FIXED_ARGUMENTS: Mapping[str, Sequence[str]] = {
 }
 
 
+@dataclasses.dataclass(frozen=True)
+class Base:
+    """What sd-scripts has to know of a base.
+
+    `source` is what it loads: a folder, a file or a hub id. `configuration` is the folder in diffusers' layout that
+    describes the base, None for a single file that has none beside it. `resolution` is the side in pixels of the
+    square that the base was made for.
+    """
+
+    source: str
+    family: architecture.Family
+    resolution: int
+    is_sd2: bool
+    noise: noise.Noise
+    configuration: pathlib.Path | None
+
+
+def base(source: str) -> Base | None:
+    """Read what a base says of itself; None where it is not here, or of no family that is known."""
+    path = architecture.locate(source)
+    if path is None:
+        return None
+    described = path if path.is_dir() else path.with_suffix("")
+    configuration = described if (described / "model_index.json").is_file() else None
+    shape = architecture.read(str(configuration or path))
+    if shape is None:
+        return None
+    try:
+        known = noise.STABLE_DIFFUSION if configuration is None else noise.read(configuration)
+    except (OSError, ValueError, TypeError):
+        return None
+    return Base(
+        source=str(path) if source == "demo" else source,
+        family=shape.family,
+        resolution=shape.resolution,
+        is_sd2=shape.family == "sd15" and shape.context == _SD2_CONTEXT,
+        noise=known,
+        configuration=configuration,
+    )
+
+
+def known_base(source: str) -> Base:
+    """As `base`, for one that must be here.
+
+    Raises:
+        errors.ModelError: it is not.
+    """
+    found = base(source)
+    if found is None:
+        raise errors.ModelError(
+            f"base {source!r}: what it was made for (resolution, prediction) cannot be read here; name a folder in "
+            "diffusers' layout, a .safetensors file, or fetch it beforehand: hf download " + source
+        )
+    return found
+
+
+def tokenizers(base: Base) -> Mapping[str, pathlib.Path]:
+    """The base's own tokenizers by the names under which sd-scripts looks for them; empty where it cannot read them."""
+    if base.configuration is None:
+        return {}
+    names = _TOKENIZERS["sd2" if base.is_sd2 else base.family]
+    found = {name: (base.configuration / folder).absolute() for name, folder in names.items()}
+    readable = all((folder / file).is_file() for folder in found.values() for file in _VOCABULARY)
+    return found if readable else {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """The text of the two files: for `--config_file` and for `--dataset_config`."""
+
+    config: str
+    dataset: str
+
+
+def plan(trial: settings.LoraSettings, pictures: Sequence[dataset.Picture], base: Base) -> steps.StepPlan:
+    """Count the steps of a trial: sd-scripts is told how many, and how many of them warm up."""
+    groups = buckets.group(pictures, trial, trial.resolution or base.resolution, buckets.RULES["sd-scripts"])
+    return steps.plan(buckets.batches_per_epoch(map(len, groups.values()), trial.train_batch_size), trial)
+
+
+def files(
+    trial: settings.LoraSettings,
+    plan: steps.StepPlan,
+    base: Base,
+    folders: Sequence[images_on_disk.Folder],
+    output: pathlib.Path,
+    *,
+    flip: bool,
+    tokenizer_folder: pathlib.Path | None = None,
+) -> Files:
+    """What sd-scripts is started with, whether by us or by a person; see `config` and `dataset_config`."""
+    options = config(trial, plan, base, output, tokenizer_folder=tokenizer_folder)
+    images = dataset_config(trial, folders, trial.resolution or base.resolution, flip=flip)
+    return Files(toml(options), toml(images))
+
+
 def config(
-    trial: settings.LoraSettings, plan: steps.StepPlan, base: str, output: pathlib.Path, *, v_prediction: bool = False
+    trial: settings.LoraSettings,
+    plan: steps.StepPlan,
+    base: Base,
+    output: pathlib.Path,
+    *,
+    tokenizer_folder: pathlib.Path | None = None,
 ) -> dict[str, Any]:
-    """Options for `--config_file`: network, optimizer, schedule, output. `output` names the LoRA file to write."""
+    """Options for `--config_file`: network, optimizer, schedule, output.
+
+    Args:
+        output: the LoRA file to write.
+        tokenizer_folder: holds the base's tokenizers as `tokenizers` names them; sd-scripts asks the hub without it.
+    """
     options: dict[str, Any] = {
-        "pretrained_model_name_or_path": base,
+        "pretrained_model_name_or_path": base.source,
         "output_dir": str(output.parent),
         "output_name": output.stem,
         "save_model_as": "safetensors",
@@ -41,7 +176,8 @@ def config(
         "network_module": "networks.lora",
         "network_dim": trial.network_dim,
         "network_alpha": trial.network_alpha,
-        "learning_rate": trial.learning_rate,
+        # schedules are made from this rate even where the UNet is left alone, and some refuse 0
+        "learning_rate": trial.learning_rate or trial.text_encoder_lr,
         "unet_lr": trial.learning_rate,
         "optimizer_type": trial.optimizer_type,
         "optimizer_args": _optimizer_arguments(trial),
@@ -65,15 +201,21 @@ def config(
     else:  # otherwise it would train the text encoder at the full learning rate
         options["network_train_unet_only"] = True
     wanted = {
+        "network_train_text_encoder_only": trial.learning_rate == 0,
         "network_dropout": trial.network_dropout,
         "min_snr_gamma": trial.min_snr_gamma,
         "noise_offset": trial.noise_offset,
-        "v_parameterization": v_prediction,
+        "v2": base.is_sd2,
+        "v_parameterization": base.noise.prediction_type == "v_prediction",
+        "zero_terminal_snr": base.noise.rescale_betas_zero_snr,
+        "tokenizer_cache_dir": None if tokenizer_folder is None else str(tokenizer_folder),
     }
     return options | {name: value for name, value in wanted.items() if value}
 
 
-def dataset_config(trial: settings.LoraSettings, images: job.Dataset, resolution: int) -> dict[str, Any]:
+def dataset_config(
+    trial: settings.LoraSettings, folders: Sequence[images_on_disk.Folder], resolution: int, *, flip: bool
+) -> dict[str, Any]:
     """Content of `--dataset_config`: one data set, a subset for each folder of images.
 
     Its buckets are ours (`trainers.buckets`); left alone sd-scripts knows none below 256 pixels, none above 1024, and
@@ -89,12 +231,12 @@ def dataset_config(trial: settings.LoraSettings, images: job.Dataset, resolution
         content |= {"bucket_reso_steps": step, "min_bucket_reso": step, "max_bucket_reso": 2 * resolution}
     content["subsets"] = [
         {
-            "image_dir": str(folder),
-            "num_repeats": repeats,
-            "flip_aug": images.flip,
+            "image_dir": str(folder.path),
+            "num_repeats": folder.repeats,
+            "flip_aug": flip,
             "caption_dropout_rate": trial.caption_dropout,
         }
-        for folder, repeats in dataset.image_folders(images)
+        for folder in folders
     ]
     return {"general": {"caption_extension": ".txt"}, "datasets": [content]}
 
@@ -109,7 +251,9 @@ def toml(content: Mapping[str, Any], name: str = "") -> str:
         elif isinstance(value, list) and value and isinstance(value[0], Mapping):
             below += [f"\n[[{path}]]\n{toml(each, path)}" for each in value]
         else:
-            lines.append(f"{key} = {json.dumps(value)}\n")
+            # TOML's strings are JSON's, but for halves of characters and the control character DEL
+            text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+            lines.append(f"{key} = {text}\n")
     return "".join(lines + below)
 
 

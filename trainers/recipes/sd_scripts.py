@@ -1,19 +1,19 @@
 """kohya's sd-scripts as a trainer: its own script trains from TOML files, our sampler and judge measure the LoRA.
 
-sd-scripts tells nothing but log text, which nobody parses here: there are no live signals, no early stop and no
-checkpoint. A trial that is interrupted starts anew.
+It runs in an interpreter of its own (`sd_scripts_python`), since its requirements exclude ours. It is started as
+`accelerate launch` would start it for one process, but without that parent, which dies of the signal that ends a
+training and leaves its child behind. sd-scripts tells nothing but log text, which nobody parses here: there are no live
+signals, no early stop and no checkpoint. A trial that is interrupted starts anew.
 """
 
 import pathlib
 import subprocess
-import sys
 
 import accelerate
 import safetensors.torch
 import torch
 
 from trainers import (
-    buckets,
     dataset,
     digests,
     errors,
@@ -22,11 +22,13 @@ from trainers import (
     interruption,
     job,
     kept,
-    models,
     orders,
     paths,
     processes,
     sd_scripts,
+    sd_scripts_images,
+    sd_scripts_limits,
+    sd_scripts_probe,
     settings,
     steps,
 )
@@ -57,11 +59,11 @@ def _run_trial(order: orders.Order, spec: job.TrialSpec, seconds: dict[str, floa
     device = accelerate.state.PartialState().device
     with orders.Clock(seconds, "load"):
         facts = dataset.inspect(order.job.dataset)
-        _check_captions(facts)
         base = order.kept.base(order.job.base, own.mixed_precision, device, order.cache)
         yardstick = evaluation.yardstick(order, spec, base, facts, device)
     order.reporter.tell("loaded", spec.number, seconds=seconds["load"])
-    plan = _plan(own, facts, base)
+    described = sd_scripts.known_base(order.job.base)
+    plan = sd_scripts.plan(own, facts.pictures, described)
     order.reporter.tell(
         "train-started",
         spec.number,
@@ -72,7 +74,7 @@ def _run_trial(order: orders.Order, spec: job.TrialSpec, seconds: dict[str, floa
     )
     lora = paths.TrialPaths(pathlib.Path(spec.directory)).lora
     with orders.Clock(seconds, "train"):
-        _train(order, spec, own, plan, base)
+        _train(order, spec, own, plan, described, facts)
     order.reporter.tell("trained", spec.number, steps=plan.total_steps, seconds=seconds["train"])
     order.reporter.tell("saved", spec.number, path=str(lora), sha256=digests.of_file(lora, order.cache))
     broken = _broken_tensors(lora)
@@ -90,53 +92,78 @@ def _run_trial(order: orders.Order, spec: job.TrialSpec, seconds: dict[str, floa
     return "finished"
 
 
-def _check_captions(facts: dataset.DatasetFacts) -> None:
-    """sd-scripts reads a caption from the text file beside an image, and trains without one where there is none.
-
-    Raises:
-        errors.DatasetError: a caption stands somewhere else.
-    """
-    for picture in facts.pictures:
-        if picture.place.member or not picture.place.path.with_suffix(".txt").is_file():
-            raise errors.DatasetError(
-                f"{picture.place}: sd-scripts needs a .txt file beside each image; it reads neither metadata.jsonl nor "
-                "shards. Write the captions out, or train with diffusion-lora"
-            )
-
-
-def _plan(own: settings.LoraSettings, facts: dataset.DatasetFacts, base: models.Base) -> steps.StepPlan:
-    rule = buckets.RULES["sd-scripts"]
-    groups = buckets.group(facts.pictures, own, own.resolution or base.resolution, rule)
-    return steps.plan(buckets.batches_per_epoch(map(len, groups.values()), own.train_batch_size), own)
-
-
 def _train(
-    order: orders.Order, spec: job.TrialSpec, own: settings.LoraSettings, plan: steps.StepPlan, base: models.Base
+    order: orders.Order,
+    spec: job.TrialSpec,
+    own: settings.LoraSettings,
+    plan: steps.StepPlan,
+    base: sd_scripts.Base,
+    facts: dataset.DatasetFacts,
 ) -> None:
     """Write the TOML files and run the script in its checkout.
 
     Raises:
-        errors.JobError: the checkout does not hold the script.
+        errors.JobError: the checkout does not hold the script, or it refuses a setting.
         interruption.Interrupted: asked to stop.
         RuntimeError: the script failed.
     """
-    checkout = pathlib.Path(str(spec.params["sd_scripts"])).expanduser().resolve()
+    refused = list(
+        sd_scripts_limits.setting_problems(base.family, {name: (value,) for name, value in spec.params.items()})
+    )
+    checkout = sd_scripts_probe.checkout(spec.params)
     script = checkout / sd_scripts.SCRIPTS[base.family]
     if not script.is_file():
-        raise errors.JobError(f"sd_scripts: {script}: no such file; name the folder of an sd-scripts checkout")
+        refused.append(f"sd_scripts: {script}: no such file; name the folder of an sd-scripts checkout")
+    if refused:
+        raise errors.JobError("\n".join(refused))
     trial = paths.TrialPaths(pathlib.Path(spec.directory))
     trial.directory.mkdir(parents=True, exist_ok=True)
-    v_prediction = base.pipeline.scheduler.config.prediction_type == "v_prediction"
-    options = sd_scripts.config(own, plan, str(base.path), trial.lora, v_prediction=v_prediction)
-    images = sd_scripts.dataset_config(own, order.job.dataset, own.resolution or base.resolution)
+    trial.lora.unlink(missing_ok=True)  # one of an earlier attempt would pass for this one's
+    files = sd_scripts.files(
+        own,
+        plan,
+        base,
+        _folders(order, facts),
+        trial.lora,
+        flip=order.job.dataset.flip,
+        tokenizer_folder=_tokenizers(base, trial),
+    )
     config, data = trial.directory / "sd-scripts.toml", trial.directory / "sd-scripts-dataset.toml"
-    config.write_text(sd_scripts.toml(options), encoding="utf-8")
-    data.write_text(sd_scripts.toml(images), encoding="utf-8")
-    command = [sys.executable, str(script), f"--config_file={config}", f"--dataset_config={data}"]
-    code = processes.wait(subprocess.Popen(command, cwd=checkout), order.asked)
+    config.write_text(files.config, encoding="utf-8")
+    data.write_text(files.dataset, encoding="utf-8")
+    command = [sd_scripts_probe.python(spec.params), str(script), f"--config_file={config}", f"--dataset_config={data}"]
+    environment = {**sd_scripts_probe.environment(), **_ACCELERATE}
+    if accelerate.state.PartialState().device.type == "cpu":
+        environment["ACCELERATE_USE_CPU"] = "true"
+    code = processes.wait(subprocess.Popen(command, cwd=checkout, env=environment), order.asked)
     order.asked.check()
     if code != 0 or not trial.lora.is_file():
         raise RuntimeError(f"{script.name} ended with code {code}; see {order.console}")
+
+
+#: what `accelerate launch` tells a single process, so that it reads no default configuration of the person's
+_ACCELERATE = {"ACCELERATE_MIXED_PRECISION": "no", "ACCELERATE_DYNAMO_BACKEND": "no"}
+
+
+def _folders(order: orders.Order, facts: dataset.DatasetFacts) -> list[sd_scripts_images.Folder]:
+    """The images as sd-scripts reads them: where they lie, or written out once for all trials of this machine."""
+    if not sd_scripts_images.differences(facts.pictures):
+        return sd_scripts_images.as_they_lie(facts.pictures)
+    target = order.cache / "sd-scripts" / sd_scripts_images.key(facts.pictures)
+    return sd_scripts_images.write(facts.pictures, target, link=True)
+
+
+def _tokenizers(base: sd_scripts.Base, trial: paths.TrialPaths) -> pathlib.Path | None:
+    """A folder of the base's own tokenizers under the names that sd-scripts looks for; else it asks the hub."""
+    found = sd_scripts.tokenizers(base)
+    if not found:
+        return None
+    folder = trial.directory / "tokenizers"
+    folder.mkdir(exist_ok=True)
+    for name, source in found.items():
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(source)
+    return folder
 
 
 def _broken_tensors(lora: pathlib.Path) -> int:
