@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from constraints import examination, examine
-from optimizer import estimates, facts, idle, pruning, rulebook, wiring
+from optimizer import estimates, facts, idle, pruning, readiness, rulebook, wiring
 from optimizer import outlook as outlooks
 from optimizer import study as studies
 
@@ -54,9 +54,12 @@ def check(study: studies.Study, measured: Sequence[estimates.Measured] = ()) -> 
         measured: what trials took, where the study has run before.
 
     Raises:
-        errors.BadInput: the dataset or a rule file is wrong, a tracker is not installed, or the pruner cannot work.
+        errors.BadInput: the dataset or a rule file is wrong, a tracker is not installed, the trainer cannot train, or
+            the pruner cannot work.
     """
     wiring.check_trackers(study)
+    ready = readiness.of(study)
+    ready.demand()
     situation = wiring.situation(study, wiring.inspect_dataset(study))
     if situation.estimator is not None:
         situation = dataclasses.replace(situation, estimator=situation.estimator.calibrated(measured))
@@ -68,7 +71,7 @@ def check(study: studies.Study, measured: Sequence[estimates.Measured] = ()) -> 
         trials=study.search.trials,
         proof=examine.examine(rules, facts_at=situation.facts) if study.rules else None,
         outlook=outlooks.outlook(study, rules, situation),
-        notes=(*_notes(study), *_stopping(study, situation)),
+        notes=(*ready.notes, *_notes(study), *_stopping(study, situation)),
     )
 
 

@@ -23,6 +23,7 @@ from optimizer import (
     launch,
     provenance,
     pruning,
+    readiness,
     records,
     rulebook,
     sampler,
@@ -170,9 +171,10 @@ def open_campaign(
     """Everything a worker needs to go on with a study.
 
     Raises:
-        errors.BadInput: the dataset or a rule file is wrong, or a tracker is not installed.
+        errors.BadInput: the dataset or a rule file is wrong, a tracker is not installed, or the trainer cannot train.
     """
     check_trackers(study)
+    readiness.of(study).demand()
     found = inspect_dataset(study)
     book = rulebook.push(services.database, study, author=author())
     stored = create_study(services, study)

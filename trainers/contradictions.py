@@ -133,8 +133,35 @@ LORA = (
     Contradiction(frozenset({"learning_rate", "lr_scheduler"}), _below_the_end, _rate_and_end),
 )
 
+#: sides of sd-scripts' buckets are multiples of this at least; it wants more of Stable Diffusion 1.5's
+SD_SCRIPTS_STEP = 32
+
+
+def _uneven_step(points: Points) -> Mask:
+    uneven: Mask = points.number("enable_bucket", 0.0).astype(bool) & (
+        points.number("bucket_reso_steps", SD_SCRIPTS_STEP) % SD_SCRIPTS_STEP != 0
+    )
+    return uneven
+
+
+#: what sd-scripts refuses beside that
+SD_SCRIPTS = (
+    Contradiction(
+        frozenset({"enable_bucket", "bucket_reso_steps"}),
+        _uneven_step,
+        lambda params: (
+            f"bucket_reso_steps: {params['bucket_reso_steps']} is not a multiple of {SD_SCRIPTS_STEP}, as sd-scripts "
+            "demands of buckets"
+        ),
+    ),
+)
+
 #: trainer -> what it cannot train; a user's own script decides that itself
-OF_TRAINER: Mapping[str, tuple[Contradiction, ...]] = {"diffusion-lora": LORA, "sd-scripts": LORA, "command": ()}
+OF_TRAINER: Mapping[str, tuple[Contradiction, ...]] = {
+    "diffusion-lora": LORA,
+    "sd-scripts": LORA + SD_SCRIPTS,
+    "command": (),
+}
 
 
 def of_point(trainer: str, params: Mapping[str, Scalar]) -> list[str]:

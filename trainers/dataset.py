@@ -110,14 +110,6 @@ def _pictures(root: pathlib.Path, repeats: int, problems: list[str]) -> Iterator
                 yield Picture(place, caption, repeats * folder_repeats, sha256, width, height)
 
 
-def image_folders(images: job.Dataset) -> list[tuple[pathlib.Path, int]]:
-    """The folders in which images lie, each with how often an epoch shows its images; the dataset itself if none do."""
-    root = pathlib.Path(images.path)
-    found = _folders(root) if root.is_dir() else ()
-    holding = [(folder, images.repeats * repeats) for folder, repeats in found if any(map(_is_image, folder.iterdir()))]
-    return holding or [(root, images.repeats)]
-
-
 def _is_image(path: pathlib.Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 

@@ -20,8 +20,7 @@ Kind = Literal["int", "float", "text", "truth", "any"]
 class Parameter:
     """One parameter of a trainer.
 
-    `low` and `high` bound a number, both included unless `low_excluded`; a whole number may have to be a
-    `multiple_of` another. `default` None means that the value follows
+    `low` and `high` bound a number, both included unless `low_excluded`. `default` None means that the value follows
     from the others; `meaning` says how. `when` is an expression of the rule language over other parameters: where it
     is false, the value changes nothing. Empty means that it always counts. `is_path` marks a file or folder: a study
     file counts it from its own folder.
@@ -34,7 +33,6 @@ class Parameter:
     low: float = -math.inf
     high: float = math.inf
     low_excluded: bool = False
-    multiple_of: int = 1
     choices: tuple[str, ...] = ()
     default: Scalar | None = None
     when: str = ""
@@ -55,8 +53,6 @@ class Parameter:
             return f"{self.name}: {value!r} is not a whole number"
         if value < self.low or value > self.high or (self.low_excluded and value == self.low):
             return f"{self.name}: {value!r} is outside of {self.range_text()}"
-        if self.multiple_of > 1 and value % self.multiple_of:
-            return f"{self.name}: {value!r} is not a multiple of {self.multiple_of}"
         return None
 
     def _text_problem(self, value: object) -> str | None:
@@ -76,8 +72,7 @@ class Parameter:
             return ", ".join(self.choices) or "text"
         low = "" if self.low == -math.inf else f"{'>' if self.low_excluded else '>='} {self.low:g}"
         high = "" if self.high == math.inf else f"<= {self.high:g}"
-        multiple = f"a multiple of {self.multiple_of}" if self.multiple_of > 1 else ""
-        return " and ".join(part for part in (low, high, multiple) if part) or "any number"
+        return " and ".join(part for part in (low, high) if part) or "any number"
 
 
 OPTIMIZERS = (
@@ -196,7 +191,7 @@ _SD_SCRIPTS = (
     *_DIFFUSION_LORA,
     # where it takes less than our own trainer
     Parameter("bucket_reso_steps", "int", "Sides of buckets are multiples of this; sd-scripts wants a multiple of 64 "
-              "for SD 1.5, of 32 for SDXL.", unit="pixels", low=32, multiple_of=32, default=64, when="enable_bucket"),
+              "for SD 1.5, of 32 for SDXL.", unit="pixels", low=8, default=64, when="enable_bucket"),
     Parameter("save_format", "text", "Key layout of the saved LoRA: sd-scripts writes kohya's.", choices=("kohya",),
               default="kohya"),
 )  # fmt: skip

@@ -1,9 +1,8 @@
 """A data set as kohya's sd-scripts reads it: folders of images, each with a text file beside it. Torch-free.
 
 sd-scripts takes the first line of a text file for the caption and stops at an empty file; it knows neither
-metadata.jsonl nor shards, does not turn pictures by their EXIF data, and drops what an image holds beside RGB in a way of
-its own. Where that would train something else than our own trainer does, the data set is written out anew, upright, with
-captions of one line.
+metadata.jsonl nor shards, does not turn pictures by their EXIF data, and drops what an image holds beside RGB in a way
+of its own. Where that would train something else than our own trainer does, the data set is written out anew.
 """
 
 import collections
@@ -107,7 +106,12 @@ def _picture_differences(picture: dataset.Picture) -> Iterator[str]:
 
 def _is_read_as(text: pathlib.Path, caption: str) -> bool:
     lines = text.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-    return bool(lines) and " ".join(lines[0].split()) == caption
+    return bool(lines) and _one_line(lines[0]) == _one_line(caption)
+
+
+def _one_line(text: str) -> str:
+    """A caption without line breaks; tokenizers know no difference between one space and several."""
+    return " ".join(text.split())
 
 
 def _stays(picture: dataset.Picture) -> bool:
@@ -136,4 +140,4 @@ def _write(picture: dataset.Picture, stem: pathlib.Path, *, link: bool) -> None:
         stem.with_suffix(place.path.suffix.lower()).symlink_to(place.path.resolve())
     else:
         shutil.copyfile(place.path, stem.with_suffix(place.path.suffix.lower()))
-    stem.with_suffix(".txt").write_text(f"{picture.caption}\n", encoding="utf-8")
+    stem.with_suffix(".txt").write_text(f"{_one_line(picture.caption)}\n", encoding="utf-8")
