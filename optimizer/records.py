@@ -97,6 +97,8 @@ class TrialRecord:
     early_stop: EarlyStop | None = None
     #: the primary objective at evaluation points, by samples seen
     curve: Mapping[int, float] = dataclasses.field(default_factory=dict)
+    #: which repeat of its point it is; 0 is the first training
+    repeat: int = 0
     #: the stop rule that ended its training
     stop_rule: str | None = None
     #: optimizer steps that it was to do; None where nobody has said
@@ -239,6 +241,7 @@ def _record(
         taken_over=TAKEN_FROM in trial.user_attrs,
         early_stop=_early_stop(trial),
         curve=dict(sorted(trial.intermediate_values.items())),
+        repeat=int(trial.user_attrs.get(REPEAT, 0)),
         stop_rule=trial.user_attrs.get(STOP_RULE),
         total_steps=trial.user_attrs.get(TOTAL_STEPS),
         lora_sha256=None if result is None else result.lora_sha256,

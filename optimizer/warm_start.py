@@ -15,7 +15,7 @@ import optuna
 
 from constraints import domain as domains
 from constraints import verdict as verdicts
-from optimizer import errors, records, score, space
+from optimizer import errors, records, score, space, table
 from optimizer import study as studies
 
 State = optuna.trial.TrialState
@@ -97,6 +97,7 @@ def trials(study: studies.Study, priors: Sequence[Prior]) -> list[optuna.trial.F
     ]
 
 
+_STOPPED = "stopped early, so its result is not known"
 Row = tuple[Mapping[str, Any], tuple[float, ...] | None, str]
 
 
@@ -107,7 +108,7 @@ def _trials(study: studies.Study, old: studies.Study, found: Sequence[records.Tr
             continue
         params = studies.complete(old, record.params)
         if record.state == "stopped-early":
-            yield params, None, "stopped early, so its result is not known"
+            yield params, None, _STOPPED
             continue
         if record.state == "unusable":
             yield params, None, ""
@@ -119,7 +120,10 @@ def _trials(study: studies.Study, old: studies.Study, found: Sequence[records.Tr
 
 
 def _csv(study: studies.Study, path: pathlib.Path) -> Iterator[Row]:
-    """A table with a column for each parameter and objective; a cell left empty is a parameter that is not set."""
+    """A table with a column for each parameter and objective; a cell left empty is a parameter that is not set.
+
+    One that `study export --format csv` wrote says what became of each trial, too: those that trained are taken.
+    """
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
@@ -130,7 +134,7 @@ def _csv(study: studies.Study, path: pathlib.Path) -> Iterator[Row]:
                     f"{path}:1: warm_start needs a column for each parameter and objective; {', '.join(missing)} is "
                     "missing"
                 )
-            yield from (_row(study, row) for row in reader)
+            yield from (_row(study, row) for row in reader if row.get(table.STATE, "usable") in records.TRAINED)
     except (OSError, UnicodeDecodeError) as error:
         raise errors.BadInput(f"{path}: cannot be read: {error}; correct `search.warm_start`") from error
 
@@ -138,6 +142,9 @@ def _csv(study: studies.Study, path: pathlib.Path) -> Iterator[Row]:
 def _row(study: studies.Study, row: Mapping[str, str]) -> Row:
     params = {name: _value(domain, row[name]) for name, domain in study.space.items() if row.get(name)}
     params |= {name: _same_kind(value, row[name]) for name, value in study.fixed.items() if row.get(name)}
+    state = row.get(table.STATE, "usable")
+    if state != "usable":
+        return params, None, _STOPPED if state == "stopped-early" else ""
     try:
         return params, tuple(float(row[name]) for name in study.objectives), ""
     except ValueError:

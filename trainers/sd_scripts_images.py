@@ -21,6 +21,8 @@ _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 _LOOKED_FOR = frozenset({*_SUFFIXES, *map(str.upper, _SUFFIXES)})
 #: what more it may look for, as far as its environment can open it
 _PERHAPS = frozenset({".avif", ".AVIF", ".jxl", ".JXL"})
+#: what Hugging Face's layout keeps captions in
+METADATA = "metadata.jsonl"
 #: EXIF's tag of the side that is up
 _ORIENTATION = 0x0112
 
@@ -53,6 +55,8 @@ def differences(pictures: Sequence[dataset.Picture]) -> list[str]:
 def write(pictures: Sequence[dataset.Picture], target: pathlib.Path, *, link: bool) -> list[Folder]:
     """Write a data set out as sd-scripts reads it, whole or not at all; one that is there already is taken as it is.
 
+    A metadata.jsonl beside the folders says the same to who reads Hugging Face's layout.
+
     Args:
         target: the folder to write.
         link: whether an image that can stay as it is becomes a link rather than a copy.
@@ -60,15 +64,18 @@ def write(pictures: Sequence[dataset.Picture], target: pathlib.Path, *, link: bo
     Raises:
         OSError: the disk is full or failed.
     """
-    folders = [Folder(target / f"{repeats}_images", repeats) for repeats in sorted({p.repeats for p in pictures})]
+    folders = written(pictures, target)
     if target.is_dir():
         return folders
     draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
     try:
         for folder in folders:
             (draft / folder.path.name).mkdir(parents=True)
-        for number, picture in enumerate(pictures):
-            _write(picture, draft / f"{picture.repeats}_images" / f"{number:06d}", link=link)
+        with (draft / METADATA).open("w", encoding="utf-8") as metadata:
+            for number, picture in enumerate(pictures):
+                image = _write(picture, draft / f"{picture.repeats}_images" / f"{number:06d}", link=link)
+                line = {"file_name": image.relative_to(draft).as_posix(), "text": picture.caption}
+                metadata.write(json.dumps(line, ensure_ascii=False) + "\n")
         draft.rename(target)
     except OSError:
         if not target.is_dir():  # else another process has written the same meanwhile
@@ -76,6 +83,11 @@ def write(pictures: Sequence[dataset.Picture], target: pathlib.Path, *, link: bo
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return folders
+
+
+def written(pictures: Sequence[dataset.Picture], target: pathlib.Path) -> list[Folder]:
+    """The folders that `write` makes in `target`."""
+    return [Folder(target / f"{repeats}_images", repeats) for repeats in sorted({p.repeats for p in pictures})]
 
 
 def key(pictures: Sequence[dataset.Picture]) -> str:
@@ -132,12 +144,16 @@ def _folder_differences(folder: pathlib.Path, pictures: Sequence[dataset.Picture
             yield "it would train images that are not in the data set", str(path)
 
 
-def _write(picture: dataset.Picture, stem: pathlib.Path, *, link: bool) -> None:
+def _write(picture: dataset.Picture, stem: pathlib.Path, *, link: bool) -> pathlib.Path:
     place = picture.place
     if place.member or place.path.suffix.lower() not in _SUFFIXES or not _stays(picture):
-        picture.image().save(stem.with_suffix(".png"))
-    elif link:
-        stem.with_suffix(place.path.suffix.lower()).symlink_to(place.path.resolve())
+        image = stem.with_suffix(".png")
+        picture.image().save(image)
     else:
-        shutil.copyfile(place.path, stem.with_suffix(place.path.suffix.lower()))
+        image = stem.with_suffix(place.path.suffix.lower())
+        if link:
+            image.symlink_to(place.path.resolve())
+        else:
+            shutil.copyfile(place.path, image)
     stem.with_suffix(".txt").write_text(f"{_one_line(picture.caption)}\n", encoding="utf-8")
+    return image

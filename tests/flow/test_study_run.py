@@ -1,5 +1,6 @@
 """A study from its file to its best LoRA: real Postgres, real Optuna, real accelerate launch, real training."""
 
+import csv
 import json
 import os
 import pathlib
@@ -9,6 +10,7 @@ import subprocess
 import time
 import tomllib
 from collections.abc import Callable
+from typing import Any
 
 import optuna
 import pytest
@@ -19,6 +21,8 @@ from tests.flow import place as places
 from trainers import events
 
 pytestmark = pytest.mark.slow
+
+FILES = ("best.toml", "best.dataset.toml")
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = 120) -> None:
@@ -36,6 +40,11 @@ def told(place: places.Place, study: str, trial: int, event: str) -> int:
 def pids(place: places.Place, study: str, trial: int) -> list[int]:
     """The processes that worked on a trial, in order."""
     return [found.data["pid"] for found in events_of(place, study, trial) if found.event == "job-started"]
+
+
+def told_of(place: places.Place, study: str, trial: int, event: str) -> dict[str, Any]:
+    """What a trial's trainer told last by an event."""
+    return dict([found.data for found in events_of(place, study, trial) if found.event == event][-1])
 
 
 def events_of(place: places.Place, study: str, trial: int) -> list[events.Event]:
@@ -121,6 +130,26 @@ def test_a_trial_is_exported_for_other_trainers(place: places.Place, whole: tupl
     read = tomllib.loads(place.run("study", "export", "whole").stdout)
     assert read["network_dim"] == best["params"]["network_dim"]
     assert read["network_alpha"] == best["params"]["network_dim"] * 0.5
+    said = place.json("study", "export", "whole", "-o", place.folder / "best.toml")
+    assert (said["trial"], said["files"]) == (best["number"], [str(place.folder / n) for n in FILES])
+    written = tomllib.loads((place.folder / "best.toml").read_text(encoding="utf-8"))
+    assert written["max_train_steps"] == told_of(place, "whole", best["number"], "trained")["steps"]
+    assert said["settings"]["settings"]["resolution"] == 64
+
+    refused = place.run("study", "export", "whole", "--format", "diffusers")
+    assert refused.returncode == 2
+    assert "network_alpha" in refused.stderr
+    assert place.run("study", "export", "whole", "--format", "diffusers", "--anyway").returncode == 0
+    assert place.run("study", "export", "whole", "--trial", "99").returncode == 2
+
+
+def test_all_trials_are_exported_as_a_table(place: places.Place, whole: tuple[pathlib.Path, str]) -> None:
+    rows = list(csv.DictReader(place.run("study", "export", "whole", "--format", "csv").stdout.splitlines()))
+    trials = place.json("study", "show", "whole")["trials"]
+    assert [int(row["trial.number"]) for row in rows] == [trial["number"] for trial in trials]
+    assert [float(row["clip_score"]) for row in rows] == [trial["values"]["clip_score"] for trial in trials]
+    assert all(pathlib.Path(row["trial.lora"]).is_file() for row in rows)
+    assert place.run("study", "export", "whole", "--format", "csv", "--trial", "0").returncode == 2
 
 
 def test_refused_draws_are_pruned_rows_when_the_study_asks_for_it(place: places.Place) -> None:

@@ -1,0 +1,107 @@
+"""`study export` from the study's name to the files: reads the trial, its base and its data set, and writes."""
+
+import contextlib
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from optimizer import errors, export, records, table, wiring
+from optimizer import study as studies
+from trainers import counters, dataset, sd_scripts_images
+
+
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """An export that can be written. `files` are empty where it goes to standard output."""
+
+    study: str
+    trial: int | None
+    form: str
+    exported: export.Export
+    files: Mapping[pathlib.Path, str]
+    pictures: tuple[dataset.Picture, ...] = ()
+    images: pathlib.Path | None = None
+
+    @property
+    def texts(self) -> Mapping[str, str]:
+        return self.exported.texts
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        return self.exported.lost
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        return self.exported.remarks
+
+    def write(self) -> list[pathlib.Path]:
+        """Write the files, and the images beside them where they are needed; returns what was written.
+
+        Raises:
+            errors.BadInput: they cannot be written there.
+        """
+        written = list(self.files)
+        if self.images is not None and self.exported.needs_images:
+            try:
+                sd_scripts_images.write(self.pictures, self.images, link=False)
+            except OSError as error:
+                raise errors.BadInput(f"{self.images}: cannot be written: {error.strerror}") from error
+            written.append(self.images)
+        export.write(self.files)
+        return written
+
+    def as_json(self) -> dict[str, Any]:
+        """What was written where; the texts themselves where they were written nowhere."""
+        return {
+            "study": self.study,
+            "trial": self.trial,
+            "format": self.form,
+            "files": [str(path) for path in self.files],
+            "images": str(self.images) if self.images is not None and self.exported.needs_images else None,
+            "settings": dict(self.exported.settings),
+            "texts": {} if self.files else dict(self.texts),
+            "lost": list(self.lost),
+            "remarks": list(self.remarks),
+        }
+
+
+def make(services: wiring.Services, name: str, form: str, number: int | None, output: pathlib.Path | None) -> Made:
+    """Read what is exported.
+
+    Args:
+        form: sd-scripts, diffusers, json or csv.
+        number: the trial; None is the best one, or all of them in a table.
+        output: the file to write; None is standard output.
+
+    Raises:
+        errors.BadInput: there is no such trial, nothing to export of it, or nowhere to write.
+    """
+    stored, study = wiring.stored_study(services, name)
+    found = wiring.trial_records(services, study)
+    if form == "csv":
+        exported = export.Export({"": table.to_csv(study, found)})
+        return Made(name, None, form, exported, _files(output, exported))
+    record = export.chosen(study, found, number)
+    counter = wiring.stored_step_counter(stored, study)
+    if form == "json":
+        source = None
+        with contextlib.suppress(errors.BadInput):  # then what they say is left out
+            source = _source(study, record, counter)
+        exported = export.to_json(study, record, source)
+        return Made(name, record.number, form, exported, _files(output, exported))
+    source = _source(study, record, counter)
+    images = None if output is None else export.images_beside(output, source.pictures)
+    exported = _FORMS[form](source, images)
+    return Made(name, record.number, form, exported, _files(output, exported), source.pictures, images)
+
+
+_FORMS = {"sd-scripts": export.to_sd_scripts, "diffusers": export.to_diffusers}
+
+
+def _source(study: studies.Study, record: records.TrialRecord, counter: counters.StepCounter) -> export.Source:
+    return export.source(study, record, wiring.inspect_dataset(study).pictures, counter)
+
+
+def _files(output: pathlib.Path | None, exported: export.Export) -> Mapping[pathlib.Path, str]:
+    return {} if output is None else export.paths(output, exported)
