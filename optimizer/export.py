@@ -21,6 +21,7 @@ from trainers import errors as trainer_errors
 _NEVER_TRAINED = {
     "waiting": "it has not begun",
     "running": "it still trains; wait for its end",
+    "interrupted": "it was begun and nobody trains it now; `tuneguard study run` goes on with it",
     "refused": "{why} refused it, so it never trained",
     "crashed": "the machine failed at every attempt, so nothing came of it",
 }

@@ -47,10 +47,19 @@ def _row(study: studies.Study, record: records.TrialRecord) -> Mapping[str, Any]
         "trial.seconds": record.seconds,
         **{f"trial.seconds.{phase}": seconds for phase, seconds in record.phases.items()},
         "trial.attempts": record.attempts,
+        "trial.started_at": min((run.started_at.isoformat() for run in record.tries), default=None),
+        "trial.finished_at": _finished(record),
         "trial.rules": record.rule_version,
         "trial.lora": record.lora,
+        "trial.lora_sha256": record.lora_sha256,
     }
     return {name: value for name, value in known.items() if value is not None}
+
+
+def _finished(record: records.TrialRecord) -> str | None:
+    """When the last attempt ended, of a trial that has ended."""
+    ends = [run.finished_at for run in record.tries]
+    return ends[-1].isoformat() if ends and ends[-1] is not None and record.state in records.TRAINED else None
 
 
 def _reason(record: records.TrialRecord) -> str:

@@ -273,7 +273,13 @@ def test_json_needs_neither_base_nor_data_set(spec: study.Study) -> None:
 
 @pytest.mark.parametrize(
     ("state", "why"),
-    [("refused", "too-high refused it"), ("waiting", "not begun"), ("running", "still trains"), ("crashed", "machine")],
+    [
+        ("refused", "too-high refused it"),
+        ("waiting", "not begun"),
+        ("running", "still trains"),
+        ("crashed", "machine"),
+        ("interrupted", "begun"),
+    ],
 )
 def test_a_trial_that_never_trained_is_not_exported(spec: study.Study, state: str, why: str) -> None:
     with pytest.raises(errors.BadInput, match=f"trial 3 .* is {state}: .*{why}"):
