@@ -102,7 +102,7 @@ class Progress:
         self._logged_at = 0.0
         self._began = time.monotonic()
         self._look()
-        self._done_before = len(self._done)
+        self._trained_before = sum(record.state != "refused" for record in self._done)
         self._console = console or rich.console.Console(file=sys.stderr)
         self._live: rich.live.Live | None = None
 
@@ -184,20 +184,22 @@ class Progress:
 
     def _columns(self, rows: Sequence[Row]) -> list[columns.Column]:
         _, parameters = columns.of_parameters([row.params for row in rows], self._parameters, digits=3)
-        left = [_left(row) for row in rows]
-        scores = [
-            columns.Column(name, [wording.value(row.metrics.get(name), 3) for row in rows], rank=rank)
-            for rank, name in enumerate(self._objectives)
-        ]
-        return [
+        first, *others = (
+            columns.Column(name, [wording.value(row.metrics.get(name), 3) for row in rows]) for name in self._objectives
+        )
+        always = [
             columns.Column("trial", [str(row.number) for row in rows]),
             columns.Column("state", [row.state for row in rows], is_figure=False),
-            *scores,
-            columns.Column("time", [wording.duration(row.elapsed) for row in rows], rank=0.5),
-            columns.Column("left", left, rank=0.5),
-            *parameters,
-            columns.Column("why", [row.why for row in rows], is_figure=False, rank=0.9),
+            first,
+            columns.Column("time", [wording.duration(row.elapsed) for row in rows]),
         ]
+        known = [
+            columns.Column("left", [_left(row) for row in rows]),
+            columns.Column("why", [row.why for row in rows], is_figure=False, rank=0.5),
+            *parameters,
+            *(dataclasses.replace(column, rank=3.0) for column in others),
+        ]
+        return [*always, *(column for column in known if set(column.cells) - {"-", ""})]
 
     def _log_step(self, row: Row) -> None:
         """A line about a trial that trains, now and then; its first step is news of its own."""
@@ -231,9 +233,12 @@ class Progress:
         left = max(0, self._budget - done)
         refused = sum(record.state == "refused" for record in self._done)
         said = [f"{done} of {self._budget} done" + (f", {refused} of them refused" if refused else "")]
-        fresh = done - self._done_before
-        if fresh and left:
-            said.append(f"about {wording.duration((time.monotonic() - self._began) / fresh * left)} left")
+        # what was refused took no time, so time is counted by those that trained
+        trained = done - refused
+        fresh = trained - self._trained_before
+        if fresh > 0 and left:
+            coming = left * trained / done
+            said.append(f"about {wording.duration((time.monotonic() - self._began) / fresh * coming)} left")
         if self._best is not None:
             said.append(f"best {next(iter(self._objectives))} {wording.value(self._best[0])} in trial {self._best[1]}")
         return ", ".join(said)

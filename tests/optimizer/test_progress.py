@@ -1,7 +1,7 @@
 """The live table and the log of a run, told by events as a trainer tells them."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import rich.console
@@ -13,13 +13,18 @@ from trainers import events
 
 
 def shown(
-    *found: records.TrialRecord, width: int = 80, height: int = 24, refusals: str = "resample", budget: int = 30
+    *known: records.TrialRecord,
+    found: Sequence[records.TrialRecord] = (),
+    width: int = 80,
+    height: int = 24,
+    refusals: str = "resample",
+    budget: int = 30,
 ) -> tuple[progress.Progress, io.StringIO]:
-    """Progress over the given trials, and what it writes; not on a terminal."""
+    """Progress over the trials that are known and those that are found later, and what it writes; not on a terminal."""
     study = searching.study(searching.LORA, refusals=refusals)
     written = io.StringIO()
     console = rich.console.Console(file=written, width=width, height=height)
-    return progress.Progress(study, budget, lambda: found, console=console), written
+    return progress.Progress(study, budget, lambda: [*known, *found], console=console), written
 
 
 def event(name: str, at: float = 0.0, **data: Any) -> events.Event:
@@ -116,6 +121,18 @@ def test_refused_rows_count_as_done_where_they_take_the_budget() -> None:
     assert "left" not in told.screen().plain.splitlines()[0]
     told, _ = shown(*refused, *trained, refusals="resample", budget=12)
     assert told.screen().plain.startswith("test: 8 of 12 done")
+
+
+def test_refused_rows_alone_say_nothing_of_the_time_that_is_left() -> None:
+    found: list[records.TrialRecord] = []
+    told, written = shown(found=found, refusals="prune", budget=12)
+    found += [recorded.trial(number, "refused", refused_by=("high",)) for number in range(4)]
+    told.started(4, {}, taken_up=False)
+    assert told.screen().plain.splitlines()[0] == "test: 4 of 12 done, 4 of them refused"
+    found.append(recorded.trial(4))
+    end(told, 4)
+    assert " left" in told.screen().plain.splitlines()[0]
+    assert " left" in written.getvalue().splitlines()[-1]
 
 
 def test_refusals_that_add_up_to_more_than_the_points_are_explained() -> None:

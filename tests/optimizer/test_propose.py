@@ -316,6 +316,14 @@ def test_the_stop_rule_that_ended_a_trial_is_named_in_the_dashboard_and_in_what_
     assert record.as_json()["stop_rule"] == "loud"
 
 
+def test_a_study_is_a_frame_for_who_works_in_a_notebook(place: Place) -> None:
+    campaign = place.open(place.study(trials=2))
+    finish(campaign, claimed(campaign), 0.7)
+    frame = optuna.load_study(study_name="proposed", storage=campaign.database.url).trials_dataframe()
+    assert list(frame["value"]) == [0.7]
+    assert list(frame["state"]) == ["COMPLETE"]
+
+
 def test_a_begun_trial_that_nobody_holds_is_interrupted_and_not_running(place: Place) -> None:
     campaign = place.open(place.study(trials=2))
     held, left = claimed(campaign), claimed(campaign)
