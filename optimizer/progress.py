@@ -102,7 +102,7 @@ class Progress:
         self._logged_at = 0.0
         self._began = time.monotonic()
         self._look()
-        self._trained_before = sum(record.state != "refused" for record in self._done)
+        self._trained_before = self._trained()
         self._console = console or rich.console.Console(file=sys.stderr)
         self._live: rich.live.Live | None = None
 
@@ -228,13 +228,15 @@ class Progress:
         if self._live is None and not self._quiet:
             self._console.print(text, highlight=False, soft_wrap=True, markup=False)
 
+    def _trained(self) -> int:
+        """How many of those that are done took time."""
+        return len([record for record in self._done if record.state != "refused"])
+
     def _status(self) -> str:
-        done = len(self._done)
-        left = max(0, self._budget - done)
-        refused = sum(record.state == "refused" for record in self._done)
+        done, trained = len(self._done), self._trained()
+        left, refused = max(0, self._budget - done), done - trained
         said = [f"{done} of {self._budget} done" + (f", {refused} of them refused" if refused else "")]
         # what was refused took no time, so time is counted by those that trained
-        trained = done - refused
         fresh = trained - self._trained_before
         if fresh > 0 and left:
             coming = left * trained / done
