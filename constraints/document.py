@@ -9,6 +9,7 @@ any later complaint can point at it.
 from __future__ import annotations
 
 import difflib
+import stat
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -109,7 +110,11 @@ def read(path: Path) -> Document:
         DocumentError: with every problem, when the file cannot be read or is not the YAML that this project accepts.
     """
     try:
-        size = path.stat().st_size
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for, and a device read, for ever
+            message = "is a folder" if stat.S_ISDIR(found.st_mode) else "is a pipe or a device"
+            raise DocumentError((Problem(str(path), 0, 0, f"cannot be read: {message}", "name a plain file"),))
+        size = found.st_size
         content = path.read_bytes() if size <= MAXIMUM_BYTES else b""
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from constraints import document, expression, parsing, rulefile, typecheck, vocabulary
 from constraints.document import Document
@@ -16,7 +16,7 @@ from constraints.errors import DocumentError, ExpressionError, Problem
 from constraints.expression import Node
 from constraints.judge import Rule
 from constraints.rulefile import RuleFile, RuleSpec, Written
-from constraints.scope import Kind, Moment, Scope, Symbol
+from constraints.scope import Kind, Moment, Scope, Symbol, kind_of_value
 from constraints.yaml_data import Location
 
 #: a declared parameter this close to one of the study's is a slip of the pen, not another parameter
@@ -162,7 +162,7 @@ def _facts(world: World) -> dict[str, Symbol]:
     given = world.facts if isinstance(world.facts, Mapping) else {}
     loose = world.loose is not None
     names = [*vocabulary.FACTS, *(name for name in world.facts if name not in vocabulary.FACTS)]
-    return {name: Symbol(name, _kind_of_value(given.get(name, 0.0)), "fact", optional=loose) for name in names}
+    return {name: Symbol(name, kind_of_value(given.get(name, 0.0)), "fact", optional=loose) for name in names}
 
 
 def _parameters(world: World) -> dict[str, Symbol]:
@@ -170,7 +170,7 @@ def _parameters(world: World) -> dict[str, Symbol]:
         name: Symbol(name, domain.value_kind, "parameter", domain=domain, optional=domain.when is not None)
         for name, domain in world.space.items()
     }
-    fixed = {name: Symbol(name, _kind_of_value(value), "constant", value=value) for name, value in world.fixed.items()}
+    fixed = {name: Symbol(name, kind_of_value(value), "constant", value=value) for name, value in world.fixed.items()}
     loose = {name: Symbol(name, kind, "parameter", optional=True) for name, kind in (world.loose or {}).items()}
     return fixed | searched | loose
 
@@ -222,12 +222,6 @@ def _slips(file: RuleFile, at: int, name: str, world: World) -> list[Problem]:
         return []
     message = f"the study has no parameter '{name}'"
     return [file.document.problem(("parameters", at), message, f"did you mean '{close[0]}'?")]
-
-
-def _kind_of_value(value: Any) -> Kind:
-    if isinstance(value, bool):
-        return "truth"
-    return "text" if isinstance(value, str) else "number"
 
 
 # -- rules -------------------------------------------------------------------------------------------------------------

@@ -18,9 +18,9 @@ from constraints.explain import undecided_reason
 from constraints.judge import UNDECIDED_VIOLATION, Judge, Rule
 from constraints.loading import RuleText, Source
 from constraints.rulefile import RuleFile
-from constraints.scope import Scope
+from constraints.scope import Kind, Scope
 
-__all__ = ["RuleSet", "RuleText", "Source", "load"]
+__all__ = ["Rule", "RuleSet", "RuleText", "Source", "load", "load_alone"]
 
 HARD = ("refuse", "require")
 
@@ -212,8 +212,23 @@ def load(
     Raises:
         DocumentError: with every problem of every file.
     """
+    return _load(sources, loading.World(space, fixed or {}, facts, metrics, signals, derived or {}))
+
+
+def load_alone(sources: Sequence[Source], kinds: Mapping[str, Kind]) -> RuleSet:
+    """Loads rule files where there is no study: what a point does not give is not set, facts too.
+
+    Args:
+        kinds: kinds of the names that rules may use; 'unknown' goes with every use.
+
+    Raises:
+        DocumentError: with every problem of every file.
+    """
+    return _load(sources, loading.World({}, {}, loose=kinds))
+
+
+def _load(sources: Sequence[Source], world: loading.World) -> RuleSet:
     files, problems = loading.files_of(sources)
-    world = loading.World(space, fixed or {}, facts, metrics, signals, derived or {})
     rules: list[Rule] = []
     absent: list[str] = []
     for file in files:
@@ -224,15 +239,14 @@ def load(
     problems += loading.repeated_ids(files)
     if problems:
         raise DocumentError(tuple(problems))
-    constants = dict(facts) if isinstance(facts, Mapping) else {}
     return RuleSet(
         name=" + ".join(file.name for file in files),
         text="\n".join(file.document.text for file in files),
         rules=tuple(rules),
         files=tuple(files),
-        space=space,
-        fixed=fixed or {},
-        facts=constants,
+        space=world.space,
+        fixed=world.fixed,
+        facts=dict(world.facts) if isinstance(world.facts, Mapping) else {},
         absent=tuple(absent),
         scope=loading.study_scope(world),
     )

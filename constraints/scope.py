@@ -15,6 +15,13 @@ Role: TypeAlias = Literal["parameter", "absent", "constant", "derived", "fact", 
 Moment: TypeAlias = Literal["before", "running", "result"]
 
 
+def kind_of_value(value: object) -> Kind:
+    """The kind that the rule language sees in a plain value."""
+    if isinstance(value, bool):
+        return "truth"
+    return "text" if isinstance(value, str) else "number"
+
+
 @dataclass(frozen=True)
 class Symbol:
     """One name.

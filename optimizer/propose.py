@@ -15,8 +15,7 @@ import sqlalchemy as sa
 
 from constraints import verdict as verdicts
 from optimizer import campaign as campaigns
-from optimizer import draw, enqueued, records
-from optimizer import search as searches
+from optimizer import draw, enqueued, judgement, records
 from optimizer import study as studies
 from storage import leases, refusals
 
@@ -144,8 +143,8 @@ def attributes(verdict: verdicts.Verdict, campaign: campaigns.Campaign) -> dict[
     said: dict[str, Any] = {records.RULE_VERSION: campaign.rule_version}
     if verdict.refused_by:
         said[records.REFUSED_BY] = list(verdict.refused_by)
-        if searches.UNTRAINABLE in verdict.undecided:
-            said["message"] = verdict.undecided[searches.UNTRAINABLE]
+        if judgement.UNTRAINABLE in verdict.undecided:
+            said["message"] = verdict.undecided[judgement.UNTRAINABLE]
     return said
 
 

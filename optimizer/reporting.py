@@ -11,9 +11,8 @@ from optuna.artifacts import exceptions as artifact_exceptions
 
 from constraints import ruleset as rulesets
 from optimizer import detail as details
-from optimizer import estimates, facts, ledger, records, remarks, rulebook, space, wiring
+from optimizer import estimates, facts, judgement, ledger, records, remarks, rulebook, space, wiring
 from optimizer import overview as overviews
-from optimizer import search as searches
 from optimizer import study as studies
 from optimizer.report import curves, html
 from optimizer.report import records as report_records
@@ -184,8 +183,8 @@ def _refusing_rules(
     rules = rulebook.load_versions(study, versions).rules
     because = {rule.id: rule.because for rule in rules if rule.kind in rulesets.HARD}
     counts = refusals.count_by_rule(services.database, study_id)
-    if searches.UNTRAINABLE in counts:
-        because[searches.UNTRAINABLE] = "the trainer's own: it cannot train such points"
+    if judgement.UNTRAINABLE in counts:
+        because[judgement.UNTRAINABLE] = "the trainer's own: it cannot train such points"
     return [
         report_records.RefusingRule(rule, counts.get(rule, 0), because.get(rule, "no longer in the rules"))
         for rule in {**counts, **because}

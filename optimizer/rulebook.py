@@ -6,8 +6,8 @@ study is started; from then on the newest version of each set counts, wherever i
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import TypeAlias
 
 import sqlalchemy as sa
 
@@ -88,18 +88,6 @@ def _untold(study: studies.Study, rules: rulesets.RuleSet) -> list[str]:
                     remedy = "add that to the study, or take the rule out"
                     found.append(f"{rule.file}:{rule.line}: {rule.id}: {missing}; {remedy}")
     return found
-
-
-def load_for_point(source: Source, point: Mapping[str, Any]) -> rulesets.RuleSet:
-    """Compile a rule file for one point alone, without a study: what the point gives is all there is.
-
-    Raises:
-        errors.BadInput: the file is wrong; the message lists every problem.
-    """
-    try:
-        return rulesets.load([source], {}, fixed=point)
-    except constraint_errors.ConstraintsError as error:
-        raise errors.BadInput(str(error)) from error
 
 
 def read_alone(name: str) -> rulefile.RuleFile:

@@ -11,12 +11,9 @@ import optuna
 
 from constraints import ruleset as rulesets
 from constraints import verdict as verdicts
-from optimizer import facts, history, sampler, study
+from optimizer import facts, history, judgement, sampler, study
 from optimizer import reservoir as reservoirs
 from trainers import contradictions
-
-#: what refuses a point that its trainer cannot train, beside the study's rules; no rule's id holds a colon
-UNTRAINABLE = "trainer:cannot-train"
 
 
 @dataclasses.dataclass
@@ -63,11 +60,8 @@ class Search:
         return reservoirs.Reservoir(self.study.space, self.study.fixed, self.weigh, self.seed)
 
     def judge(self, params: Mapping[str, Any]) -> verdicts.Verdict:
-        """What the rules and the trainer say of a point (sampled parameters; the fixed ones are added)."""
-        point = study.complete(self.study, params)
-        verdict = self.rules.check_point(params, facts=self.situation.facts(point))
-        problems = contradictions.of_point(self.study.trainer, point)
-        return _untrainable(verdict, problems) if problems else verdict
+        """What the rules and the trainer say of a point."""
+        return judgement.judge(self.study, self.rules, self.situation, params)
 
     def weigh(self, columns: reservoirs.Columns) -> npt.NDArray[np.float64]:
         """The same for a table of points, shape (points,): 0 refused, 1 accepted, between them discouraged."""
@@ -85,13 +79,3 @@ class Search:
     def is_known(self, params: Mapping[str, Any]) -> bool:
         """Whether a draw would be a duplicate that the study wants to avoid."""
         return self.study.search.duplicates == "avoid" and self.history.is_tried(params)
-
-
-def _untrainable(verdict: verdicts.Verdict, problems: Sequence[str]) -> verdicts.Verdict:
-    """A verdict with the trainer's own refusal last; how far outside a contradiction is cannot be said."""
-    return verdict._replace(
-        verdict="refused",
-        refused_by=(*verdict.refused_by, UNTRAINABLE),
-        violations={**verdict.violations, UNTRAINABLE: 1.0},
-        undecided={**verdict.undecided, UNTRAINABLE: f"the trainer cannot train this: {'; '.join(problems)}"},
-    )

@@ -9,8 +9,8 @@ from optimizer.cli import options
 
 if TYPE_CHECKING:
     from constraints import replay as replays
+    from optimizer import facts, wiring
     from optimizer import study as studies
-    from optimizer import wiring
 
 
 @click.group("rules")
@@ -49,7 +49,7 @@ def check(file: str, study_file: pathlib.Path | None, as_json: bool) -> None:
     if as_json:
         options.print_json(found.as_json())
     else:
-        click.echo(found.render())
+        click.echo(found.render(options.width()))
     if found.leaves_nothing:
         raise click.exceptions.Exit(3)
 
@@ -84,37 +84,43 @@ def test(file: str, as_json: bool) -> None:
 @command.command("explain")
 @RULES
 @click.option("--params", required=True, help="The point, as JSON.")
-@click.option("--study", "study_file", type=options.FILE, help="Judge in this study's space, with its fixed values.")
+@click.option("--study", "name", help="Judge as this study's search does: a study file, or a stored study's name.")
 @options.as_json
-def explain(file: str, params: str, study_file: pathlib.Path | None, as_json: bool) -> None:
+def explain(file: str, params: str, name: str | None, as_json: bool) -> None:
     """Say why a point is accepted, refused or discouraged, with the numbers in it.
 
     \b
-    Example:
+    Examples:
       tuneguard rules explain lora-v2.1 --params '{"learning_rate": 1.84e-4, "optimizer_type": "AdamW8bit"}'
+      tuneguard rules explain my-rules.yaml --study my-study.yaml --params '{"learning_rate": 3.0e-4}'
     """
-    from constraints import explain as explains
-    from optimizer import estimates, facts, rulebook
-    from optimizer import study as studies
-    from optimizer.cli.study import read_params
-    from trainers import counters
+    from optimizer import explanation, points, rulebook
 
-    point = read_params(params)
-    if study_file is None:
-        rules = rulebook.load_for_point(rulebook.source_of(file), point)
-        known = facts.Situation(facts.gpus(), counters.StepCounter("command")).facts(point)
+    point = points.read(params)
+    source = rulebook.source_of(file)
+    if name is None:
+        found = explanation.alone(source, point)
     else:
-        study = studies.read(study_file)
-        rules = rulebook.load(study, [rulebook.source_of(file)])
-        point = studies.complete(study, point)
-        gpu = facts.gpus()
-        estimator = estimates.of(study, on_gpu=gpu.count > 0)
-        known = facts.Situation(gpu, counters.StepCounter(study.trainer), estimator).facts(point)
+        study, situation = _study_of(name)
+        found = explanation.in_study(study, rulebook.load(study, [source]), situation, point)
     if as_json:
-        options.print_json(rules.check_point(point, known).as_json())
-        return
-    for sentence in explains.sentences(rules, point, known):
-        click.echo(sentence)
+        options.print_json(found.as_json())
+    else:
+        click.echo(found.render(options.width()))
+
+
+def _study_of(name: str) -> "tuple[studies.Study, facts.Situation]":
+    """A study and what its search knows: of a file that is there, else of the study of that name."""
+    from optimizer import reporting, settings, wiring
+    from optimizer import study as studies
+
+    path = pathlib.Path(name)
+    if path.exists() or path.suffix in (".yaml", ".yml"):
+        study = studies.read(path)
+        return study, wiring.situation(study, wiring.inspect_dataset(study))
+    services = wiring.services(settings.read())
+    _, study = wiring.stored_study(services, name)
+    return study, reporting.situation(services, study)
 
 
 @command.command("push")

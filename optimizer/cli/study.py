@@ -1,8 +1,7 @@
 """`tuneguard study ...`: check, run, list, show, best, report, export, enqueue, delete."""
 
-import json
 import pathlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -247,12 +246,12 @@ def enqueue(name: str, params: str, as_json: bool) -> None:
     Example:
       tuneguard study enqueue quickstart --params '{"learning_rate": 0.004}'
     """
-    from optimizer import settings, wiring
+    from optimizer import points, settings, wiring
     from optimizer import study as studies
 
+    point = points.read(params)
     services = wiring.services(settings.read())
     _, study = wiring.stored_study(services, name)
-    point = read_params(params)
     studies.check_point(study, point)
     wiring.open_optuna(services, study).enqueue_trial(point)
     if as_json:
@@ -364,21 +363,6 @@ def write_report(services: "wiring.Services", study: "studies.Study", output: pa
     path = output or services.settings.runs / stored.folder / "report.html"
     reporting.write(services, study, path)
     return path
-
-
-def read_params(text: str) -> dict[str, Any]:
-    """A point given as JSON on the command line."""
-    from optimizer import errors
-
-    try:
-        point = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise errors.BadInput(
-            f'--params: column {error.colno}: {error.msg}; write JSON such as {{"dim": 4}}'
-        ) from error
-    if not isinstance(point, dict):
-        raise errors.BadInput(f'--params: must be a JSON object such as {{"network_dim": 64}}, not {text}')
-    return point
 
 
 def trial_of(found: "overviews.Overview", number: int) -> "records.TrialRecord":

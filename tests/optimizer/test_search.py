@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from optimizer import draw, errors, score
-from optimizer import search as searches
+from optimizer import draw, errors, judgement, score
 from optimizer import space as spaces
 from tests.optimizer import searching
 
@@ -19,8 +18,8 @@ def test_a_point_that_the_trainer_contradicts_is_refused_with_its_words() -> Non
     search = searching.search(searching.study(SPACE))
     verdict = search.judge({"learning_rate": 5e-8, "lr_scheduler": "polynomial"})
     assert verdict.verdict == "refused"
-    assert verdict.refused_by == (searches.UNTRAINABLE,)
-    assert "the trainer cannot train this: learning_rate: 5e-08" in verdict.undecided[searches.UNTRAINABLE]
+    assert verdict.refused_by == (judgement.UNTRAINABLE,)
+    assert "the trainer cannot train this: learning_rate: 5e-08" in verdict.undecided[judgement.UNTRAINABLE]
     assert not search.judge({"learning_rate": 5e-8, "lr_scheduler": "cosine"}).refused_by
 
 

@@ -1,0 +1,166 @@
+"""Why a point that a person names is accepted, refused or discouraged: alone, or in a study as its search judges it."""
+
+import dataclasses
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from constraints import document as documents
+from constraints import errors as constraint_errors
+from constraints import explain, expression, loading, rulefile, vocabulary
+from constraints import ruleset as rulesets
+from constraints import scope as scopes
+from constraints import verdict as verdicts
+from optimizer import errors, facts, judgement, points, rulebook
+from optimizer import space as spaces
+from optimizer import study as studies
+from trainers import contradictions, counters, parameters
+
+
+@dataclasses.dataclass(frozen=True)
+class Explanation:
+    """A verdict in sentences, and what a person should know of the point beside it."""
+
+    verdict: verdicts.Verdict
+    sentences: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {**self.verdict.as_json(), "sentences": list(self.sentences), "notes": list(self.notes)}
+
+    def render(self, width: int | None) -> str:
+        """A sentence a line, broken at `width` characters where that is given."""
+        lines = [*self.sentences, *(f"note: {note}" for note in self.notes)]
+        if width is None:
+            return "\n".join(lines)
+        return "\n".join(textwrap.fill(line, max(width, 20), subsequent_indent="  ") for line in lines)
+
+
+# -- alone -------------------------------------------------------------------------------------------------------------
+
+
+def alone(source: rulebook.Source, point: Mapping[str, Any]) -> Explanation:
+    """Judge a point without a study: what it does not name is not set.
+
+    Raises:
+        errors.BadInput: the rules are wrong, or the point names what nobody knows or gives it another kind.
+    """
+    files, problems = loading.files_of([source])
+    if problems:
+        raise errors.BadInput(str(constraint_errors.DocumentError(tuple(problems))))
+    mentioned = _mentioned(files[0])
+    _check_names(point, mentioned)
+    rules = _load_alone(source, point, mentioned)
+    known = {**facts.Situation(facts.gpus(), counters.StepCounter("command")).facts(point), **point}
+    needed = {name for rule in _before(rules) for name in rule.scope.inputs(rule.broken)}
+    return Explanation(
+        verdict=rules.check_point(known),
+        sentences=tuple(explain.sentences(rules, known)),
+        notes=_missing(sorted(needed - known.keys()), "rules that need it do not apply"),
+    )
+
+
+def _mentioned(file: rulefile.RuleFile) -> set[str]:
+    """Every name that a rule file speaks of and that a point may give."""
+    written = [*file.derived.values(), *(each for rule in file.rules for each in rule.conditions)]
+    written += [rule.when for rule in file.rules if rule.when is not None]
+    names = {name for each in written for name in expression.names(each.node)}
+    return (names | set(file.parameters) | set(file.derived)) - set(file.limits)
+
+
+def _check_names(point: Mapping[str, Any], mentioned: set[str]) -> None:
+    trained = {name for trainer in parameters.TRAINERS for name in parameters.table(trainer)}
+    known = mentioned | trained | set(vocabulary.FACTS)
+    problems = []
+    for name in point:
+        if name not in known:
+            near = documents.nearest(name, mentioned) or documents.nearest(name, known)
+            remedy = f"did you mean '{near}'?" if near else "leave it out, or name a parameter of the rules"
+            problems.append(f"'{name}' is known to neither these rules nor a trainer; {remedy}")
+    if problems:
+        raise points.bad(problems)
+
+
+def _load_alone(source: rulebook.Source, point: Mapping[str, Any], mentioned: set[str]) -> rulesets.RuleSet:
+    """The rules over the kinds that the point gives; a value of another kind than the rules need is the point's fault.
+
+    A rule file is right or wrong whatever a point says, so it is read with unknown kinds first.
+    """
+    unknown: dict[str, scopes.Kind] = dict.fromkeys(mentioned - vocabulary.FACTS.keys(), "unknown")
+    given = {name: scopes.kind_of_value(value) for name, value in point.items()}
+    try:
+        rulesets.load_alone([source], unknown)
+    except constraint_errors.ConstraintsError as error:
+        raise errors.BadInput(str(error)) from error
+    problems = []
+    for name, kind in given.items():
+        try:
+            rulesets.load_alone([source], {**unknown, name: kind})
+        except constraint_errors.DocumentError as error:
+            first = error.problems[0]
+            problems.append(f"'{name}' is {points.shown(point[name])}: {first.file}:{first.line}: {first.message}")
+    if problems:
+        raise points.bad(problems)
+    return rulesets.load_alone([source], {**unknown, **given})
+
+
+def _before(rules: rulesets.RuleSet) -> list[rulesets.Rule]:
+    return [rule for rule in rules.rules if rule.kind in ("refuse", "require", "discourage")]
+
+
+# -- in a study --------------------------------------------------------------------------------------------------------
+
+
+def in_study(
+    study: studies.Study, rules: rulesets.RuleSet, situation: facts.Situation, point: Mapping[str, Any]
+) -> Explanation:
+    """Judge a point as the study's search would.
+
+    Raises:
+        errors.BadInput: the point names what the study does not search, or gives it another kind of value.
+    """
+    _check_point(study, point)
+    notes = []
+    sampled: dict[str, Any] = {}
+    for name, domain in study.space.items():
+        if not rules.is_active(name, {**study.fixed, **sampled}):
+            if name in point:
+                notes.append(f"{name} is not set at this point ({domain.when}), so it is left out")
+        elif name in point:
+            sampled[name] = point[name]
+            if not domain.contains(point[name]):
+                notes.append(f"{name} {point[name]} is outside of {spaces.describe(domain)}: no trial will have it")
+    active = [name for name in study.space if rules.is_active(name, {**study.fixed, **sampled})]
+    missing = _missing([name for name in active if name not in sampled], "a search gives every one a value")
+    whole = studies.complete(study, sampled)
+    verdict = judgement.judge(study, rules, situation, sampled)
+    found = explain.sentences(rules, sampled, situation.facts(whole))
+    problems = contradictions.of_point(study.trainer, whole)
+    if problems:
+        found = [*(each for each in found if not each.startswith("accepted")), *map(_untrainable, problems)]
+    return Explanation(verdict, tuple(found), (*notes, *missing))
+
+
+def _untrainable(problem: str) -> str:
+    return f"refused by the trainer: it cannot train this: {problem}"
+
+
+def _check_point(study: studies.Study, point: Mapping[str, Any]) -> None:
+    problems = []
+    for name, value in point.items():
+        if name in study.space:
+            needed, given = study.space[name].value_kind, scopes.kind_of_value(value)
+            if needed != given:
+                words = {"number": "a number", "text": "text", "truth": "true or false"}
+                problems.append(f"'{name}' must be {words[needed]}, not {points.shown(value)}")
+        elif name not in study.fixed:
+            hint = documents.did_you_mean(name, [*study.space, *study.fixed])
+            problems.append(f"'{name}' is no parameter of the study; {hint}")
+        elif study.fixed[name] != value:
+            problems.append(f"'{name}' is {points.shown(study.fixed[name])} in every trial of this study; leave it out")
+    if problems:
+        raise points.bad(problems)
+
+
+def _missing(names: Sequence[str], what: str) -> tuple[str, ...]:
+    return (f"not given ({what}): {', '.join(names)}",) if names else ()

@@ -1,0 +1,32 @@
+"""What stands against a point of a study: its rules, and what its trainer cannot train."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from constraints import ruleset as rulesets
+from constraints import verdict as verdicts
+from optimizer import facts, study
+from trainers import contradictions
+
+#: what refuses a point that its trainer cannot train, beside the study's rules; no rule's id holds a colon
+UNTRAINABLE = "trainer:cannot-train"
+
+
+def judge(
+    study_: study.Study, rules: rulesets.RuleSet, situation: facts.Situation, params: Mapping[str, Any]
+) -> verdicts.Verdict:
+    """What the rules and the trainer say of a point (sampled parameters; the fixed ones are added)."""
+    point = study.complete(study_, params)
+    verdict = rules.check_point(params, facts=situation.facts(point))
+    problems = contradictions.of_point(study_.trainer, point)
+    return _untrainable(verdict, problems) if problems else verdict
+
+
+def _untrainable(verdict: verdicts.Verdict, problems: Sequence[str]) -> verdicts.Verdict:
+    """A verdict with the trainer's own refusal last; how far outside a contradiction is cannot be said."""
+    return verdict._replace(
+        verdict="refused",
+        refused_by=(*verdict.refused_by, UNTRAINABLE),
+        violations={**verdict.violations, UNTRAINABLE: 1.0},
+        undecided={**verdict.undecided, UNTRAINABLE: f"the trainer cannot train this: {'; '.join(problems)}"},
+    )
