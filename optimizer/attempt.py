@@ -216,8 +216,12 @@ class Watch:
             event = self._unwritten[0]
             if event.event == "baseline":
                 self.campaign.remember_baseline(event.data)
-            with self.campaign.database.clear_errors():
-                self.end_early(self.campaign.pruning.look(self.claim.number, event))
+            try:
+                with self.campaign.database.clear_errors():
+                    self.end_early(self.campaign.pruning.look(self.claim.number, event))
+            except Exception:
+                _require_study(self.campaign)  # without its rows anything may fail
+                raise
             self._unwritten.pop(0)
 
 

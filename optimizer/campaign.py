@@ -57,9 +57,10 @@ class Campaign:
         """The versions in force, as `name@number, ...`."""
         return self.book.label
 
-    def version_of(self, refused_by: Sequence[str]) -> int | None:
-        """The database id of the rule version that holds the first of these rules."""
-        return self.book.version_of(refused_by)
+    @property
+    def rule_version_ids(self) -> tuple[int, ...]:
+        """The database ids of the versions in force."""
+        return tuple(version.id for version in self.book.versions)
 
     def judge(self, params: Mapping[str, Any]) -> verdicts.Verdict:
         """What the rules say of a point (sampled parameters; the fixed ones are added)."""

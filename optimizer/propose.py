@@ -197,7 +197,7 @@ def _keep(
     """Keep refusals in our own table, in one statement."""
     kept = [
         refusals.Refusal(
-            rule_version_id=campaign.version_of(verdict.refused_by),
+            rule_version_ids=campaign.rule_version_ids,
             params=dict(params),
             refused_by=tuple(verdict.refused_by),
             violations=dict(verdict.violations),

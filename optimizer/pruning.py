@@ -46,6 +46,10 @@ class Pruning:
     storage: optuna.storages.BaseStorage
     pruner: optuna.pruners.BasePruner | None
 
+    def __post_init__(self) -> None:
+        # once: somebody may rename the study while it runs
+        self._study_id = self.storage.get_study_id_from_name(self.study.name)
+
     def look(self, number: int, event: events.Event) -> str | None:
         """Take in what a running trial told; returns whose wish it is that it ends here, or None.
 
@@ -90,8 +94,7 @@ class Pruning:
         return f"{records.PRUNER}{name}" if ends else None
 
     def _trial_id(self, number: int) -> int:
-        study_id = self.storage.get_study_id_from_name(self.study.name)
-        return self.storage.get_trial_id_from_study_id_trial_number(study_id, number)
+        return self.storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
 
 
 def of(study: studies.Study, situation: facts.Situation) -> optuna.pruners.BasePruner | None:

@@ -44,13 +44,6 @@ class Rulebook:
             self.rules = load_versions(self.study, newest)
             self.versions = newest
 
-    def version_of(self, refused_by: Sequence[str]) -> int | None:
-        """The database id of the version that holds the first of these rules."""
-        for version, file in zip(self.versions, self.rules.files, strict=True):
-            if {rule.id for rule in file.rules} & set(refused_by[:1]):
-                return version.id
-        return None
-
 
 def load(study: studies.Study, sources: Sequence[Source]) -> rulesets.RuleSet:
     """Compile rule texts over a study's space.

@@ -142,7 +142,7 @@ def _result(
         outcome=conclusion.ending.value,
         metrics=conclusion.metrics,
         images=images,
-        rule_version_id=campaign.book.versions[0].id if campaign.book.versions else None,
+        rule_version_ids=campaign.rule_version_ids,
         failure=None if conclusion.failure is None else conclusion.failure.as_json(),
         lora_path=conclusion.lora,
         lora_sha256=conclusion.lora_sha256,

@@ -16,13 +16,16 @@ Source = Literal["sampled", "enqueued", "warm-start"]
 
 @dataclasses.dataclass(frozen=True)
 class Refusal:
-    """A refused point. `violations`: rule id -> how far outside (above 0). `trial_number` where Optuna has one."""
+    """A refused point. `violations`: rule id -> how far outside (above 0). `trial_number` where Optuna has one.
+
+    `rule_version_ids` are those of all rules in force when it was judged.
+    """
 
     params: Mapping[str, Any]
     refused_by: tuple[str, ...]
     violations: Mapping[str, float]
     source: Source
-    rule_version_id: int | None = None
+    rule_version_ids: Sequence[int] = ()
     trial_number: int | None = None
 
 
@@ -70,13 +73,13 @@ def _row(study_id: str, refusal: Refusal) -> dict[str, Any]:
         "refused_by": list(refusal.refused_by),
         "violations": dict(refusal.violations),
         "source": refusal.source,
-        "rule_version_id": refusal.rule_version_id,
+        "rule_version_ids": list(refusal.rule_version_ids),
         "trial_number": refusal.trial_number,
     }
 
 
 def _recorded(row: sa.Row[Any]) -> Recorded:
     refusal = Refusal(
-        row.params, tuple(row.refused_by), row.violations, row.source, row.rule_version_id, row.trial_number
+        row.params, tuple(row.refused_by), row.violations, row.source, tuple(row.rule_version_ids), row.trial_number
     )
     return Recorded(row.id, refusal, row.refused_at)

@@ -17,14 +17,14 @@ _T = tables.results
 class Result:
     """`images`: one mapping a picture (prompt, seed, scores, artifact id, ...). `failure`: kind, step, message.
 
-    `rule_version_id` is that of the rules that judged it, None where the study has none.
+    `rule_version_ids` are those of all rules in force when it was judged.
     """
 
     trial_number: int
     outcome: str
     metrics: Mapping[str, float | None]
     images: Sequence[Mapping[str, Any]] = ()
-    rule_version_id: int | None = None
+    rule_version_ids: Sequence[int] = ()
     failure: Mapping[str, Any] | None = None
     lora_path: str | None = None
     lora_sha256: str | None = None
@@ -42,7 +42,7 @@ def record(connection: sa.Connection, lease: leases.Lease, result: Result) -> No
         "outcome": result.outcome,
         "metrics": dict(result.metrics),
         "images": [dict(image) for image in result.images],
-        "rule_version_id": result.rule_version_id,
+        "rule_version_ids": list(result.rule_version_ids),
         "failure": None if result.failure is None else dict(result.failure),
         "lora_path": result.lora_path,
         "lora_sha256": result.lora_sha256,

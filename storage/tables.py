@@ -23,6 +23,13 @@ def _study_id() -> sa.Column[str]:
     )
 
 
+def _rule_versions() -> sa.Column[object]:
+    """Ids of rows of `rule_versions`, which never go away."""
+    return sa.Column(
+        "rule_version_ids", pg.ARRAY(sa.BigInteger), nullable=False, server_default=sa.text("'{}'::bigint[]")
+    )
+
+
 def _json(name: str) -> sa.Column[object]:
     return sa.Column(name, pg.JSONB(none_as_null=True), nullable=False, server_default=sa.text("'{}'::jsonb"))
 
@@ -61,7 +68,7 @@ refusals = sa.Table(
     metadata,
     sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
     _study_id(),
-    sa.Column("rule_version_id", sa.BigInteger, sa.ForeignKey(f"{SCHEMA}.rule_versions.id"), nullable=True),
+    _rule_versions(),
     sa.Column("trial_number", sa.Integer, nullable=True),
     _json("params"),
     sa.Column("refused_by", pg.ARRAY(sa.Text), nullable=False),
@@ -124,7 +131,7 @@ results = sa.Table(
     _study_id(),
     sa.Column("trial_number", sa.Integer, nullable=False),
     sa.Column("token", sa.BigInteger, nullable=False),
-    sa.Column("rule_version_id", sa.BigInteger, sa.ForeignKey(f"{SCHEMA}.rule_versions.id"), nullable=True),
+    _rule_versions(),
     sa.Column("outcome", sa.Text, nullable=False),
     _json("metrics"),
     sa.Column("images", pg.JSONB, nullable=False, server_default=sa.text("'[]'::jsonb")),

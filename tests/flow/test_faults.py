@@ -187,3 +187,20 @@ def test_a_trial_that_a_script_refuses_holds_up_no_worker_for_ever(place: places
     assert states(place, "refused") == ["running"]
     assert place.run("study", "run", study).returncode == 0
     assert states(place, "refused") == ["crashed"]
+
+
+def test_a_study_that_is_deleted_while_it_trains_ends_its_worker_with_a_clear_word(
+    place: places.Place, started: list[subprocess.Popen[str]]
+) -> None:
+    study = stepping.study(place, "doomed", steps=2000, seconds=0.5)
+    process = place.start("study", "run", study, TUNEGUARD_LEASE_SECONDS="3")
+    started.append(process)
+    wait_for(lambda: "step" in names(place, "doomed"), "the training")
+    url = place.run("db", "url").stdout.strip()
+    while "doomed" in optuna.get_all_study_names(url):  # Optuna gives up in silence when a trial is written meanwhile
+        optuna.delete_study(study_name="doomed", storage=url)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 2, said
+    assert "deleted" in said
+    assert "Traceback" not in said
+    assert names(place, "doomed")[-1] == "job-finished"

@@ -8,7 +8,7 @@ import pytest
 
 from optimizer import attempt, launch, patience, propose, score, settings, tell, wiring
 from optimizer import campaign as campaigns
-from storage import artifacts, database, optuna_store, results, runs
+from storage import artifacts, database, optuna_store, refusals, results, runs
 from storage import errors as storage_errors
 from tests.optimizer import test_propose as proposing
 from trainers import events
@@ -112,6 +112,23 @@ def test_a_picture_that_is_gone_keeps_no_trial_from_being_told(place: proposing.
     claim = proposing.claimed(campaign)
     assert tell.settle(campaign, claim, usable(tmp_path / "gone.png"))
     assert proposing.trials(campaign)[0].state is State.COMPLETE
+
+
+def test_every_rule_version_in_force_is_kept_with_a_result_and_with_a_refusal(place: proposing.Place) -> None:
+    study = place.study(trials=1)
+    second = proposing.RULES.replace("propose-rules", "more-rules").replace("high-rate", "too-high")
+    file = place.folder / "more.yaml"
+    file.write_text(second.replace("0.004", "0.005"), encoding="utf-8")
+    campaign = place.open(study.model_copy(update={"rules": (*study.rules, str(file))}))
+    ids = [version.id for version in campaign.book.versions]
+    assert len(ids) == 2
+    proposing.enqueue(campaign, {"learning_rate": 0.0045, "network_dim": 4, "lr_scheduler": "cosine"})
+    assert isinstance(propose.claim(campaign), propose.Refused)
+    tell.settle(campaign, proposing.claimed(campaign), usable())
+    (refusal, *_) = refusals.recent(campaign.database, campaign.study_id)
+    (result,) = results.listed(campaign.database, campaign.study_id)
+    assert list(refusal.refusal.rule_version_ids) == ids
+    assert list(result.rule_version_ids) == ids
 
 
 def test_nothing_is_told_of_a_study_that_was_deleted(place: proposing.Place) -> None:

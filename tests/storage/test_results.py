@@ -29,7 +29,7 @@ def test_a_result_comes_back_as_it_was_recorded(database: db.Database, lease: le
     version = rule_versions.push(database, "set", "text")
     failure = {"kind": "black-images", "step": None, "message": "3 of 4 images are black"}
     whole = result(
-        rule_version_id=version.id, failure=failure, lora_path="/runs/lora.safetensors", lora_sha256="0" * 64
+        rule_version_ids=[version.id, 7], failure=failure, lora_path="/runs/lora.safetensors", lora_sha256="0" * 64
     )
     record(database, lease, whole)
     (kept,) = results.listed(database, lease.study_id)
