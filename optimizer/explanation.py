@@ -135,7 +135,7 @@ def in_study(
     whole = studies.complete(study, sampled)
     verdict = judgement.judge(study, rules, situation, sampled)
     found = explain.sentences(rules, sampled, situation.facts(whole))
-    problems = contradictions.of_point(study.trainer, whole)
+    problems = contradictions.of_point(study.trainer, situation.counter.beside(whole))
     if problems:
         found = [*(each for each in found if not each.startswith("accepted")), *map(_untrainable, problems)]
     return Explanation(verdict, tuple(found), (*notes, *missing))

@@ -18,7 +18,7 @@ def judge(
     """What the rules and the trainer say of a point (sampled parameters; the fixed ones are added)."""
     point = study.complete(study_, params)
     verdict = rules.check_point(params, facts=situation.facts(point))
-    problems = contradictions.of_point(study_.trainer, point)
+    problems = contradictions.of_point(study_.trainer, situation.counter.beside(point))
     return _untrainable(verdict, problems) if problems else verdict
 
 

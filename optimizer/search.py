@@ -67,7 +67,8 @@ class Search:
         """The same for a table of points, shape (points,): 0 refused, 1 accepted, between them discouraged."""
         points = {**self.study.fixed, **columns}
         judged = self.rules.check(columns, facts=self.situation.facts(points))
-        trainable = ~contradictions.of_points(self.study.trainer, points, len(judged.weight))
+        known = self.situation.counter.beside(points)
+        trainable = ~contradictions.of_points(self.study.trainer, known, len(judged.weight))
         weights: npt.NDArray[np.float64] = np.where(judged.accepted & trainable, judged.weight, 0.0)
         return weights
 

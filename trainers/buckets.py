@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from trainers import dataset, settings
+from trainers import dataset, errors, settings
 
 Size = tuple[int, int]
 #: width and height of an image, resolution, step of a bucket's sides or None -> training size
@@ -21,7 +21,7 @@ def training_size(width: int, height: int, resolution: int, step: int | None) ->
     multiples of `step` allow, with at most resolution**2 pixels (NovelAI's aspect ratio bucketing, as in sd-scripts).
 
     Raises:
-        ValueError: `step` is more than `resolution`: there is no bucket.
+        errors.JobError: `step` is more than `resolution`: there is no bucket.
     """
     if step is None:
         return resolution, resolution
@@ -55,7 +55,7 @@ def _sizes(resolution: int, step: int) -> tuple[Size, ...]:
         if other >= step:
             found |= {(side, other), (other, side)}  # so that a turned image gets the turned bucket
     if not found:
-        raise ValueError(f"no bucket has sides in multiples of {step} and at most {resolution}**2 pixels")
+        raise errors.JobError(f"bucket_reso_steps: {step} is more than the resolution of {resolution} pixels")
     return tuple(sorted(found))
 
 

@@ -1,5 +1,8 @@
 """Settings that cannot be trained together, told of one point or of columns of points alike. Torch-free.
 
+Some depend on the data set and the base: what `trainers.counters` finds out is handed over beside the parameters, as
+`total_steps` and, where the trial does not set it, `resolution`.
+
 A trial is checked point by point, a search looks at thousands at once; both ask the same table, so that no point is
 proposed that its trainer would refuse.
 """
@@ -19,7 +22,9 @@ POLYNOMIAL_END = 1e-7
 #: ratios and what they make are compared with this relative tolerance
 TOLERANCE = 1e-9
 #: what counts where a trial does not say
-_DIM = 16
+_DIM, _BUCKET_STEP = 16, 64
+#: schedules that begin with a warmup
+CLIMBING = ("constant_with_warmup", "linear", "cosine", "cosine_with_restarts", "polynomial")
 
 
 class Points:
@@ -101,22 +106,52 @@ def _disagreement(name: str, ratio: str, whole: str, otherwise: float) -> Contra
 
 
 def _nothing_is_trained(points: Points) -> Mask:
-    text_encoders = (points.number("text_encoder_lr", 0.0) > 0) | (points.number("text_encoder_lr_ratio", 0.0) > 0)
-    nothing: Mask = (points.number("learning_rate", 1.0) == 0) & ~text_encoders
+    """The UNet is left alone, and so are the text encoders: a ratio of no rate is no rate."""
+    nothing: Mask = (points.number("learning_rate", 1.0) == 0) & (points.number("text_encoder_lr", 0.0) == 0)
     return nothing
 
 
 def _below_the_end(points: Points) -> Mask:
-    rate = points.number("learning_rate", 1.0)
+    unet = points.number("learning_rate", 1.0)
+    rate = np.where(unet > 0, unet, points.number("text_encoder_lr", 0.0))
     below: Mask = points.equals("lr_scheduler", "polynomial") & (rate > 0) & (rate <= POLYNOMIAL_END)
     return below
 
 
 def _rate_and_end(params: Mapping[str, Scalar]) -> str:
+    name = "learning_rate" if params["learning_rate"] else "text_encoder_lr"
+    return f"{name}: {float(params[name]):g} is not above {POLYNOMIAL_END:g}, where the polynomial schedule ends"
+
+
+def _total_steps(points: Points) -> npt.NDArray[np.float64]:
+    """Steps of whole trials where they are known, NaN elsewhere."""
+    told: npt.NDArray[np.float64] = points.number("max_train_steps", np.nan)
+    return np.where(points.is_set("total_steps"), points.number("total_steps", np.nan), told)
+
+
+def _outlasts(points: Points) -> Mask:
+    climbs = points.equals("lr_scheduler", *CLIMBING)
+    outlasts: Mask = climbs & (points.number("lr_warmup_steps", 0.0) > _total_steps(points))
+    return outlasts
+
+
+def _warmup_and_steps(params: Mapping[str, Scalar]) -> str:
+    total = params.get("total_steps", params.get("max_train_steps", 0))
     return (
-        f"learning_rate: {float(params['learning_rate']):g} is not above {POLYNOMIAL_END:g}, "
-        "where the polynomial schedule ends"
+        f"lr_warmup_steps: {params['lr_warmup_steps']} in a trial of {float(total):.0f} steps: the learning rate would "
+        "never reach its peak"
     )
+
+
+def _no_bucket(points: Points) -> Mask:
+    bucketed = points.number("enable_bucket", 0.0) > 0
+    none: Mask = bucketed & (points.number("bucket_reso_steps", _BUCKET_STEP) > points.number("resolution", np.inf))
+    return none
+
+
+def _bucket_and_resolution(params: Mapping[str, Scalar]) -> str:
+    step = params.get("bucket_reso_steps", _BUCKET_STEP)
+    return f"bucket_reso_steps: {step} is more than the resolution of {params['resolution']} pixels: there is no bucket"
 
 
 #: what neither our own trainer nor sd-scripts can train
@@ -131,6 +166,8 @@ LORA = (
         lambda _params: "learning_rate: 0 and no text_encoder_lr: nothing would be trained",
     ),
     Contradiction(frozenset({"learning_rate", "lr_scheduler"}), _below_the_end, _rate_and_end),
+    Contradiction(frozenset({"lr_warmup_steps", "lr_scheduler"}), _outlasts, _warmup_and_steps),
+    Contradiction(frozenset({"enable_bucket", "resolution"}), _no_bucket, _bucket_and_resolution),
 )
 
 #: sides of sd-scripts' buckets are multiples of this at least; it wants more of Stable Diffusion 1.5's

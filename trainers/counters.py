@@ -114,21 +114,12 @@ class StepCounter:
         shown = self.showings.by_bucket(int(resolution), int(step), buckets.RULES[self.trainer])
         return buckets.batches_per_epoch(shown, int(batch))
 
-    def contradictions(self, values: Mapping[str, Any]) -> list[str]:
-        """What about one point cannot be trained, or not as it says, with this data set and base."""
-        found = []
-        side = values.get("resolution", self.resolution)
-        step = values.get("bucket_reso_steps", _BUCKET_STEP)
-        if self.trainer in buckets.RULES and values.get("enable_bucket") and side is not None and step > side:
-            found.append(f"bucket_reso_steps: {step} is more than the resolution of {side} pixels: there is no bucket")
-        counted = self.count(values)
-        warmup, total = counted.warmup_steps, counted.total_steps
-        if warmup is not None and total is not None and warmup > total:
-            found.append(
-                f"lr_warmup_steps: {warmup:.0f} steps of warmup in a trial of {total:.0f} steps: the learning rate "
-                "would never reach its peak"
-            )
-        return found
+    def beside(self, values: Mapping[str, Column]) -> dict[str, Column]:
+        """The parameters, and what follows from the data set and the base for them: `total_steps`, `resolution`."""
+        found: dict[str, Column] = {"total_steps": self.count(values).total_steps}
+        if self.resolution is not None:
+            found["resolution"] = columns.number(values, "resolution", self.resolution)
+        return {**values, **{name: value for name, value in found.items() if value is not None}}
 
 
 def _first(*choices: Column) -> Column:

@@ -23,7 +23,7 @@ class Parameter:
     `low` and `high` bound a number, both included unless `low_excluded`. `default` None means that the value follows
     from the others; `meaning` says how. `when` is an expression of the rule language over other parameters: where it
     is false, the value changes nothing. Empty means that it always counts. `is_path` marks a file or folder: a study
-    file counts it from its own folder.
+    file counts it from its own folder. `share_of` makes `<name>_ratio` stand for `<name>`: a share of that parameter.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Parameter:
     default: Scalar | None = None
     when: str = ""
     is_path: bool = False
+    share_of: str = ""
 
     def problem(self, value: object) -> str | None:
         """Say why `value` cannot be used, or None."""
@@ -103,13 +104,14 @@ _DIFFUSION_LORA = (
     Parameter("text_encoder_lr", "float", "Peak learning rate of the text encoders' LoRA. They are trained only when "
               "this or text_encoder_lr_ratio is above 0. Prodigy knows one rate: any value above 0 means "
               "learning_rate.", low=0),
-    Parameter("text_encoder_lr_ratio", "float", "text_encoder_lr as a share of learning_rate.", low=0),
+    Parameter("text_encoder_lr_ratio", "float", "text_encoder_lr as a share of learning_rate.", low=0,
+              share_of="learning_rate"),
     # the network
     Parameter("network_dim", "int", "Rank of the LoRA matrices.", low=1, high=1024, default=16),
     Parameter("network_alpha", "float", "The update is scaled by alpha / dim. By default network_dim times "
               "network_alpha_ratio.", low=0, low_excluded=True),
     Parameter("network_alpha_ratio", "float", "network_alpha as a share of network_dim; 1.0 when neither is given.",
-              low=0, low_excluded=True),
+              low=0, low_excluded=True, share_of="network_dim"),
     Parameter("network_dropout", "float", "Share of the rank activations that is dropped while training (after "
               "lora_down, as sd-scripts does).", low=0, high=0.99, default=0.0),
     # how long
@@ -134,8 +136,8 @@ _DIFFUSION_LORA = (
     Parameter("max_grad_norm", "float", "Gradients are clipped to this norm; 0 turns clipping off.", low=0,
               default=1.0),
     # the schedule
-    Parameter("lr_scheduler", "text", "How the learning rate goes on from its peak.", choices=SCHEDULERS,
-              default="constant"),
+    Parameter("lr_scheduler", "text", "How the learning rate goes on from its peak. polynomial ends at 1e-7; rates of "
+              "their own for the text encoders fall by the same factor.", choices=SCHEDULERS, default="constant"),
     Parameter("lr_warmup_steps", "int", "Steps in which the learning rate climbs to its peak.",
               unit="optimizer steps", low=0, when='lr_scheduler != "constant"'),
     Parameter("lr_warmup_ratio", "float", "lr_warmup_steps as a share of all steps.", low=0, high=1,
@@ -230,17 +232,12 @@ def defaults(trainer: str, searched: Collection[str]) -> dict[str, Scalar]:
 
 def derived(trainer: str, given: Collection[str]) -> dict[str, str]:
     """Parameters that follow from `given` ones, as expressions of the rule language."""
-    follow = _FOLLOW.get(trainer, {})
-    return {name: text for name, (text, needs) in follow.items() if name not in given and needs in given}
-
-
-#: trainer -> parameter -> what it is worked out from, and the parameter which says so
-_FOLLOW: Mapping[str, Mapping[str, tuple[str, str]]] = {
-    "diffusion-lora": {
-        "network_alpha": ("network_dim * network_alpha_ratio", "network_alpha_ratio"),
-        "text_encoder_lr": ("learning_rate * text_encoder_lr_ratio", "text_encoder_lr_ratio"),
+    ratios = {name.removesuffix("_ratio"): ratio for name, ratio in table(trainer).items() if ratio.share_of}
+    return {
+        name: f"{ratio.share_of} * {ratio.name}"
+        for name, ratio in ratios.items()
+        if name not in given and ratio.name in given
     }
-}
 
 
 def unknown_trainer(trainer: str) -> str | None:

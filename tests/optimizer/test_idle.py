@@ -1,10 +1,14 @@
 """Parameters that change nothing are found by what trainers say of them, in the space as it is."""
 
 import pathlib
+from typing import Any
 
 import pytest
+import torch
 
 from optimizer import idle, study
+from tests.optimizer import searching
+from trainers import optim, parameters, settings, steps
 
 STUDY = """\
 study_version: 1
@@ -48,3 +52,43 @@ def test_a_parameter_without_effect_is_found(tmp_path: pathlib.Path, space: str,
     path = tmp_path / "study.yaml"
     path.write_text(STUDY.replace("SPACE", space).replace("FIXED", fixed), encoding="utf-8")
     assert set(idle.conditions(study.read(path))) == found
+
+
+#: parameter -> two values, and what it takes to see a difference
+CHANGES: dict[str, tuple[Any, Any]] = {
+    "weight_decay": (0.0, 0.1),
+    "min_8bit_size": (64, 4096),
+    "d_coef": (1.0, 2.0),
+    "d0": (1e-5, 1e-3),
+    "lr_warmup_steps": (0, 3),
+    "lr_warmup_ratio": (0.0, 0.5),
+    "lr_scheduler_num_cycles": (1, 2),
+    "lr_scheduler_power": (1.0, 2.0),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Paged optimizers are not supported on CPU")
+@pytest.mark.parametrize("optimizer", parameters.OPTIMIZERS)
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_parameter_is_without_effect_exactly_where_training_does_not_depend_on_it(name: str, optimizer: str) -> None:
+    """Real steps with the one value and with the other end in the same weights, bit for bit, or they do not."""
+    for scheduler in parameters.SCHEDULERS:
+        fixed = {"optimizer_type": optimizer, "lr_scheduler": scheduler}
+        made = searching.study({name: {"choices": list(CHANGES[name])}}).model_copy(update={"fixed": fixed})
+        one, other = (weights_after({**fixed, name: value}) for value in CHANGES[name])
+        assert (name in idle.conditions(made)) == torch.equal(one, other), (scheduler, fixed)
+
+
+def weights_after(params: dict[str, Any], total: int = 24) -> torch.Tensor:
+    own = settings.lora_settings({"max_train_steps": total, "min_8bit_size": 64, "d0": 1e-4, **params}, seed=1)
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.nn.Parameter(torch.randn(16, 32, generator=generator))
+    optimizer = optim.optimizer(own, [weight], [])
+    schedule = optim.schedule(own, steps.plan(4, own), optimizer)
+    target = torch.randn(16, 32, generator=generator)
+    for _ in range(total):
+        weight.grad = 0.3 * torch.randn(16, 32, generator=generator) + (weight - target).detach()
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+    return weight.detach()
