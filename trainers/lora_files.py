@@ -4,14 +4,17 @@ kohya's: a layer `a.b.c` becomes `<prefix>_a_b_c.lora_down.weight`, `.lora_up.we
 is the true one (diffusers' own converter writes the rank), and text-encoder names carry `text_model` even where
 transformers no longer has that level, since other loaders match it.
 
-diffusers': a layer becomes `<model>.a.b.c.lora_A.weight` and `.lora_B.weight`, and rank and alpha stand in the metadata
-under `lora_adapter_metadata`, without which its loader takes the alpha to be the rank.
+diffusers': the names of its files of 2023 (`unet.a.attn1.processor.to_q_lora.down.weight`, or `unet.a.lora.down.weight`
+outside of attentions; `text_encoder.text_model.a.lora_A.weight`), which its loaders of then and of today read, and
+ComfyUI's. In this layout
+older ones know no alpha and take it to be the rank, so the strength alpha / rank is multiplied into the weights, its
+root into either matrix: small numbers of half precision stay as far from 0 as they can.
 
 Metadata values are text: the format knows nothing else.
 """
 
 import hashlib
-import json
+import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -24,6 +27,8 @@ from trainers import adapters, atomic, models
 _DTYPES = {"float": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _TEXT_PREFIXES: Mapping[models.Family, tuple[str, ...]] = {"sd15": ("lora_te",), "sdxl": ("lora_te1", "lora_te2")}
 UNET_PREFIX = "lora_unet"
+#: projections of an attention that diffusers' files name in a way of their own
+_ATTENTION = ("to_q", "to_k", "to_v", "to_out")
 
 
 def kohya(base: models.Base, precision: str) -> dict[str, torch.Tensor]:
@@ -38,25 +43,38 @@ def kohya(base: models.Base, precision: str) -> dict[str, torch.Tensor]:
     return named
 
 
-def diffusers(base: models.Base, precision: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """The base's LoRA as diffusers names it, and the metadata that its loader needs."""
+def diffusers(base: models.Base, precision: str) -> dict[str, torch.Tensor]:
+    """The base's LoRA as diffusers names it, with an alpha that equals the rank, on the CPU, contiguous."""
     named: dict[str, torch.Tensor] = {}
-    adapter: dict[str, Any] = {}
     for prefix, model in _adapted(base).items():
         for name, layer in adapters.layers(model):
-            named[f"{prefix}.{name}.lora_A.weight"] = _saved(layer.lora_A[adapters.NAME].weight, precision)
-            named[f"{prefix}.{name}.lora_B.weight"] = _saved(layer.lora_B[adapters.NAME].weight, precision)
-            adapter[f"{prefix}.r"] = layer.r[adapters.NAME]
-            adapter[f"{prefix}.lora_alpha"] = layer.scaling[adapters.NAME] * layer.r[adapters.NAME]
-            adapter.setdefault(f"{prefix}.target_modules", []).append(name)
-    return named, {"format": "pt", "lora_adapter_metadata": json.dumps(adapter)}
+            down, up = diffusers_keys(prefix, name)
+            root = math.sqrt(layer.scaling[adapters.NAME])
+            named[down] = _saved(layer.lora_A[adapters.NAME].weight * root, precision)
+            named[up] = _saved(layer.lora_B[adapters.NAME].weight * root, precision)
+    return named
+
+
+def diffusers_keys(prefix: str, name: str) -> tuple[str, str]:
+    """diffusers' names of the two matrices of a layer: those of the model `prefix`, down and up."""
+    if prefix != "unet":
+        stem = f"{prefix}.{_with_text_model(name)}"
+        return f"{stem}.lora_A.weight", f"{stem}.lora_B.weight"
+    parent, _, last = name.removesuffix(".0").rpartition(".")
+    stem = f"unet.{parent}.processor.{last}_lora" if last in _ATTENTION else f"unet.{name}.lora"
+    return f"{stem}.down.weight", f"{stem}.up.weight"
 
 
 def module_key(prefix: str, name: str) -> str:
     """kohya's name of a layer: `lora_te`, `layers.0.mlp.fc1` -> `lora_te_text_model_layers_0_mlp_fc1`."""
-    if prefix != UNET_PREFIX and not name.startswith("text_model."):
-        name = f"text_model.{name}"
+    if prefix != UNET_PREFIX:
+        name = _with_text_model(name)
     return f"{prefix}_{name.replace('.', '_')}"
+
+
+def _with_text_model(name: str) -> str:
+    """A text encoder's layer as other loaders look for it, even where transformers no longer has that level."""
+    return name if name.startswith("text_model.") else f"text_model.{name}"
 
 
 def save(path: pathlib.Path, named: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> str:

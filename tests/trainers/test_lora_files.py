@@ -82,7 +82,7 @@ def test_a_saved_lora_gives_the_trained_pictures_in_a_fresh_pipeline(
     if layout == "kohya":
         lora_files.save(path, lora_files.kohya(adapted, "float"), {"ss_network_dim": "4"})
     else:
-        lora_files.save(path, *lora_files.diffusers(adapted, "float"))
+        lora_files.save(path, lora_files.diffusers(adapted, "float"), {"format": "pt"})
     kind = StableDiffusionPipeline if adapted.family == "sd15" else StableDiffusionXLPipeline
     folder = architecture.DEMO / "base" if adapted.family == "sd15" else sdxl_folder
     fresh = kind.from_pretrained(folder, dtype=torch.float32)
@@ -92,6 +92,22 @@ def test_a_saved_lora_gives_the_trained_pictures_in_a_fresh_pipeline(
     reloaded = draw(fresh)
     assert (reloaded - trained).abs().max() < 1e-5
     assert (untrained - trained).abs().max() > 1e-2
+
+
+def test_diffusers_layout_needs_no_alpha_and_names_text_encoders_as_older_loaders_look_for_them(
+    adapted: models.Base,
+) -> None:
+    """A loader that takes alpha to be the rank, as diffusers did, makes the trained update of it."""
+    file = lora_files.diffusers(adapted, "float")
+    assert not [key for key in file if "alpha" in key]
+    text = [key for key in file if key.startswith("text_encoder")]
+    assert text
+    assert all(".text_model.encoder.layers." in key for key in text)
+    name, layer = next(iter(adapters.layers(adapted.unet)))
+    down, up = lora_files.diffusers_keys("unet", name)
+    matrices = layer.lora_B[adapters.NAME].weight.flatten(1), layer.lora_A[adapters.NAME].weight.flatten(1)
+    trained = matrices[0] @ matrices[1] * layer.scaling[adapters.NAME]
+    assert torch.allclose(file[up].flatten(1) @ file[down].flatten(1), trained, atol=1e-6)
 
 
 def test_the_file_says_the_true_alpha(adapted: models.Base) -> None:

@@ -3,7 +3,10 @@
 ComfyUI (`comfy/lora.py`): for every weight of the UNet, named as diffusers does, it looks for `lora_unet_` and the name
 with underscores for dots; for six kinds of layer of each text encoder for `lora_te_` (SD 1.5), `lora_te1_` and
 `lora_te2_` (SDXL), then `text_model_encoder_layers_`, the layer's number and the layer. To that it adds
-`.lora_up.weight`, `.lora_down.weight` and `.alpha`; what it has not looked for is dropped with a warning.
+`.lora_up.weight`, `.lora_down.weight` and `.alpha`; what it has not looked for is dropped with a warning. Of the layout
+of diffusers it looks for `unet.` and the name with dots, in attentions with `.processor.to_` and without the `.0` of
+`to_out`, and for `text_encoder.text_model.encoder.layers.`; to that it adds `_lora.up.weight`, `.lora.up.weight` or
+`.lora_B.weight`.
 
 A1111 (`extensions-builtin/Lora`): a name with `down_blocks_B_attentions_I` is the layer `input_blocks_(1 + 3 B + I)_1`
 of the checkpoint's own names, `up_blocks_B_attentions_I` is `output_blocks_(3 B + I)_1`, `mid_block_attentions_I` is
@@ -55,6 +58,20 @@ def test_comfyui_finds_every_layer_of_the_unet(config: dict[str, Any], _: Any) -
     }
     ours = stems(unet(config), lora_files.UNET_PREFIX, adapters.UNET_TARGETS)
     assert ours.items() <= looked_for.items()
+
+
+@pytest.mark.parametrize(("config", "_"), FAMILIES)
+def test_comfyui_finds_every_layer_of_the_unet_in_diffusers_layout(config: dict[str, Any], _: Any) -> None:
+    looked_for = set()
+    for name in unet(config).state_dict():
+        if name.endswith(".weight"):
+            stem = f"unet.{name.removesuffix('.weight').replace('.to_', '.processor.to_')}"
+            stem = stem.removesuffix(".0") if stem.endswith(".to_out.0") else stem
+            looked_for |= {f"{stem}{suffix}" for suffix in ("_lora.up.weight", ".lora.up.weight", ".lora_B.weight")}
+    model = unet(config)
+    adapters.attach(model, adapters.UNET_TARGETS, dim=2, alpha=1.0, dropout=0.0, seed=0)
+    ours = {lora_files.diffusers_keys("unet", name)[1] for name, _ in adapters.layers(model)}
+    assert ours <= looked_for
 
 
 @pytest.mark.parametrize(("config", "renamed"), FAMILIES)

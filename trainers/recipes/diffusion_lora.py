@@ -486,11 +486,8 @@ def _save(trial: Trial, started: float) -> None:
         started=started,
         finished=time.time(),
     )
-    if trial.settings.save_format == "diffusers":
-        named, adapter = lora_files.diffusers(trial.base, trial.settings.save_precision)
-        metadata |= adapter
-    else:
-        named = lora_files.kohya(trial.base, trial.settings.save_precision)
+    layout = lora_files.diffusers if trial.settings.save_format == "diffusers" else lora_files.kohya
+    named = layout(trial.base, trial.settings.save_precision)
     sha256 = lora_files.save(trial.paths.lora, named, metadata)
     trial.tell("saved", path=str(trial.paths.lora), sha256=sha256)
     for model in (trial.base.unet, *trial.base.text_encoders):
