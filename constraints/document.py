@@ -146,8 +146,9 @@ def parse(text: str, file: str) -> Document:
             builder.take(event)
     except YAMLError as error:
         builder.problems.append(_syntax_problem(error, text, file))
-    except (ValueError, OverflowError) as error:  # an escape such as "\UFFFFFFFF" that is no character
-        builder.problems.append(Problem(file, 1, 1, f"is not valid YAML: {error}"))
+    except (ValueError, OverflowError):
+        message = 'is not valid YAML: an escape such as "\\UFFFFFFFF" stands for no character'
+        builder.problems.append(Problem(file, 1, 1, message))
     if not builder.problems and not isinstance(builder.root, dict):
         builder.problems.append(Problem(file, 1, 1, "must be a mapping of keys to values, as in 'name: my-character'"))
     if builder.problems:
@@ -178,8 +179,9 @@ def _problem_of(document: Document, found: Mapping[str, Any], model: Any) -> Pro
     if isinstance(given, str) and looks_like_number(given) and kind.startswith(("float", "int")):
         return document.problem(loc, f"'{given}' is text", f"write {_as_number(given)} without quotes")
     message = _sentence(kind, str(found["msg"]))
-    shown = f", not {_shown(given)}" if kind != "value_error" and not isinstance(given, dict | list) else ""
-    return document.problem(loc, message + shown)
+    not_this = f", not {shown(given)}" if kind != "value_error" and not isinstance(given, dict | list) else ""
+    at_key = given is None or found["loc"][-1] == "[key]"
+    return document.problem(loc, message + not_this, key=at_key)
 
 
 _SENTENCES = {
@@ -208,8 +210,11 @@ def _sentence(kind: str, message: str) -> str:
     return message[:1].lower() + message[1:]
 
 
-def _shown(value: Any) -> str:
-    text = f"'{value}'" if isinstance(value, str) else str(value)
+def shown(value: Any) -> str:
+    """A value as a person wrote it, cut where it is long; a place that was left empty is 'nothing'."""
+    if value is None:
+        return "nothing"
+    text = f"'{value}'" if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 

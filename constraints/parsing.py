@@ -19,6 +19,7 @@ from __future__ import annotations
 import ast
 import math
 import re
+import unicodedata
 
 from constraints.document import did_you_mean
 from constraints.errors import ExpressionError
@@ -94,18 +95,27 @@ def _check_tokens(text: str) -> None:
         raise ExpressionError(message, 0, len(text), "split it with 'derived' values")
     if not text.strip():
         raise ExpressionError("the expression is empty", 0, len(text))
-    position, depth, previous = 0, 0, ""
+    position, previous = 0, ""
+    opened: list[int] = []
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None:
             letter = text[position]
-            raise ExpressionError(f"{letter!r} is not allowed here", position, position + 1, _REMEDIES.get(letter, ""))
+            raise ExpressionError(f"{letter!r} is not allowed here", position, position + 1, _remedy(letter))
         token = match.group()
-        depth += (token in ("(", "[")) - (token in (")", "]"))
         kind = match.lastgroup or ""
-        if depth < 0 or depth > MAXIMUM_DEPTH:
-            message = f"'{token}' closes nothing" if depth < 0 else f"is nested deeper than {MAXIMUM_DEPTH} levels"
-            raise ExpressionError(message, position, match.end())
+        if token in (")", "]") and not opened:
+            raise ExpressionError(f"'{token}' closes nothing", position, match.end())
+        if token in ("(", "["):
+            opened.append(position)
+        elif token in (")", "]"):
+            opened.pop()
+        if len(opened) > MAXIMUM_DEPTH:
+            raise ExpressionError(f"is nested deeper than {MAXIMUM_DEPTH} levels", position, match.end())
+        if kind == "number" and re.match(r"0[0-9]", token):
+            raise ExpressionError(
+                f"'{token}' begins with 0", position, match.end(), f"write {token.lstrip('0') or '0'}"
+            )
         if (
             kind in ("number", "name", "text")
             and previous in ("number", "text")
@@ -116,6 +126,15 @@ def _check_tokens(text: str) -> None:
             raise ExpressionError("two texts side by side", position, match.end(), "join them into one text")
         previous = kind or previous
         position = match.end()
+    if opened:
+        raise ExpressionError(f"'{text[opened[-1]]}' is never closed", opened[-1], opened[-1] + 1)
+
+
+def _remedy(letter: str) -> str:
+    """What to write instead of a character; of one that looks like another, what it is."""
+    if letter in _REMEDIES or letter.isascii():
+        return _REMEDIES.get(letter, "")
+    return f"this is {unicodedata.name(letter, 'no letter')}; write names and signs in plain ASCII"
 
 
 def _syntax_error(error: Exception, text: str) -> ExpressionError:
@@ -205,7 +224,7 @@ class _Reader:
         if isinstance(value, str):
             return Text(value, start=start, end=end)
         if not isinstance(value, int | float):
-            raise self._error(tree, f"{value} is not part of the rule language")
+            raise self._error(tree, f"'{self._text[start:end]}' is not part of the rule language")
         try:
             number = float(value)
         except OverflowError:

@@ -30,8 +30,58 @@ AND_OTHERS = "..."
 
 MAXIMUM_ID_LENGTH = 100
 
-_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
-_Identifier = Annotated[str, pydantic.StringConstraints(pattern=_NAME, max_length=100)]
+MAXIMUM_NAME_LENGTH = 100
+MAXIMUM_REASON_LENGTH = 2000
+
+
+def _checked_identifier(text: str) -> str:
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text) is None or len(text) > MAXIMUM_NAME_LENGTH:
+        raise ValueError(f"a name is letters, digits and '_', and begins with no digit, not {document.shown(text)}")
+    return text
+
+
+def _checked_version(version: int) -> int:
+    if version != 1:
+        raise ValueError(f"must be 1, the only version there is, not {version}")
+    return version
+
+
+def _checked_set_name(text: str) -> str:
+    """Sets are named in study files, beside files, and shown as name@number."""
+    if not text.strip() or not text.isprintable() or "@" in text or len(text) > MAXIMUM_NAME_LENGTH:
+        raise ValueError(
+            f"a name is one line of 1 to {MAXIMUM_NAME_LENGTH} characters without '@', not {document.shown(text)}"
+        )
+    if text.endswith((".yaml", ".yml")):
+        raise ValueError(f"a rule set is not named as a file is; write {document.shown(text.rsplit('.', 1)[0])}")
+    return text
+
+
+def _checked_reason(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must say why, in a sentence; it is shown with every refusal")
+    if len(text) > MAXIMUM_REASON_LENGTH:
+        raise ValueError(f"has {len(text):,} characters; at most {MAXIMUM_REASON_LENGTH:,} are read")
+    return text
+
+
+def _checked_value(value: Any) -> Any:
+    if not isinstance(value, bool | int | float | str):
+        raise ValueError(
+            f"must be a number, text, true or false, not {document.shown(value)}; leave out what is not set"
+        )
+    return value
+
+
+def _checked_requirement(value: Any) -> Any:
+    texts = value if isinstance(value, list) else [value]
+    wrong = next((each for each in texts if not isinstance(each, str)), None)
+    if any(not isinstance(each, str) for each in texts):
+        raise ValueError(f"must be an expression or a list of expressions; {document.shown(wrong)} is none")
+    return tuple(value) if isinstance(value, list) else value
+
+
+_Identifier = Annotated[str, pydantic.AfterValidator(_checked_identifier)]
 
 
 def _checked_id(text: str) -> str:
@@ -41,7 +91,7 @@ def _checked_id(text: str) -> str:
 
 
 _RuleId = Annotated[str, pydantic.AfterValidator(_checked_id)]
-_Scalar: TypeAlias = bool | int | float | str
+_Scalar = Annotated[Any, pydantic.AfterValidator(_checked_value)]
 
 
 class _Strict(pydantic.BaseModel):
@@ -50,10 +100,10 @@ class _Strict(pydantic.BaseModel):
 
 class _RuleEntry(_Strict):
     id: _RuleId
-    because: Annotated[str, pydantic.StringConstraints(min_length=1, max_length=2000)]
+    because: Annotated[str, pydantic.AfterValidator(_checked_reason)]
     when: str | None = None
     refuse: str | None = None
-    require: str | tuple[str, ...] | None = None
+    require: Annotated[Any, pydantic.AfterValidator(_checked_requirement)] = None
     discourage: str | None = None
     stop: str | None = None
     expect: str | None = None
@@ -70,8 +120,8 @@ class _ExampleEntry(_Strict):
 
 
 class _FileEntry(_Strict):
-    rules_version: Literal[1]
-    name: str
+    rules_version: Annotated[int, pydantic.AfterValidator(_checked_version)]
+    name: Annotated[str, pydantic.AfterValidator(_checked_set_name)]
     parameters: tuple[_Identifier, ...] = ()
     derived: dict[_Identifier, str] = {}
     limits: dict[_Identifier, float] = {}
@@ -256,7 +306,10 @@ def _example_problems(source: Document, entry: _FileEntry) -> list[Problem]:
             for place, rule in enumerate(getattr(example, key)):
                 if rule == AND_OTHERS and place == len(getattr(example, key)) - 1:
                     continue
-                if rule not in known:
+                if rule == AND_OTHERS:
+                    message = f"'{AND_OTHERS}' says 'and others', so it stands last in the list"
+                    problems.append(source.problem((*loc, key, place), message))
+                elif rule not in known:
                     words = " or ".join(OUTCOMES[key])
                     hint = document.did_you_mean(rule, known)
                     problems.append(source.problem((*loc, key, place), f"there is no {words} rule '{rule}'", hint))
@@ -264,7 +317,8 @@ def _example_problems(source: Document, entry: _FileEntry) -> list[Problem]:
 
 
 def _name_problems(source: Document, entry: _FileEntry) -> list[Problem]:
-    problems = []
+    twice = [at for at, name in enumerate(entry.parameters) if name in entry.parameters[:at]]
+    problems = [source.problem(("parameters", at), f"'{entry.parameters[at]}' is there twice") for at in twice]
     for section, taken in (("limits", entry.parameters), ("derived", entry.limits)):
         for name in getattr(entry, section):
             if name in taken or name in expression.FUNCTIONS or keyword.iskeyword(name):

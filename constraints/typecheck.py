@@ -42,7 +42,9 @@ def kind_of(node: Node, scope: Scope) -> Kind:
 
 
 def _truth_hint(kind: Kind, expected: Kind) -> str:
-    return "compare it with something, as in 'x > 0'" if expected == "truth" and kind in ("number", "text") else ""
+    if expected != "truth" or kind not in ("number", "text"):
+        return ""
+    return "compare it with something, as in " + ("'x > 0'" if kind == "number" else "'x == \"a\"'")
 
 
 class _Checker:
