@@ -130,7 +130,9 @@ class Examination:
         for finding in self.rules:
             shares = f"  {finding.refused_share:7.2%}  {finding.alone_share:7.2%}" if finding.kind in SHARED else ""
             if narrow:
-                said = f"refuses {finding.refused_share:.2%}, alone {finding.alone_share:.2%}" if shares else ""
+                verb = "discourages" if finding.kind == "discourage" else "refuses"
+                alone = "" if finding.kind == "discourage" else f", alone {finding.alone_share:.2%}"
+                said = f"{verb} {finding.refused_share:.2%}{alone}" if shares else ""
                 row = "  ".join(filter(None, [finding.kind, finding.status, said]))
                 yield [
                     *_wrapped(finding.id, width, "  ", "  "),

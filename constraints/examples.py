@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -51,15 +52,24 @@ def run(sources: Sequence[Source]) -> tuple[ExampleResult, ...]:
     return tuple(results)
 
 
-def render(results: Sequence[ExampleResult]) -> str:
-    """Results as a test runner prints them."""
+def render(results: Sequence[ExampleResult], width: int | None = None) -> str:
+    """Results as a test runner prints them; lines are broken at `width` characters where that is given."""
     lines = []
     for result in results:
-        lines.append(f"{'ok    ' if result.passed else 'FAILED'}  {result.name}")
-        lines += [f"        {result.file}:{result.line}: {problem}" for problem in result.problems]
+        lines += _wrapped(f"{'ok    ' if result.passed else 'FAILED'}  {result.name}", width)
+        for problem in result.problems:
+            lines += _wrapped(f"        {result.file}:{result.line}: {problem}", width)
     failed = sum(not result.passed for result in results)
     lines.append(f"{len(results) - failed} passed, {failed} failed" if results else "the file has no examples")
     return "\n".join(lines)
+
+
+def _wrapped(text: str, width: int | None) -> list[str]:
+    if width is None:
+        return [text]
+    return textwrap.wrap(
+        text, max(width, 20), subsequent_indent=" " * 8, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _kinds(file: RuleFile) -> dict[str, Kind]:

@@ -42,8 +42,11 @@ def check(file: str, study_file: pathlib.Path | None, as_json: bool) -> None:
     from optimizer import study as studies
 
     if study_file is None:
-        count = len(rulebook.read_alone(file).rules)
-        click.echo(f"{count} rules, well formed; --study STUDY.yaml proves what they do there")
+        read = rulebook.read_alone(file)
+        if as_json:
+            options.print_json({"name": read.name, "rules": [rule.id for rule in read.rules]})
+        else:
+            click.echo(f"{len(read.rules)} rules, well formed; --study STUDY.yaml proves what they do there")
         return
     found = examine.examine(rulebook.load(studies.read(study_file), [rulebook.source_of(file)]))
     if as_json:
@@ -76,7 +79,7 @@ def test(file: str, as_json: bool) -> None:
             ]
         )
     else:
-        click.echo(examples.render(results))
+        click.echo(examples.render(results, options.width()))
     if not all(found.passed for found in results):
         raise click.exceptions.Exit(1)
 
@@ -149,50 +152,40 @@ def push(file: pathlib.Path, note: str) -> None:
 @command.command("list")
 @options.as_json
 def list_versions(as_json: bool) -> None:
-    """List the rule sets of the database and the shipped rule files."""
-    from constraints import loading
-    from optimizer import settings, wiring
-    from storage import rule_versions
+    """List the rule sets of the database, every version of them, and the shipped rule files.
 
-    services = wiring.services(settings.read())
-    stored = rule_versions.listed(services.database)
+    \b
+    Example:
+      tuneguard rules list
+    """
+    from optimizer import rule_library, settings
+
+    versions = rule_library.stored(settings.read())
     if as_json:
-        versions = [
-            {"name": v.set_name, "number": v.number, "sha256": v.sha256, "author": v.author, "note": v.note}
-            for v in stored
-        ]
-        options.print_json({"versions": versions, "shipped": sorted(loading.library())})
-        return
-    for version in stored:
-        click.echo(f"{version.set_name}@{version.number}  {version.created_at:%Y-%m-%d %H:%M}  {version.note}")
-    for name in sorted(loading.library()):
-        click.echo(f"{name}  shipped")
+        options.print_json(rule_library.as_json(versions))
+    else:
+        click.echo(rule_library.render(versions, options.width()))
 
 
 @command.command("show")
 @click.argument("name")
-@click.option("--version", "number", type=int, help="Which version (default: the newest).")
-def show(name: str, number: int | None) -> None:
+@click.option("--version", "number", type=click.IntRange(min=1), help="Which version (default: the newest).")
+@options.as_json
+def show(name: str, number: int | None, as_json: bool) -> None:
     """Print the text of a rule set of the database, or of a shipped rule file.
 
     \b
-    Example:
+    Examples:
       tuneguard rules show lora-essentials
+      tuneguard rules show quickstart-rules --version 1 > rules.yaml
     """
-    from constraints import loading
-    from optimizer import settings, wiring
-    from storage import rule_versions
+    from optimizer import rule_library, settings
 
-    shipped = loading.library()
-    services = wiring.services(settings.read())
-    stored = {version.set_name for version in rule_versions.listed(services.database)}
-    if number is None and name not in stored and name in shipped:
-        click.echo(shipped[name].read_text(encoding="utf-8"), nl=False)
-        return
-    if number is None:
-        click.echo(rule_versions.newest(services.database, name).text, nl=False)
+    found = rule_library.find(settings.read(), name, number)
+    if as_json:
+        options.print_json(found.as_json())
     else:
-        click.echo(rule_versions.get(services.database, name, number).text, nl=False)
+        click.echo(found.text, nl=False)
 
 
 @command.command("replay")

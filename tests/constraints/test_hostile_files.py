@@ -208,8 +208,7 @@ CASES = [
     ),
     (
         "all-kinds",
-        R
-        + "  - {id: a, refuse: flag, require: flag, stop: flag, expect: flag, discourage: flag, because: x}\n",
+        R + "  - {id: a, refuse: flag, require: flag, stop: flag, expect: flag, discourage: flag, because: x}\n",
         4,
         5,
         "rule 'a' needs exactly one of refuse, require, discourage, s",

@@ -231,3 +231,39 @@ def test_what_is_no_rule_file_is_one_clear_error(desk: Desk, words: tuple[str, .
     assert (code, out) == (2, "")
     assert "rules.yaml:" in err or "lora-essentials" in err
     assert len(err.splitlines()) <= 4
+
+
+# -- list and show -----------------------------------------------------------------------------------------------------
+
+
+def test_shipped_rules_are_listed_and_shown_without_making_a_database(desk: Desk) -> None:
+    code, out, _ = desk.run("rules", "list")
+    assert (code, out.splitlines()) == (0, ["lora-essentials  shipped", "lora-v2.1        shipped"])
+    code, out, _ = desk.run("rules", "show", "lora-v2.1", "--json")
+    found = json.loads(out)
+    assert (code, found["name"], found["number"], found["shipped"]) == (0, "lora-v2.1", None, True)
+    assert found["text"].startswith("rules_version: 1") or "rules_version: 1" in found["text"]
+    assert not (desk.folder / "home" / "postgres").exists()
+
+
+def test_a_rule_set_that_is_not_there_is_a_clear_error(desk: Desk) -> None:
+    code, _, err = desk.run("rules", "show", "lora-esentials")
+    assert (code, err) == (2, "error: there is no rule set 'lora-esentials'; did you mean 'lora-essentials'?\n")
+    code, _, err = desk.run("rules", "show", "lora-v2.1", "--version", "3")
+    assert (code, err) == (2, "error: lora-v2.1 is shipped and has no versions; leave out --version\n")
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_what_rules_commands_print_fits_the_terminal(desk: Desk, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setattr("optimizer.cli.options.width", lambda: width)
+    study, rules = desk.study("study.yaml", POINT_STUDY), desk.rules("id: high, refuse: learning_rate > 1.0e-4")
+    for words in (
+        ("rules", "list"),
+        ("rules", "test", "lora-v2.1"),
+        ("rules", "check", rules, "--study", study),
+        ("rules", "check", "lora-essentials", "--study", study),
+        ("rules", "explain", "lora-essentials", "--params", LOOSE),
+    ):
+        code, out, err = desk.run(*words)
+        assert code == 0, err
+        assert max(map(len, out.splitlines())) <= width, out
