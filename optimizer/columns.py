@@ -52,11 +52,13 @@ class Table:
 def of_parameters(
     points: Sequence[Mapping[str, Any]], names: Sequence[str], digits: int
 ) -> tuple[dict[str, Any], list[Column]]:
-    """What is the same in all of several points, and a column for each parameter that is not."""
+    """What is the same in all of several points, and a column for each parameter that is not; without unset ones."""
     same: dict[str, Any] = {}
     differing: list[Column] = []
     for name in names:
         values = [point.get(name) for point in points]
+        if all(value is None for value in values):
+            continue
         if len(points) > 1 and all(value == values[0] for value in values):
             same[name] = values[0]
             continue
@@ -64,7 +66,7 @@ def of_parameters(
         figures = all(isinstance(value, int | float) or value is None for value in values)
         # what differs most finds room first: a rate before a choice of two
         differing.append(Column(name, cells, figures, rank=1 + 1 / len(set(cells))))
-    return {name: value for name, value in same.items() if value is not None}, differing
+    return same, differing
 
 
 def whole(columns: Sequence[Column]) -> Table:

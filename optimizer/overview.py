@@ -1,7 +1,6 @@
 """A study on a terminal or in a pipe: what came of it, then a trial a line."""
 
 import dataclasses
-import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -60,11 +59,11 @@ class Overview:
         if best is not None:
             lines.append(f"best: {outcome(best)}")
         lines += [f"look at this: {remark.text}" for remark in self.remarks()]
-        lines = [_wrapped(line, width) for line in lines]
+        lines = [wording.wrapped(line, width) for line in lines]
         if chosen:
             lines += ["", *self._table(chosen, width)]
         if self.refused_points:
-            lines += ["", _wrapped(wording.refusals(self.refused_points, self.refusals), width)]
+            lines += ["", wording.wrapped(wording.refusals(self.refused_points, self.refusals), width)]
         return "\n".join(lines)
 
     def _head(self) -> str:
@@ -76,13 +75,13 @@ class Overview:
     def _table(self, chosen: Sequence[records.TrialRecord], width: int | None) -> list[str]:
         same, every = self._columns(chosen, digits=4 if width is None else 3)
         table = columns.whole(every) if width is None else columns.fitted(every, width)
-        lines = [_wrapped(f"the same in all of them: {wording.settings(same)}", width), ""] if same else []
+        lines = [wording.wrapped(f"the same in all of them: {wording.settings(same)}", width), ""] if same else []
         lines += table.lines
         if table.left_out:
             hint = f"no room for {', '.join(table.left_out)}: --wide shows all, --trial N all about one"
-            lines += ["", _wrapped(hint, width)]
+            lines += ["", wording.wrapped(hint, width)]
         if "why" in table.left_out:
-            lines += ["", *(_wrapped(line, width) for line in _reasons(chosen))]
+            lines += ["", *(wording.wrapped(line, width) for line in _reasons(chosen))]
         return lines
 
     def _columns(
@@ -103,13 +102,6 @@ class Overview:
             *others,
             *_measured(chosen),
         ]
-
-
-def _wrapped(line: str, width: int | None) -> str:
-    """A sentence on as many lines as it takes."""
-    if width is None or len(line) <= width:
-        return line
-    return textwrap.fill(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def counts(trials: Sequence[records.TrialRecord]) -> dict[str, int]:

@@ -7,7 +7,7 @@ from typing import Any
 import optuna
 
 from optimizer import gain as gains
-from optimizer import repeats
+from optimizer import repeats, wording
 from storage import results, runs
 
 State = optuna.trial.TrialState
@@ -65,7 +65,7 @@ class EarlyStop:
     def render(self) -> str:
         """In words: who ended it, where."""
         whole = "" if self.total_steps is None else f" of {self.total_steps}"
-        scored = "" if self.score is None else f", at {self.score:.4g} after {self.samples} samples"
+        scored = "" if self.score is None else f", at {wording.value(self.score)} after {self.samples} samples"
         return f"{self.by} at step {self.step}{whole}{scored}"
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optimizer import wording
+
 if TYPE_CHECKING:
     from optimizer import records
 
@@ -31,7 +33,7 @@ class Repeated:
     def render(self) -> str:
         """One line for people."""
         parts = [
-            f"{name} {self.mean[name]:.4g}" + (f" ± {spread:.2g}" if spread is not None else "")
+            f"{name} {wording.value(self.mean[name])}" + (f" ± {spread:.2g}" if spread is not None else "")
             for name, spread in self.spread.items()
         ]
         return f"mean of {len(self.trials)} trainings (trials {', '.join(map(str, self.trials))}): {', '.join(parts)}"

@@ -1,6 +1,7 @@
 """How figures are written for people, wherever they read them: tables, logs, reports."""
 
 import math
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,3 +49,10 @@ def listed(of: Mapping[str, int]) -> str:
 def settings(of: Mapping[str, Any]) -> str:
     """Parameters with their values."""
     return ", ".join(f"{name} {value(content)}" for name, content in of.items())
+
+
+def wrapped(line: str, width: int | None) -> str:
+    """A sentence on as many lines as it takes, no word cut; None for any width."""
+    if width is None or len(line) <= width:
+        return line
+    return textwrap.fill(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)

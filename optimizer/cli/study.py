@@ -322,9 +322,9 @@ def run_and_report(
     else:
         if best_found is not None:
             _print_best(best_found)
-        if found.refused_points:
-            click.echo(wording.refusals(found.refused_points, found.refusals))
-        click.echo(reporting.balance(services, study, found.trials).sentence())
+        said = [wording.refusals(found.refused_points, found.refusals)] if found.refused_points else []
+        said += reporting.balance(services, study, found.trials).sentence().splitlines()
+        click.echo("\n".join(wording.wrapped(line, options.width()) for line in said))
         click.echo(f"report: {path}")
         click.echo("dashboard: tuneguard web      # .venv/bin/tuneguard where the environment is not active")
     if ending.stopped:
@@ -386,7 +386,7 @@ def _check_state(state: str | None) -> None:
 def _print_best(found: "records.TrialRecord") -> None:
     from optimizer import overview, wording
 
-    click.echo(f"best: {overview.outcome(found)}")
+    click.echo(wording.wrapped(f"best: {overview.outcome(found)}", options.width()))
     width = max(map(len, found.params), default=0)
     for name, value in found.params.items():
         click.echo(f"  {name.ljust(width)}  {wording.value(value)}")

@@ -104,6 +104,11 @@ def test_the_untrained_base_is_compared_and_likeness_is_said() -> None:
     assert "likeness 0.4658" in said
 
 
+def test_a_parameter_that_no_listed_trial_has_takes_no_column() -> None:
+    shown = overview.Overview("one", {"clip_score": "maximize"}, ("learning_rate", "d_coef"), [recorded.trial(0)])
+    assert "d_coef" not in shown.render(shown.trials, None)
+
+
 def test_a_study_without_trials_is_said_to_have_none() -> None:
     empty = overview.Overview("new", {"clip_score": "maximize"}, NAMES, [])
     assert empty.render([], 80) == "new: 0 trials (none yet); maximize clip_score"
