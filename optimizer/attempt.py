@@ -1,10 +1,11 @@
 """One attempt at a trial: from its job file, through its trainer's events, to what they come to."""
 
+import contextlib
 import dataclasses
 import logging
 import pathlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from optimizer import campaign as campaigns
@@ -39,10 +40,7 @@ def run(
     number = waiting.call(lambda: runs.start(campaign.database, claim.lease, gpu=device.name))
     trial = _trial(campaign, claim.number)
     folder = paths.JobPaths(trial.attempt(number))
-    try:
-        conclusion = _train(campaign, launcher, claim, waiting, folder)
-    except OSError as error:
-        raise _disk_error(error, folder.directory) from error
+    conclusion = _train(campaign, launcher, claim, waiting, folder)
     _finish(campaign, claim, number, conclusion, waiting)
     return conclusion
 
@@ -80,11 +78,12 @@ def _train(
     folder: paths.JobPaths,
 ) -> score.Conclusion:
     trial = _trial(campaign, claim.number)
-    _make_own(folder.directory)
-    trial.stop.unlink(missing_ok=True)
-    _job(campaign, claim, folder).write(folder.job)
-    began, printed = time.time(), launcher.printed()
-    launcher.start(folder.job)
+    with _disk(folder.directory):
+        _make_own(folder.directory)
+        trial.stop.unlink(missing_ok=True)
+        _job(campaign, claim, folder).write(folder.job)
+        began, printed = time.time(), launcher.printed()
+        launcher.start(folder.job)
     reader = events.Reader(folder.events)
     watch = Watch(campaign, launcher, claim, waiting, trial)
     guard = guards.Guard(claim.params)
@@ -107,7 +106,8 @@ def _train(
     conclusion = _with_problems(dataclasses.replace(conclusion, seconds=_seconds(conclusion, told, began)), reader)
     if conclusion.ending is score.Ending.CRASHED:
         launcher.close()
-        _try_disk(folder.directory)
+        with _disk(folder.directory):  # a trainer whose last words it did not take looks like one that crashed
+            _try_disk(folder.directory)
         message = conclusion.message or _last_words(folder.console, 0) or _last_words(launcher.console, printed)
         message = message or "the trainer process ended without a word"
         conclusion = dataclasses.replace(conclusion, message=message)
@@ -180,7 +180,8 @@ class Watch:
     def end_early(self, wish: str | None) -> None:
         """Ask the trainer to end the trial, for the first rule or pruner that wishes it."""
         if wish is not None and not self.trial.stop.exists():
-            guards.stop(self.trial, wish)
+            with _disk(self.trial.directory):
+                guards.stop(self.trial, wish)
 
     def finish(self) -> None:
         """Write what is still to be written, waiting for the database."""
@@ -331,20 +332,29 @@ def _seconds(conclusion: score.Conclusion, told: list[events.Event], began: floa
 
 
 def _try_disk(folder: pathlib.Path) -> None:
-    """A trainer whose last words the disk did not take looks like one that crashed.
+    """Write a little and take it away again.
 
     Raises:
-        OSError: the disk takes nothing from us either.
+        OSError: the disk takes nothing.
     """
     probe = folder / "probe"
     atomic.write(probe, bytes(4096))
     probe.unlink()
 
 
-def _disk_error(error: OSError, folder: pathlib.Path) -> errors.BadInput:
-    return errors.BadInput(
-        f"{error.filename or folder}: {error.strerror}; make room there or mend it, then run the same command again"
-    )
+@contextlib.contextmanager
+def _disk(folder: pathlib.Path) -> Iterator[None]:
+    """What goes wrong with files inside is the disk's fault.
+
+    Raises:
+        errors.BadInput: something did; the message names the file.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise errors.BadInput(
+            f"{error.filename or folder}: {error.strerror}; make room there or mend it, then run the same command again"
+        ) from error
 
 
 def _last_words(console: pathlib.Path, offset: int) -> str:

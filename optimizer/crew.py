@@ -1,6 +1,7 @@
 """More workers beside this one: a process for each further device, on the same study."""
 
 import dataclasses
+import logging
 import os
 import pathlib
 import signal
@@ -10,6 +11,8 @@ from collections.abc import Sequence
 
 from optimizer import campaign as campaigns
 from optimizer import launch
+
+logger = logging.getLogger(__name__)
 
 #: seconds that a worker has to let its trainer checkpoint before it is killed
 GRACE_SECONDS = launch.GRACE_SECONDS + 10
@@ -21,6 +24,7 @@ class Crew:
 
     processes: tuple[subprocess.Popen[bytes], ...]
     logs: tuple[pathlib.Path, ...]
+    _told: set[pathlib.Path] = dataclasses.field(default_factory=set)
 
     def is_working(self) -> bool:
         """Whether any worker is still at its last trial."""
@@ -38,10 +42,17 @@ class Crew:
                 process.kill()
                 process.wait()
 
+    def tell_failed(self) -> None:
+        """Say once of each worker that has died that it has, and where its last words stand."""
+        for log in self.failed():
+            if log not in self._told:
+                self._told.add(log)
+                logger.warning("a worker ended with an error, the others go on; its log is %s", log)
+
     def failed(self) -> list[pathlib.Path]:
         """Logs of the workers that did not end well; one that was stopped did."""
         return [
-            log for process, log in zip(self.processes, self.logs, strict=True) if process.returncode not in (0, 130)
+            log for process, log in zip(self.processes, self.logs, strict=True) if process.poll() not in (None, 0, 130)
         ]
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import logging
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -12,8 +11,6 @@ from optimizer import launch, observer, progress, propose, records, wiring, work
 from optimizer import study as studies
 from storage import errors as storage_errors
 from storage import workers
-
-logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,18 +62,22 @@ def run(
     crew = crews.start(campaign, devices[1:])
     with stop_signals() as stop, shown:
         campaign.observer = shown
+
+        def should_stop() -> bool:
+            crew.tell_failed()  # asked all the time, so a worker that dies is named at once
+            return stop.is_set()
+
         try:
             trainer.warm_up()
-            tally = worker.work(campaign, trainer, devices[0], stop.is_set)
-            while not stop.is_set() and crew.is_working():
+            tally = worker.work(campaign, trainer, devices[0], should_stop)
+            while not should_stop() and crew.is_working():
                 stop.wait(0.2)
         finally:
             trainer.close()
             crew.stop()
             with contextlib.suppress(storage_errors.ServiceUnreachable):  # one that is silent is known to be gone
                 workers.leave(services.database, campaign.worker_id)
-    for log in crew.failed():
-        logger.warning("a worker ended with an error; its log is %s", log)
+    crew.tell_failed()
     return Ending(tally, stop.is_set(), campaign.budget)
 
 

@@ -3,10 +3,11 @@
 import contextlib
 import dataclasses
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
-from optimizer import attempt, duplicates, errors, launch, patience, propose, score, tell
+from optimizer import attempt, duplicates, errors, heirs, launch, patience, propose, score, tell
 from optimizer import campaign as campaigns
 from storage import errors as storage_errors
 
@@ -14,6 +15,8 @@ logger = logging.getLogger(__name__)
 
 #: seconds in which nobody claims from a database that has just come back: whoever trains renews its lease first
 _HOLDERS_FIRST_SECONDS = 2 * patience.LONGEST_SECONDS
+#: seconds between two looks of a worker that has nothing to do but to see whether the others live
+_IDLE_SECONDS = 0.5
 
 
 @dataclasses.dataclass
@@ -40,6 +43,8 @@ def work(
 ) -> Tally:
     """Work until the budget is spent or `should_stop` says so. A database that is away is waited for.
 
+    A worker that finds nothing to do stays until it has seen that those who hold a trial live (`heirs`).
+
     Raises:
         errors.BadInput: the trainer rejects the job as it is written; its trial waits for a mended study.
         errors.NothingFeasible: the rules leave no point.
@@ -48,10 +53,14 @@ def work(
     """
     tally = Tally()
     waiting = patience.Patience(campaign.database, campaign.settings.database_wait_seconds, should_stop)
+    others = heirs.Heirs(campaign)
     while not should_stop():
         claim = waiting.call(lambda: propose.claim(campaign), afterwards_seconds=_HOLDERS_FIRST_SECONDS)
         if claim is None:
-            break
+            if not waiting.call(others.may_come):
+                break
+            time.sleep(_IDLE_SECONDS)
+            continue
         if isinstance(claim, propose.Refused):
             continue
         conclusion = _run(campaign, launcher, device, claim, waiting)

@@ -8,6 +8,7 @@ clock; each call is one statement, so no two workers can be between its reading 
 
 import contextlib
 import dataclasses
+import datetime
 from collections.abc import Iterator, Sequence
 
 import sqlalchemy as sa
@@ -45,6 +46,12 @@ _FREE = sa.text("""
         WHERE study_id = :study_id AND trial_number = number
           AND worker_id IS NOT NULL AND expires_at > clock_timestamp())
     ORDER BY number
+""")
+
+
+_HELD = sa.text("""
+    SELECT trial_number, expires_at FROM tuneguard_data.leases
+    WHERE study_id = :study_id AND trial_number = ANY(CAST(:numbers AS integer[])) AND worker_id IS NOT NULL
 """)
 
 
@@ -92,6 +99,13 @@ def free(source: database.Database, study_id: str, trial_numbers: Sequence[int])
     with source.transaction() as connection:
         values = {"study_id": study_id, "numbers": list(trial_numbers)}
         return list(connection.execute(_FREE, values).scalars())
+
+
+def held(source: database.Database, study_id: str, trial_numbers: Sequence[int]) -> dict[int, datetime.datetime]:
+    """Those of `trial_numbers` that somebody holds, and until when unless it is renewed; the past is possible."""
+    with source.transaction() as connection:
+        found = connection.execute(_HELD, {"study_id": study_id, "numbers": list(trial_numbers)})
+        return {row.trial_number: row.expires_at for row in found}
 
 
 def require(connection: sa.Connection, lease: Lease) -> None:

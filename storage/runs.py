@@ -12,11 +12,20 @@ from storage import database, leases, tables
 _T = tables.runs
 
 
+#: what is said of an attempt whose worker vanished, when the next one begins
+_LOST = {
+    "finished_at": sa.func.clock_timestamp(),
+    "outcome": "lost",
+    "message": "its worker ended without a word",
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class Run:
     """One attempt, counted from 1. `seconds`: phase (launch, load, train, sample, score) -> seconds.
 
-    All from `finished_at` on is None, empty or '' while it runs, and stays so where its worker vanished.
+    All from `finished_at` on is None, empty or '' while it runs; one whose worker vanished is `lost` when the next
+    attempt at its trial begins.
     """
 
     trial_number: int
@@ -34,7 +43,7 @@ class Run:
 
 
 def start(source: database.Database, lease: leases.Lease, gpu: str = "cpu") -> int:
-    """Begin an attempt; returns its number.
+    """Begin an attempt; returns its number. Earlier ones that nobody has ended are lost with their workers.
 
     Raises:
         errors.LeaseLost: the trial is another worker's by now.
@@ -46,6 +55,7 @@ def start(source: database.Database, lease: leases.Lease, gpu: str = "cpu") -> i
     )
     with source.transaction() as connection:
         leases.require(connection, lease)
+        connection.execute(sa.update(_T).where(mine & _T.c.finished_at.is_(None)).values(**_LOST))
         number: int = connection.execute(added.returning(_T.c.attempt)).scalar_one()
         return number
 

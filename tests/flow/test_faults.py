@@ -1,5 +1,6 @@
 """What a night brings: the database restarts, workers are killed or stopped at bad moments, scripts tell nonsense."""
 
+import os
 import pathlib
 import signal
 import subprocess
@@ -97,47 +98,25 @@ def test_an_outage_that_lasts_too_long_keeps_the_result_for_whoever_comes_next(
     assert process.returncode == 4, said
     assert "cannot be used" in said
     assert names(place, "too-long")[-1] == "job-finished"
-    assert states(place, "too-long") == ["running"]
+    assert states(place, "too-long") == ["interrupted"]
     assert place.run("study", "run", study).returncode == 0
     assert states(place, "too-long") == ["usable"]
     assert names(place, "too-long").count("job-started") == 1
 
 
-def test_a_trial_whose_worker_was_killed_before_it_could_tell_is_told_without_training_again(
-    place: places.Place, started: list[subprocess.Popen[str]]
-) -> None:
-    study = stepping.study(place, "untold", steps=20, seconds=0.05)
-    process = place.start("study", "run", study, TUNEGUARD_LEASE_SECONDS="1")
-    started.append(process)
-    wait_for(lambda: "step" in names(place, "untold"), "the training")
-    assert embedded.stop(place.home)
-    wait_for(lambda: "job-finished" in names(place, "untold"), "the end of the trial")
-    process.kill()
-    process.communicate()
-    embedded.start(place.home)
-    done = place.run("study", "run", study)
-    assert done.returncode == 0, done.stderr
-    assert states(place, "untold") == ["usable"]
-    assert names(place, "untold").count("job-started") == 1
-    (trial,) = place.json("study", "show", "untold")["trials"]
-    assert trial["values"] == {"gain": 1.0 / trial["params"]["dim"]}
-
-
 def test_a_worker_that_is_stopped_while_its_trainer_starts_blames_nobody(
     place: places.Place, started: list[subprocess.Popen[str]]
 ) -> None:
-    """Three times, as often as a trial may crash; the fourth run trains it."""
-    study = stepping.study(place, "impatient")
-    runs = place.home / "runs"
-    for attempt in (1, 2, 3):
-        process = place.start("study", "run", study)
-        started.append(process)
-        job = f"impatient-????????/trial-0000/attempt-{attempt}/job.json"
-        wait_for(lambda: any(runs.glob(job)), f"attempt {attempt}")  # noqa: B023
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=120)
-        assert process.returncode == 130, said
-    assert states(place, "impatient") == ["running"]
+    """One crash would be the end of this trial; the next run trains it."""
+    study = stepping.study(place, "impatient", attempts=1)
+    process = place.start("study", "run", study)
+    started.append(process)
+    jobs = "impatient-????????/trial-0000/attempt-1/job.json"
+    wait_for(lambda: any((place.home / "runs").glob(jobs)), "the launch")
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    assert states(place, "impatient") == ["interrupted"]
     assert place.run("study", "run", study).returncode == 0
     assert states(place, "impatient") == ["usable"]
 
@@ -184,7 +163,7 @@ def test_a_trial_that_a_script_refuses_holds_up_no_worker_for_ever(place: places
     done = place.run("study", "run", study)
     assert done.returncode == 2
     assert "refused the job" in done.stderr
-    assert states(place, "refused") == ["running"]
+    assert states(place, "refused") == ["interrupted"]
     assert place.run("study", "run", study).returncode == 0
     assert states(place, "refused") == ["crashed"]
 
@@ -204,3 +183,25 @@ def test_a_study_that_is_deleted_while_it_trains_ends_its_worker_with_a_clear_wo
     assert "deleted" in said
     assert "Traceback" not in said
     assert names(place, "doomed")[-1] == "job-finished"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+@pytest.mark.parametrize("pages", [pytest.param(0, id="the job"), pytest.param(1, id="the trainer's last words")])
+def test_a_disk_that_has_no_room_is_one_clear_error_and_the_trial_waits(place: places.Place, pages: int) -> None:
+    """Full before the job file is written, and right after."""
+    disk = place.home / "runs"
+    disk.mkdir(parents=True, exist_ok=True)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], check=False).returncode != 0:
+        pytest.skip("mounting is not allowed here")
+    try:
+        (disk / "filler").write_bytes(bytes(4096 * (16 - pages)))
+        name = f"no-room-{pages}"
+        done = place.run("study", "run", stepping.study(place, name))
+        assert done.returncode == 2
+        assert "No space left on device" in done.stderr
+        assert "make room there" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert states(place, name) == ["interrupted"]
+        assert not list(disk.rglob(".job*"))
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)

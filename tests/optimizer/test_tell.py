@@ -5,8 +5,9 @@ from typing import Any
 
 import optuna
 import pytest
+import sqlalchemy as sa
 
-from optimizer import attempt, launch, patience, propose, score, settings, tell, wiring
+from optimizer import attempt, heirs, launch, patience, propose, score, settings, tell, wiring
 from optimizer import campaign as campaigns
 from storage import artifacts, database, optuna_store, refusals, results, runs
 from storage import errors as storage_errors
@@ -233,3 +234,28 @@ def test_a_point_that_the_trainer_contradicts_is_its_trial_s_fault_alone(
     found = propose.claim(campaign)
     assert isinstance(found, propose.Claim)
     assert found.number == 1
+
+
+def test_a_worker_without_work_waits_for_a_trial_whose_holder_may_be_dead_and_leaves_one_that_is_alive(
+    place: proposing.Place,
+) -> None:
+    study = place.study(trials=2)
+    living, dead, heir = (place.open(study) for _ in range(3))
+    kept, lost = proposing.claimed(living), proposing.claimed(dead)
+    others = heirs.Heirs(heir)
+    assert propose.claim(heir) is None
+    assert others.may_come()
+    assert living.renew(kept.lease)
+    assert others.may_come()
+    with heir.database.transaction() as connection:
+        connection.execute(
+            sa.text("UPDATE tuneguard_data.leases SET expires_at = now() WHERE token = 1 AND trial_number = 1")
+        )
+    taken = proposing.claimed(heir)
+    assert taken.number == lost.number == 1
+    tell.settle(heir, taken, usable())
+    assert propose.claim(heir) is None
+    assert not others.may_come()
+    tell.settle(living, kept, usable())
+    assert propose.claim(heir) is None
+    assert not others.may_come()

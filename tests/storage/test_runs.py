@@ -47,3 +47,16 @@ def test_only_the_holder_of_a_trial_begins_an_attempt(database: db.Database, stu
     with pytest.raises(errors.LeaseLost):
         runs.start(database, lease)
     assert runs.listed(database, study) == []
+
+
+def test_an_attempt_whose_worker_vanished_is_lost_when_the_next_one_begins(database: db.Database, study: str) -> None:
+    lease = holding.take(database, study, 0, "ada")
+    assert lease is not None
+    assert [runs.start(database, lease), runs.start(database, lease)] == [1, 2]
+    vanished, running = runs.of_trial(database, study, 0)
+    assert (vanished.outcome, vanished.message) == ("lost", "its worker ended without a word")
+    assert vanished.finished_at is not None
+    assert running.finished_at is None
+    runs.finish(database, study, 0, 1, outcome="usable")
+    assert [run.outcome for run in runs.of_trial(database, study, 0)] == ["usable", None]
+    assert runs.of_trial(database, study, 1) == []
