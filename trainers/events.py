@@ -186,7 +186,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    """A whole number that a column of four bytes takes."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**31
 
 
 def _is_step(value: Any) -> bool:
@@ -201,14 +202,24 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def _is_name(value: Any) -> bool:
+    """A text that is kept as it is; Postgres knows no NUL."""
+    return isinstance(value, str) and "\x00" not in value
+
+
+def _is_sha256(value: Any) -> bool:
+    return _is_name(value) and len(value) <= 64
+
+
 def _are_pictures(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(each, Mapping) and _is_text(each.get("path")) for each in value)
+    return isinstance(value, list) and all(isinstance(each, Mapping) and _is_name(each.get("path")) for each in value)
 
 
 _WHOLE = (_is_whole, "a whole number")
 _STEP = (_is_step, "a whole number or null")
 _MAPPING = (_is_mapping, "an object")
 _TEXT = (_is_text, "a text")
+_NAME = (_is_name, "a text without NUL")
 #: what a reader does more with than show it: (event, field) -> whether it can, and what that takes
 _FORMS: Mapping[tuple[str, str], tuple[Callable[[Any], bool], str]] = {
     ("baseline", "metrics"): _MAPPING,
@@ -223,14 +234,14 @@ _FORMS: Mapping[tuple[str, str], tuple[Callable[[Any], bool], str]] = {
     ("checkpoint", "step"): _WHOLE,
     ("checkpoint-set-aside", "message"): _TEXT,
     ("trained", "steps"): _WHOLE,
-    ("saved", "path"): _TEXT,
-    ("saved", "sha256"): _TEXT,
+    ("saved", "path"): _NAME,
+    ("saved", "sha256"): (_is_sha256, "a text of at most 64 characters"),
     ("scored", "metrics"): _MAPPING,
     ("scored", "images"): (_are_pictures, "a list of objects with a path"),
-    ("failed", "kind"): _TEXT,
+    ("failed", "kind"): _NAME,
     ("failed", "step"): _STEP,
     ("failed", "message"): _TEXT,
-    ("stopped", "rule"): _TEXT,
+    ("stopped", "rule"): _NAME,
     ("stopped", "step"): _STEP,
     ("trial-finished", "outcome"): (lambda value: value in OUTCOMES, f"one of {', '.join(OUTCOMES)}"),
     ("trial-finished", "seconds"): _MAPPING,

@@ -61,6 +61,9 @@ def line(event: str, at: float = 1.0, trial: int | None = 0, **fields: object) -
         pytest.param(line("scored", metrics=[1], images=[], seconds=0), "has metrics [1]", id="wrong kind"),
         pytest.param(line("scored", metrics={}, images=["a.png"], seconds=0), "has images", id="wrong pictures"),
         pytest.param(line("trial-finished", outcome="done", seconds={}), "has outcome 'done'", id="wrong outcome"),
+        pytest.param(line("saved", path="a", sha256="sha256:" + "0" * 64), "has sha256", id="more than a column takes"),
+        pytest.param(line("job-finished", exit_code=2**40), "has exit_code", id="a number beyond four bytes"),
+        pytest.param(line("failed", kind="\x00", step=1, message=""), "without NUL", id="NUL"),
         pytest.param(line("stopped", rule="slow", step="ten"), "has step 'ten'", id="a step in words"),
     ],
 )
