@@ -248,7 +248,7 @@ def _job(campaign: campaigns.Campaign, claim: propose.Claim, folder: paths.JobPa
         trials=(
             job.TrialSpec(
                 number=claim.number,
-                params=dict(claim.params),
+                params=claim.told,
                 seed=claim.seed,
                 directory=str(_trial(campaign, claim.number).directory),
             ),

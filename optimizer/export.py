@@ -93,8 +93,12 @@ class Export:
 def trained(study: studies.Study, record: records.TrialRecord) -> settings.LoraSettings:
     """What a trial trained with, defaults and ratios worked out; a repeat has a seed of its own."""
     params = studies.complete(study, record.params)
-    seed = int(params.get("seed", study.search.seed)) + record.repeat
-    return settings.lora_settings(params, seed)
+    return settings.lora_settings({**params, "seed": _seed(study, record)}, study.search.seed)
+
+
+def _seed(study: studies.Study, record: records.TrialRecord) -> int:
+    """The seed that a trial was trained from."""
+    return int(studies.complete(study, record.params).get("seed", study.search.seed)) + record.repeat
 
 
 def chosen(study: studies.Study, found: Sequence[records.TrialRecord], number: int | None) -> records.TrialRecord:
@@ -203,7 +207,7 @@ def to_json(study: studies.Study, record: records.TrialRecord, source: Source | 
         "dataset": study.dataset.model_dump(),
         "params": studies.complete(study, record.params),
         "repeat": record.repeat,
-        "seed": int(studies.complete(study, record.params).get("seed", study.search.seed)) + record.repeat,
+        "seed": _seed(study, record),
         **({} if source is None else _known(source)),
         "values": dict(record.values),
         "metrics": dict(record.metrics),

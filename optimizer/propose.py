@@ -41,6 +41,11 @@ class Claim:
     seed: int
     same_as: optuna.trial.FrozenTrial | None = None
 
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the trainer is told: the parameters, with this training's own seed where a study sets one itself."""
+        return {**self.params, "seed": self.seed} if "seed" in self.params else dict(self.params)
+
 
 @dataclasses.dataclass(frozen=True)
 class Refused:

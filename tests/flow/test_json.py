@@ -47,6 +47,7 @@ def test_each_command_prints_the_fields_that_are_documented(place: places.Place)
     assert trial["lora"].endswith("trial-0000/lora.safetensors")
     assert [attempt["outcome"] for attempt in trial["attempts"]] == ["usable"]
     assert set(place.json("study", "best", "told")) == fields("A trial") | fields("study best")
+    assert set(place.json("study", "export", "told", "--format", "json")) == fields("study export")
     point = json.dumps({"dim": 7})
     assert set(place.json("study", "enqueue", "told", "--params", point)) == others("study enqueue")
     assert set(place.json("worker", "run", "told", "--until", "3")) == others("worker run")

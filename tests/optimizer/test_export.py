@@ -151,6 +151,10 @@ def test_a_repeat_is_exported_with_its_own_seed(spec: study.Study) -> None:
     assert toml(spec, trial(repeat=2))[0]["seed"] == 13
 
 
+def test_a_repeat_has_its_own_seed_where_the_study_sets_one_itself(images: pathlib.Path) -> None:
+    assert toml(spec_of(images, fixed="seed: 40"), trial(repeat=2))[0]["seed"] == 42
+
+
 def test_steps_are_those_that_were_done_where_the_data_set_has_changed_since(spec: study.Study) -> None:
     read, _ = toml(spec, trial(steps=20))
     assert (read["max_train_steps"], read["lr_warmup_steps"]) == (20, 2)

@@ -26,6 +26,7 @@ from optimizer import (
 from optimizer import campaign as campaigns
 from optimizer import study as studies
 from storage import artifacts, database, optuna_store, refusals
+from trainers import settings as lora_settings
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 RULES = """\
@@ -348,6 +349,17 @@ def test_an_early_stopped_point_that_a_person_asks_for_is_trained_since_it_has_n
     stop_early(campaign, claimed(campaign))
     enqueue(campaign, trials(campaign)[0].params)
     assert claimed(campaign).same_as is None
+
+
+def test_a_repeat_is_trained_from_its_own_seed_where_the_study_sets_one_itself(place: Place) -> None:
+    """A parameter `seed` would otherwise count before the trial's, and both trainings would be one."""
+    study = place.study(trials=2, repeats=2).model_copy(update={"fixed": {"seed": 40}})
+    campaign = place.open(study)
+    first = claimed(campaign)
+    finish(campaign, first, 0.5)
+    again = claimed(campaign)
+    seeds = [lora_settings.lora_settings(claim.told, claim.seed).seed for claim in (first, again)]
+    assert seeds == [40, 41]
 
 
 def test_an_early_stopped_point_is_not_repeated(place: Place) -> None:
