@@ -23,11 +23,21 @@ Direction = Literal["maximize", "minimize"]
 #: parts of the rule language and of file paths stay out of names, so that a name is safe everywhere it is shown
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
+#: what a search keeps in memory, and what its generators take as a seed once a worker's number is added
+MOST_TRIALS = 1_000_000
+MOST_SEED = 2**31 - 1
+#: a parameter of more values is a range
+MOST_CHOICES = 1000
+#: prompts of one evaluation, each drawn with every seed after every trial
+MOST_PROMPTS = 1000
+#: a larger whole number is no longer exact where a search counts with floats
+MOST_POINTS = 2**53
+
 
 class Entry(pydantic.BaseModel):
     """One entry of `space:`: exactly one of float, int or choices."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     float_: Annotated[tuple[float, float] | None, pydantic.Field(alias="float")] = None
     int_: Annotated[tuple[int, int] | None, pydantic.Field(alias="int")] = None
@@ -37,22 +47,18 @@ class Entry(pydantic.BaseModel):
     when: str | None = None
 
 
-class DatasetEntry(jobs.Dataset):
-    """A dataset with its options; in the file a plain path will do."""
-
-
 class Search(jobs.Record):
     """How proposals are made."""
 
     sampler: Literal["tpe", "gp", "random", "qmc", "nsga2", "cmaes"] = "tpe"
-    trials: Annotated[int, pydantic.Field(ge=1)] = 40
-    seed: int = 42
+    trials: Annotated[int, pydantic.Field(ge=1, le=MOST_TRIALS)] = 40
+    seed: Annotated[int, pydantic.Field(ge=0, le=MOST_SEED)] = 42
     refusals: Literal["resample", "prune"] = "resample"
-    startup_trials: Annotated[int, pydantic.Field(ge=1)] = 10
+    startup_trials: Annotated[int, pydantic.Field(ge=1, le=MOST_TRIALS)] = 10
     #: whether a point that was tried is drawn again, and trained again where a person asks for it
     duplicates: Literal["avoid", "train"] = "avoid"
     #: how often each usable point is trained in all, each time from another seed
-    repeats: Annotated[int, pydantic.Field(ge=1)] = 1
+    repeats: Annotated[int, pydantic.Field(ge=1, le=1000)] = 1
     #: earlier studies by name, or CSV files, whose trials teach the sampler
     warm_start: tuple[str, ...] = ()
     #: points that are tried first; parameters left out are drawn
@@ -67,9 +73,9 @@ class EvaluationEntry(jobs.Record):
 
     prompts: str | tuple[str, ...]
     held_out: str | tuple[str, ...] = ()
-    seeds: Annotated[tuple[int, ...], pydantic.Field(min_length=1)] = (1, 2)
-    steps: Annotated[int, pydantic.Field(ge=1)] = 20
-    guidance_scale: Annotated[float, pydantic.Field(ge=0)] = 7.5
+    seeds: Annotated[tuple[jobs.Seed, ...], pydantic.Field(min_length=1)] = (1, 2)
+    steps: jobs.SamplerSteps = 20
+    guidance_scale: Annotated[float, pydantic.Field(ge=0, le=1000)] = 7.5
     negative_prompt: str = ""
     clip: jobs.ClipModel = jobs.ClipModel()
     dino: jobs.DinoModel | None = None
@@ -83,8 +89,8 @@ class Launch(jobs.Record):
     """
 
     isolation: Literal["warm", "process"] = "warm"
-    replace_after: Annotated[int, pydantic.Field(ge=1)] = 50
-    attempts: Annotated[int, pydantic.Field(ge=1)] = 3
+    replace_after: Annotated[int, pydantic.Field(ge=1, le=1_000_000)] = 50
+    attempts: Annotated[int, pydantic.Field(ge=1, le=1000)] = 3
     trackers: tuple[jobs.Tracker, ...] = ()
 
 
@@ -95,7 +101,7 @@ class StudyFile(jobs.Record):
     name: Annotated[str, pydantic.Field(pattern=NAME)]
     trainer: str = "diffusion-lora"
     base: str
-    dataset: str | DatasetEntry
+    dataset: str | jobs.Dataset
     space: Annotated[Mapping[str, Entry], pydantic.Field(min_length=1)]
     fixed: Mapping[str, Scalar] = {}
     rules: tuple[str, ...] = ()

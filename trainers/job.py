@@ -36,14 +36,27 @@ class ExitCode(enum.IntEnum):
 class Record(pydantic.BaseModel):
     """Strict and frozen: a typo in a job file is an error, never a default."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+#: more passes over one image an epoch than anybody means
+MOST_REPEATS = 100_000
+#: a seed of an evaluation times 1000 plus the picture's number must be one of torch's seeds
+MOST_SEED = 2**53
+#: what a noise schedule has
+MOST_SAMPLER_STEPS = 1000
+
+Share = Annotated[float, pydantic.Field(ge=0, le=1)]
+Cosine = Annotated[float, pydantic.Field(ge=-1, le=1)]
+Seed = Annotated[int, pydantic.Field(ge=0, le=MOST_SEED)]
+SamplerSteps = Annotated[int, pydantic.Field(ge=1, le=MOST_SAMPLER_STEPS)]
 
 
 class Dataset(Record):
     """A folder of images and captions. `repeats` shows each image that often an epoch; `flip` mirrors half of them."""
 
     path: str
-    repeats: Annotated[int, pydantic.Field(ge=1)] = 1
+    repeats: Annotated[int, pydantic.Field(ge=1, le=MOST_REPEATS)] = 1
     flip: bool = False
 
 
@@ -71,7 +84,7 @@ class During(Record):
     every_samples: Annotated[int, pydantic.Field(ge=1)]
     prompts: Annotated[int, pydantic.Field(ge=1)] = 4
     seeds: Annotated[int, pydantic.Field(ge=1)] = 1
-    steps: Annotated[int, pydantic.Field(ge=1)] | None = None
+    steps: SamplerSteps | None = None
 
 
 class Evaluation(Record):
@@ -83,9 +96,9 @@ class Evaluation(Record):
 
     prompts: Annotated[tuple[str, ...], pydantic.Field(min_length=1)]
     held_out: tuple[str, ...] = ()
-    seeds: Annotated[tuple[int, ...], pydantic.Field(min_length=1)] = (1, 2)
-    steps: Annotated[int, pydantic.Field(ge=1)] = 20
-    guidance_scale: Annotated[float, pydantic.Field(ge=0)] = 7.5
+    seeds: Annotated[tuple[Seed, ...], pydantic.Field(min_length=1)] = (1, 2)
+    steps: SamplerSteps = 20
+    guidance_scale: Annotated[float, pydantic.Field(ge=0, le=1000)] = 7.5
     negative_prompt: str = ""
     clip: ClipModel = ClipModel()
     dino: DinoModel | None = None
@@ -100,23 +113,23 @@ class Thresholds(Record):
     """
 
     #: an image is black when its mean is below this
-    black_mean: float = 4.0
+    black_mean: Annotated[float, pydantic.Field(ge=0, le=255)] = 4.0
     #: an image is flat when the largest standard deviation of its three channels is below this
-    flat_deviation: float = 6.0
+    flat_deviation: Annotated[float, pydantic.Field(ge=0, le=255)] = 6.0
     #: an image is saturated when more than this share of its channel values is < 3 or > 252
-    saturated_share: float = 0.98
+    saturated_share: Share = 0.98
     #: the gradient explodes when its norm is above this many times its running median, for several steps on end
-    grad_norm_ratio: float = 50.0
+    grad_norm_ratio: Annotated[float, pydantic.Field(gt=0)] = 50.0
     #: no steps are judged by the ratio before this one: the median is not yet known
-    grad_norm_after_step: int = 20
+    grad_norm_after_step: Annotated[int, pydantic.Field(ge=0)] = 20
     #: nothing was learned when the norm of all LoRA updates together is below this
-    update_norm: float = 1e-8
+    update_norm: Annotated[float, pydantic.Field(ge=0)] = 1e-8
     #: different prompts, same image: mean pairwise CLIP similarity between prompts above this
-    collapse_similarity: float = 0.995
+    collapse_similarity: Cosine = 0.995
     #: an image copies the training set when its CLIP similarity to one training image is above this; off at 1
-    copying_similarity: float = 1.0
+    copying_similarity: Cosine = 1.0
     #: CLIP score below the untrained base's by more than this fails the trial; off when not set
-    below_base_margin: float | None = None
+    below_base_margin: Annotated[float, pydantic.Field(ge=0)] | None = None
     #: an image lost its prompt when its CLIP score is below that of the untrained base's image of the same prompt and
     #: noise by more than this; off when not set
     off_prompt_margin: Annotated[float, pydantic.Field(ge=0)] | None = None
