@@ -4,9 +4,11 @@ The reader reports every error of a file at once, each with file, line, column a
 *resolved* form (absolute paths, prompts written out) in the database; it is the same format, read by the same reader.
 """
 
+import dataclasses
 import json
+import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pydantic
@@ -17,7 +19,7 @@ from constraints import errors as constraint_errors
 from optimizer import errors, study_file
 from optimizer import space as spaces
 from trainers import job as jobs
-from trainers import metrics, parameters
+from trainers import metrics, parameters, plain_files
 
 
 class Study(pydantic.BaseModel):
@@ -45,11 +47,37 @@ class Study(pydantic.BaseModel):
         return self.search.primary or next(iter(self.objectives))
 
 
+@dataclasses.dataclass(frozen=True)
+class Draft:
+    """A study file as far as it can be read, so that all its problems can be told at once.
+
+    Attributes:
+        study: the study; neutral values stand where a section cannot be read.
+        broken: sections that cannot be read; what follows from them means nothing.
+        problems: everything that is wrong with the file itself.
+        document: says where everything stands.
+    """
+
+    study: Study
+    broken: frozenset[str]
+    problems: tuple[constraint_errors.Problem, ...]
+    document: documents.Document
+
+
 def read(path: pathlib.Path) -> Study:
     """Read a study file.
 
     Raises:
         errors.BadInput: the file is missing or wrong; the message lists every problem found.
+    """
+    return _whole(draft(path))
+
+
+def draft(path: pathlib.Path) -> Draft:
+    """Read a study file as far as it goes.
+
+    Raises:
+        errors.BadInput: there is no such file, or it is no YAML that could be read further.
     """
     try:
         return resolve(documents.read(path), path.parent)
@@ -60,35 +88,68 @@ def read(path: pathlib.Path) -> Study:
 def parse(text: str, name: str) -> Study:
     """Read a resolved study document, as the database keeps it."""
     try:
-        return resolve(documents.parse(text, name), pathlib.Path("/"))
+        return _whole(resolve(documents.parse(text, name), pathlib.Path("/")))
     except constraint_errors.DocumentError as error:
         raise errors.BadInput(str(error)) from error
 
 
-def resolve(document: documents.Document, folder: pathlib.Path) -> Study:
-    """Turn a document into a study; relative paths count from `folder`.
+def _whole(drafted: Draft) -> Study:
+    if drafted.problems:
+        raise errors.BadInput(str(constraint_errors.DocumentError(drafted.problems)))
+    return drafted.study
 
-    Raises:
-        constraints.errors.DocumentError: with every problem found.
-    """
-    file = study_file.read(document)
-    space, problems = study_file.check(document, file)
-    prompts = _prompts(document, file.evaluation.prompts, "prompts", folder, problems)
-    held_out = _prompts(document, file.evaluation.held_out, "held_out", folder, problems)
+
+def resolve(document: documents.Document, folder: pathlib.Path) -> Draft:
+    """Turn a document into a study; relative paths count from `folder`."""
+    form = study_file.read(document)
+    file = form.file
+    space, problems = study_file.check(document, form)
+    problems += form.problems
+    broken = set(form.broken)
+    if space is None:
+        broken.add("space")
+    prompts = _prompts(document, file, "prompts", folder, problems)
+    held_out = _prompts(document, file, "held_out", folder, problems)
+    evaluation = {**_judges(file.evaluation, folder), "prompts": prompts or ["a picture"], "held_out": held_out}
+    if not prompts:
+        broken.add("evaluation")
+    asked = jobs.Evaluation.model_validate_json(json.dumps(evaluation))
+    if not broken & {"objectives", "trainer", "evaluation"}:
+        problems += _untold(document, file, asked)
+    study = _study(file, space or {}, folder, evaluation, asked)
+    if len(study.source) > documents.MAXIMUM_BYTES:
+        text = f"the study with its prompts written out holds {len(study.source):,} bytes"
+        remedy = f"at most {documents.MAXIMUM_BYTES:,} are kept: write fewer or shorter prompts"
+        problems.append(document.problem(("evaluation",), text, remedy))
+    return Draft(study, frozenset(broken), tuple(problems), document)
+
+
+def _untold(
+    document: documents.Document, file: study_file.StudyFile, evaluation: jobs.Evaluation
+) -> Iterator[constraint_errors.Problem]:
+    """Objectives that the trainer tells only under a condition that this study does not meet."""
+    if parameters.unknown_trainer(file.trainer):
+        return
+    for name in file.objectives:
+        missing = metrics.untold(file.trainer, name, evaluation)
+        if missing:
+            yield document.problem(("objectives", name), missing, "add that, or take it out", key=True)
+
+
+def _study(
+    file: study_file.StudyFile,
+    space: Mapping[str, domains.Domain],
+    folder: pathlib.Path,
+    evaluation: Mapping[str, Any],
+    asked: jobs.Evaluation,
+) -> Study:
     dataset = file.dataset if isinstance(file.dataset, jobs.Dataset) else jobs.Dataset(path=file.dataset)
     dataset = jobs.Dataset(path=_absolute(dataset.path, folder), repeats=dataset.repeats, flip=dataset.flip)
-    base = file.base if file.base == "demo" or not _looks_like_path(file.base) else _absolute(file.base, folder)
+    base = _absolute(file.base, folder) if _is_path(file.base, folder) else file.base
     rules = tuple(_absolute(rule, folder) if rule.endswith((".yaml", ".yml")) else rule for rule in file.rules)
-    evaluation = {**_judges(file.evaluation, folder), "prompts": prompts, "held_out": held_out}
-    asked = jobs.Evaluation.model_construct(**{**evaluation, "dino": file.evaluation.dino})
-    for name in file.objectives:
-        missing = None if parameters.unknown_trainer(file.trainer) else metrics.untold(file.trainer, name, asked)
-        if missing:
-            problems.append(document.problem(("objectives", name), missing, "add that, or take it out", key=True))
-    if problems:
-        raise constraint_errors.DocumentError(tuple(problems))
     earlier = tuple(_absolute(name, folder) if name.endswith(".csv") else name for name in file.search.warm_start)
     search = file.search.model_copy(update={"warm_start": earlier})
+    fixed = _with_paths(file, folder)
     resolved = {
         **file.model_dump(mode="json", by_alias=True, exclude_defaults=True),
         "study_version": 1,
@@ -97,6 +158,7 @@ def resolve(document: documents.Document, folder: pathlib.Path) -> Study:
         "rules": rules,
         "evaluation": evaluation,
         "search": search.model_dump(mode="json", exclude_defaults=True),
+        **({"fixed": fixed} if fixed else {}),
     }
     return Study(
         name=file.name,
@@ -104,39 +166,50 @@ def resolve(document: documents.Document, folder: pathlib.Path) -> Study:
         base=base,
         dataset=dataset,
         space=space,
-        fixed=file.fixed,
+        fixed=fixed,
         rules=rules,
         objectives=file.objectives,
         search=search,
-        evaluation=jobs.Evaluation.model_validate_json(json.dumps(evaluation)),
+        evaluation=asked,
         thresholds=file.thresholds,
         launch=file.launch,
         source=json.dumps(resolved, indent=1),
     )
 
 
+def _with_paths(file: study_file.StudyFile, folder: pathlib.Path) -> dict[str, study_file.Scalar]:
+    """The fixed parameters; those that name a file or folder count from the study file's."""
+    if parameters.unknown_trainer(file.trainer):
+        return dict(file.fixed)
+    known = parameters.table(file.trainer)
+    return {
+        name: _absolute(value, folder) if isinstance(value, str) and name in known and known[name].is_path else value
+        for name, value in file.fixed.items()
+    }
+
+
 def _prompts(
     document: documents.Document,
-    value: str | tuple[str, ...],
+    file: study_file.StudyFile,
     key: str,
     folder: pathlib.Path,
     problems: list[constraint_errors.Problem],
 ) -> list[str]:
+    value: str | tuple[str, ...] = getattr(file.evaluation, key)
     if not isinstance(value, str):
         return list(value)
-    path = pathlib.Path(_absolute(value, folder))
+    path, where = pathlib.Path(_absolute(value, folder)), ("evaluation", key)
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        problems.append(
-            document.problem(
-                ("evaluation", key), f"cannot read {value}: {error}", "name a text file with a prompt a line, or a list"
-            )
-        )
+        lines = [line.strip() for line in plain_files.read_text(path, documents.MAXIMUM_BYTES).splitlines()]
+    except (OSError, ValueError) as error:
+        why = plain_files.reason(error) if isinstance(error, OSError) else str(error)
+        remedy = "name a text file with a prompt a line, or a list"
+        problems.append(document.problem(where, f"cannot read {value}: {why}", remedy))
         return []
     prompts = [line for line in lines if line and not line.startswith("#")]
     if not prompts:
-        problems.append(document.problem(("evaluation", key), f"{value} holds no prompt", "write a prompt a line"))
+        problems.append(document.problem(where, f"{value} holds no prompt", "write a prompt a line"))
+    problems += study_file.prompt_problems(document, key, prompts)
     return prompts
 
 
@@ -149,12 +222,18 @@ def _judges(evaluation: study_file.EvaluationEntry, folder: pathlib.Path) -> dic
     return written
 
 
+def _is_path(base: str, folder: pathlib.Path) -> bool:
+    """Whether a base is a path, and no hub id: it looks like one, or stands beside the study file."""
+    return base != "demo" and (_looks_like_path(base) or os.path.exists(folder / os.path.expanduser(base)))
+
+
 def _looks_like_path(source: str) -> bool:
     return source.startswith((".", "/", "~")) or source.endswith((".safetensors", ".pt", ".pth", ".bin"))
 
 
 def _absolute(path: str, folder: pathlib.Path) -> str:
-    return str((folder / pathlib.Path(path).expanduser()).resolve())
+    """A path from the file's folder on; one that leads nowhere, or in a circle, stays what it says."""
+    return os.path.realpath(folder / os.path.expanduser(path))
 
 
 def complete(study: Study, sampled: Mapping[str, Any]) -> dict[str, study_file.Scalar]:

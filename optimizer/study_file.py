@@ -3,9 +3,12 @@
 Each problem has its line, column and remedy.
 """
 
+import collections
+import dataclasses
 import json
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 import pydantic
 
@@ -112,24 +115,97 @@ class StudyFile(jobs.Record):
     launch: Launch = Launch()
 
 
-def read(document: documents.Document) -> StudyFile:
-    """The written form; raises constraints.errors.DocumentError with every problem of it."""
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """A study file's form as far as it can be read.
+
+    `broken` names the sections that cannot: neutral values stand in `file` for them, and nothing that follows from
+    them means anything.
+    """
+
+    file: StudyFile
+    broken: frozenset[str]
+    problems: tuple[constraint_errors.Problem, ...]
+
+
+#: what stands in for a section that cannot be read and that no study can do without
+_STAND_INS: Mapping[str, Any] = {
+    "study_version": 1,
+    "name": "unnamed",
+    "base": "demo",
+    "dataset": ".",
+    "space": {"learning_rate": {"float": [1e-5, 1e-3]}},
+    "objectives": {"clip_score": "maximize"},
+    "evaluation": {"prompts": ["a picture"]},
+}
+
+
+def read(document: documents.Document) -> Form:
+    """The written form, as far as it can be read, with every problem of it."""
+    problems = list(_unreadable(document))
+    broken = {str(place) for loc, _ in problems for place in loc[:1]}
+    whole = {name: value for name, value in document.data.items() if name not in broken}
     try:
-        return StudyFile.model_validate_json(json.dumps(document.data))
+        return Form(_validated({**_stand_ins(broken), **whole}), frozenset(broken), _placed(document, problems))
     except pydantic.ValidationError as error:
-        raise constraint_errors.DocumentError(documents.problems_of(document, error, StudyFile)) from error
+        found = documents.problems_of(document, error, StudyFile)
+        broken |= {str(each["loc"][0]) for each in error.errors() if each["loc"]}
+    whole = {name: value for name, value in document.data.items() if name not in broken}
+    file = _validated({**_stand_ins(broken), **whole})
+    return Form(file, frozenset(broken), (*_placed(document, problems), *found))
+
+
+def _stand_ins(broken: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in _STAND_INS.items() if name in broken}
+
+
+def _unreadable(document: documents.Document) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Where a text holds what no file, database or tokenizer takes: NUL, or half of a surrogate pair."""
+    waiting: list[tuple[tuple[str | int, ...], Any]] = [((), document.data)]
+    while waiting:
+        loc, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [((*loc, name), inner) for name, inner in value.items()]
+            waiting += [((*loc, name), name) for name in value]
+        elif isinstance(value, list):
+            waiting += [((*loc, at), inner) for at, inner in enumerate(value)]
+        elif isinstance(value, str) and ("\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value)):
+            yield loc, f"holds a character that cannot be stored: {value[:40]!r}"
+
+
+def _placed(
+    document: documents.Document, problems: Iterable[tuple[tuple[str | int, ...], str]]
+) -> tuple[constraint_errors.Problem, ...]:
+    return tuple(document.problem(loc, message, "take the character out") for loc, message in problems)
+
+
+def _validated(data: Any) -> StudyFile:
+    return StudyFile.model_validate_json(json.dumps(data))
 
 
 def check(
-    document: documents.Document, file: StudyFile
-) -> tuple[dict[str, domains.Domain], list[constraint_errors.Problem]]:
-    """The domains of the space, parents before the parameters that depend on them, and everything that is wrong."""
+    document: documents.Document, form: Form
+) -> tuple[dict[str, domains.Domain] | None, list[constraint_errors.Problem]]:
+    """The domains of the space, parents before the parameters that depend on them, and everything that is wrong.
+
+    There are no domains where something is wrong with one of them, or with what is fixed beside them.
+    """
+    file, broken = form.file, form.broken
     problems: list[constraint_errors.Problem] = []
-    space = _space(document, file, problems)
-    _check_parameters(document, file, space, problems)
-    _check_start(document, file, space, problems)
-    problems += _objective_problems(document, file)
-    problems += _pruning_problems(document, file)
+    space: dict[str, domains.Domain] | None = None
+    if not broken & {"space", "fixed"}:
+        found = _space(document, file, problems)
+        if "trainer" not in broken:
+            _check_parameters(document, file, found, problems)
+        space = None if problems else found
+        if "search" not in broken:
+            _check_start(document, file, found, problems)
+    if "evaluation" not in broken:
+        problems += _evaluation_problems(document, file)
+    if not broken & {"objectives", "trainer"}:
+        problems += _objective_problems(document, file)
+        if not broken & {"search", "evaluation"}:
+            problems += _pruning_problems(document, file)
     return space, problems
 
 
@@ -147,7 +223,7 @@ def _space(
             )
             continue
         try:
-            space[name] = _domain(name, kinds[0], entry)
+            space[name] = _countable(_domain(name, kinds[0], entry))
         except constraint_errors.ConstraintsError as error:
             problems.append(document.problem(("space", name, kinds[0]), str(error)))
     if problems:
@@ -170,6 +246,10 @@ _FIELD = {"float": "float_", "int": "int_", "choices": "choices"}
 def _domain(name: str, kind: str, entry: Entry) -> domains.Domain:
     if kind == "choices":
         _refuse_scale(name, entry)
+        if len(entry.choices or ()) > MOST_CHOICES:
+            raise constraint_errors.ConstraintsError(
+                f"{name}: {len(entry.choices or ()):,} choices; at most {MOST_CHOICES:,}: write numbers as a range"
+            )
         return domains.Domain(name=name, kind="choice", choices=entry.choices or (), when=entry.when)
     low, high = entry.int_ or entry.float_ or (0.0, 0.0)
     return domains.Domain(
@@ -181,6 +261,19 @@ def _domain(name: str, kind: str, entry: Entry) -> domains.Domain:
         log=entry.log,
         when=entry.when,
     )
+
+
+def _countable(domain: domains.Domain) -> domains.Domain:
+    """The domain, if a search can count in it; raises ConstraintsError otherwise."""
+    if domain.kind != "choice" and not math.isfinite(domain.high - domain.low):
+        raise constraint_errors.ConstraintsError(f"{domain.name}: {domain.low:g} to {domain.high:g} is too wide a range")
+    points = domain.points()
+    if math.isfinite(points) and points > MOST_POINTS:
+        remedy = "take a larger step" if domain.step else "take a narrower range"
+        raise constraint_errors.ConstraintsError(
+            f"{domain.name}: {points:.3g} values; at most {MOST_POINTS:.0e} can be counted: {remedy}"
+        )
+    return domain
 
 
 def _refuse_scale(name: str, entry: Entry) -> None:
@@ -229,6 +322,38 @@ def _check_start(
                 problems.append(
                     document.problem(where, f"{name}: {value!r} is outside of {spaces.describe(space[name])}")
                 )
+
+
+def _evaluation_problems(document: documents.Document, file: StudyFile) -> Iterator[constraint_errors.Problem]:
+    """Nothing is drawn twice, or of nothing."""
+    for key, written in (("prompts", file.evaluation.prompts), ("held_out", file.evaluation.held_out)):
+        if not isinstance(written, str):
+            yield from prompt_problems(document, key, written)
+    yield from _twice(document, ("evaluation", "seeds"), file.evaluation.seeds, "the same pictures would be drawn twice")
+
+
+def prompt_problems(
+    document: documents.Document, key: str, prompts: Sequence[str]
+) -> Iterator[constraint_errors.Problem]:
+    """What is wrong with a list of prompts, written out or read from a file."""
+    where = ("evaluation", key)
+    if key == "prompts" and not prompts:
+        yield document.problem(where, "prompts are empty; nothing would be drawn", "write at least one prompt")
+    if len(prompts) > MOST_PROMPTS:
+        yield document.problem(where, f"{len(prompts):,} prompts; at most {MOST_PROMPTS:,} are drawn after each trial")
+    for at, prompt in enumerate(prompts):
+        if not prompt.strip():
+            yield document.problem((*where, at), f"prompt {at + 1} is blank", "write a prompt, or take it out")
+    yield from _twice(document, where, [prompt.strip() for prompt in prompts], "each would count twice in the scores")
+
+
+def _twice(
+    document: documents.Document, where: tuple[str, ...], values: Sequence[Scalar], why: str
+) -> Iterator[constraint_errors.Problem]:
+    counted = collections.Counter(value for value in values if value != "")
+    for value in (each for each, times in counted.items() if times > 1):
+        at = len(values) - 1 - list(reversed(values)).index(value)
+        yield document.problem((*where, at), f"{value!r} is there {counted[value]} times; {why}", "keep it once")
 
 
 def _objective_problems(document: documents.Document, file: StudyFile) -> Iterator[constraint_errors.Problem]:

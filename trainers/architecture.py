@@ -7,9 +7,10 @@ positions; memory and work of a pass are sums over that list.
 import dataclasses
 import json
 import pathlib
-import struct
 from collections.abc import Mapping
 from typing import Any, Literal
+
+from trainers import weight_files
 
 Family = Literal["sd15", "sdxl"]
 Json = Mapping[str, Any]
@@ -84,7 +85,7 @@ def read(source: str) -> Architecture | None:
         if path is None:
             return None
         return _of_folder(path) if path.is_dir() else _of_file(path)
-    except (OSError, ValueError, KeyError, TypeError, struct.error):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -123,7 +124,7 @@ def _of_folder(path: pathlib.Path) -> Architecture | None:
 
 def _of_file(path: pathlib.Path) -> Architecture:
     """A single checkpoint file: its family decides, since it holds no configuration."""
-    is_sdxl = any(name.startswith("conditioner.embedders.1.") for name in _header(path))
+    is_sdxl = any(name.startswith("conditioner.embedders.1.") for name in weight_files.header(path))
     return _STANDARD["sdxl" if is_sdxl else "sd15"]
 
 
@@ -212,7 +213,7 @@ def _count(folder: pathlib.Path) -> int:
     """Numbers in a model's safetensors files, 0 where it has none; those of a lower precision are not counted again."""
     files = [file for file in folder.glob("*.safetensors") if ".fp16." not in file.name and ".bf16." not in file.name]
     files = files or sorted(folder.glob("*.safetensors"))
-    return sum(_numbers(entry["shape"]) for file in files for entry in _header(file).values() if "shape" in entry)
+    return sum(_numbers(entry["shape"]) for file in files for entry in weight_files.header(file).values() if "shape" in entry)
 
 
 def _numbers(shape: list[int]) -> int:
@@ -226,19 +227,9 @@ def weights(path: pathlib.Path) -> list[str]:
     """Names of the weights in a safetensors file.
 
     Raises:
-        OSError, ValueError, struct.error: the file is not there, or is none.
+        OSError, ValueError: the file is not there, or is none.
     """
-    return [name for name in _header(path) if name != "__metadata__"]
-
-
-def _header(path: pathlib.Path) -> Mapping[str, Any]:
-    """A safetensors file's header: eight bytes of length, then JSON (the format's own description)."""
-    with path.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        if length > 100_000_000:
-            raise ValueError(f"{path}: no safetensors file")
-        header: Mapping[str, Any] = json.loads(file.read(length))
-    return header
+    return [name for name in weight_files.header(path) if name != "__metadata__"]
 
 
 _KL = {"block_out_channels": [128, 256, 512, 512]}

@@ -5,12 +5,11 @@ so that a person's own settings carry over.
 """
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Collection, Iterable, Mapping
 from typing import Literal
 
-from trainers import contradictions
+from trainers import contradictions, suggestions
 
 Scalar = bool | int | float | str
 Kind = Literal["int", "float", "text", "truth", "any"]
@@ -60,7 +59,7 @@ class Parameter:
         if not isinstance(value, str):
             return f"{self.name}: {value!r} is not text"
         if self.choices and value not in self.choices:
-            return f"{self.name}: {value!r} is none of {', '.join(self.choices)}{_suggestion(value, self.choices)}"
+            return f"{self.name}: {value!r} is none of {', '.join(self.choices)}{suggestions.nearest(value, self.choices)}"
         return None
 
     def range_text(self) -> str:
@@ -244,7 +243,7 @@ def unknown_trainer(trainer: str) -> str | None:
     """Say that there is no such trainer, or None."""
     if trainer in TRAINERS:
         return None
-    return f"trainer: {trainer!r} is none of {', '.join(TRAINERS)}{_suggestion(trainer, TRAINERS)}"
+    return f"trainer: {trainer!r} is none of {', '.join(TRAINERS)}{suggestions.nearest(trainer, TRAINERS)}"
 
 
 def unknown_name(trainer: str, name: str) -> str | None:
@@ -252,7 +251,7 @@ def unknown_name(trainer: str, name: str) -> str | None:
     known = table(trainer)
     if name in known or isinstance(known, OpenTable):
         return None
-    return f"{name}: {trainer} has no such parameter{_suggestion(name, known)}"
+    return f"{name}: {trainer} has no such parameter{suggestions.nearest(name, known)}"
 
 
 def check(trainer: str, params: Mapping[str, Scalar]) -> list[str]:
@@ -265,9 +264,3 @@ def check(trainer: str, params: Mapping[str, Scalar]) -> list[str]:
     problems += [problem for name in params if name in known and (problem := known[name].problem(params[name]))]
     problems += [f"{name}: missing; {what}" for name, what in _NEEDED.get(trainer, {}).items() if name not in params]
     return problems or contradictions.of_point(trainer, params)
-
-
-def _suggestion(name: str, known: Iterable[str]) -> str:
-    by_lower = {other.lower(): other for other in known}
-    nearest = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
-    return f"; did you mean {by_lower[nearest[0]]}?" if nearest else ""

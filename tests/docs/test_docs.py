@@ -43,7 +43,7 @@ def blocks() -> list[pytest.param]:  # type: ignore[valid-type]
 def test_yaml_in_the_docs_is_read(kind: str, block: str) -> None:
     read = document.parse(block, "docs.yaml")
     if kind == "study_version":
-        study.resolve(read, pathlib.Path("/"))
+        assert not study.resolve(read, pathlib.Path("/")).problems
     else:
         rulefile.read(read)
 
