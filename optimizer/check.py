@@ -1,11 +1,25 @@
 """What can be known of a study before anything runs."""
 
 import dataclasses
+import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from constraints import examination, examine
-from optimizer import estimates, facts, idle, pruning, readiness, rulebook, wiring
+from constraints import errors as constraint_errors
+from constraints import examination, examine, loading
+from constraints import ruleset as rulesets
+from optimizer import (
+    asked,
+    errors,
+    facts,
+    idle,
+    pruning,
+    readiness,
+    cautions,
+    rulebook,
+    warm_start,
+    wiring,
+)
 from optimizer import outlook as outlooks
 from optimizer import study as studies
 
@@ -46,24 +60,120 @@ class StudyCheck:
         return "\n".join(lines)
 
 
-def check(study: studies.Study, measured: Sequence[estimates.Measured] = ()) -> StudyCheck:
-    """Check a study: dataset, rules against space, what trials will take, parameters without effect.
+@dataclasses.dataclass(frozen=True)
+class Looked:
+    """A study file looked at from all sides: everything that is wrong, else what a check goes on with."""
+
+    problems: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    situation: facts.Situation | None = None
+    rules: rulesets.RuleSet | None = None
+
+    def demand(self) -> None:
+        """Raise errors.BadInput with every problem, if there is one."""
+        if self.problems:
+            raise errors.BadInput("\n".join(self.problems))
+
+
+def look(drafted: studies.Draft, before: wiring.Before | None) -> Looked:
+    """Everything that can be known of a study before a trial exists, except proofs and estimates.
 
     Args:
-        study: as its file says.
-        measured: what trials took, where the study has run before.
+        drafted: the study file, as far as it can be read.
+        before: what a running database knows. Without one, rule sets that are neither files nor shipped are left to
+            the run itself.
+    """
+    study, broken = drafted.study, drafted.broken
+    problems = [str(constraint_errors.DocumentError(drafted.problems))] if drafted.problems else []
+
+    def say(where: tuple[str | int, ...], text: str) -> None:
+        """A problem with its place in the study file; a list of problems names its own files."""
+        message, _, remedy = text.partition("; ")
+        is_list = "\n" in text or where == ("rules",)
+        problems.append(text if is_list else drafted.document.problem(where, message, remedy).render())
+
+    if before is not None and before.taken is not None and not drafted.problems:
+        say(("name",), before.taken)
+    found = readiness.look(study, broken)
+    for obstacle in found.obstacles:
+        say(obstacle.where, obstacle.message)
+    rules = None
+    try:
+        rules = _rules(study, broken, before)
+    except errors.BadInput as error:
+        say(("rules",), str(error))
+    if found.images is None or broken & {"space", "trainer", "search", "evaluation", "prompts", "objectives"}:
+        return Looked(tuple(problems))
+    situation = wiring.situation(study, found.images)
+    notes = [*found.notes, *found.images.notes, *cautions.prompts(study, found.images)]
+    for section, (wrong, worth_a_note) in {
+        "dataset": cautions.pictures(study, found.images),
+        "space": cautions.space(study, situation),
+    }.items():
+        notes += worth_a_note
+        for text in wrong:
+            say((section,), text)
+    try:
+        notes += [*_notes(study), *_stopping(study, situation)]
+    except errors.BadInput as error:
+        say(("search", "pruner"), str(error))
+    if rules is not None:
+        for where, text in _of_points(study, rules, situation):
+            say(where, text)
+    return Looked(tuple(problems), tuple(notes), situation, rules)
+
+
+def _rules(study: studies.Study, broken: frozenset[str], before: wiring.Before | None) -> rulesets.RuleSet | None:
+    """The study's rules; None where they cannot be judged yet."""
+    stored = {} if before is None else before.rule_sets
+    sources = [stored.get(name, rulebook.source_of(name)) for name in study.rules]
+    if before is None:
+        there = [source for source in sources if not isinstance(source, str) or source in loading.library()]
+        if len(there) < len(sources):
+            rulebook.read_all(there)
+            return None
+    if "rules" in broken:
+        return None
+    if broken & {"space", "trainer", "fixed", "evaluation", "prompts"}:
+        rulebook.read_all(sources)
+        return None
+    return rulebook.load(study, sources)
+
+
+def _of_points(
+    study: studies.Study, rules: rulesets.RuleSet, situation: facts.Situation
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Points that the study begins with and that are refused, and tables of earlier trials that cannot be read."""
+    for at, point in enumerate(study.search.start):
+        refused = asked.refused_by(study, rules, situation, point)
+        if refused:
+            yield ("search", "start", at), f"this point is refused by {', '.join(refused)}; take it out, or the rule"
+    for at, source in enumerate(study.search.warm_start):
+        if source.endswith(".csv"):
+            try:
+                warm_start.check_table(study, pathlib.Path(source))
+            except errors.BadInput as error:
+                yield ("search", "warm_start", at), str(error)
+
+
+def check(drafted: studies.Draft, before: wiring.Before | None = None) -> StudyCheck:
+    """Check a study: everything that it names, rules against space, what trials will take.
+
+    Args:
+        drafted: the study file, as far as it can be read.
+        before: what a running database knows.
 
     Raises:
-        errors.BadInput: the dataset or a rule file is wrong, a tracker is not installed, the trainer cannot train, or
-            the pruner cannot work.
+        errors.BadInput: something is wrong; the message lists all of it.
     """
-    wiring.check_trackers(study)
-    ready = readiness.of(study)
-    ready.demand()
-    situation = wiring.situation(study, wiring.inspect_dataset(study))
+    looked = look(drafted, before or wiring.Before())
+    looked.demand()
+    study, situation, rules = drafted.study, looked.situation, looked.rules
+    assert situation is not None, "nothing is wrong, so everything was looked at"
+    assert rules is not None, "nothing is wrong, so everything was looked at"
     if situation.estimator is not None:
+        measured = () if before is None else before.measured
         situation = dataclasses.replace(situation, estimator=situation.estimator.calibrated(measured))
-    rules = rulebook.of_files(study)
     return StudyCheck(
         name=study.name,
         images=situation.images or 0,
@@ -71,7 +181,7 @@ def check(study: studies.Study, measured: Sequence[estimates.Measured] = ()) -> 
         trials=study.search.trials,
         proof=examine.examine(rules, facts_at=situation.facts) if study.rules else None,
         outlook=outlooks.outlook(study, rules, situation),
-        notes=(*ready.notes, *_notes(study), *_stopping(study, situation)),
+        notes=looked.notes,
     )
 
 

@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from constraints import ruleset as rulesets
 from constraints import verdict as verdicts
 from optimizer import facts, study
@@ -20,6 +23,18 @@ def judge(
     verdict = rules.check_point(params, facts=situation.facts(point))
     problems = contradictions.of_point(study_.trainer, situation.counter.beside(point))
     return _untrainable(verdict, problems) if problems else verdict
+
+
+def weigh(
+    study_: study.Study, rules: rulesets.RuleSet, situation: facts.Situation, columns: Mapping[str, npt.NDArray[Any]]
+) -> npt.NDArray[np.float64]:
+    """The same for a table of points, shape (points,): 0 refused, 1 accepted, between them discouraged."""
+    points = {**study_.fixed, **columns}
+    judged = rules.check(columns, facts=situation.facts(points))
+    known = situation.counter.beside(points)
+    trainable = ~contradictions.of_points(study_.trainer, known, len(judged.weight))
+    weights: npt.NDArray[np.float64] = np.where(judged.accepted & trainable, judged.weight, 0.0)
+    return weights
 
 
 def _untrainable(verdict: verdicts.Verdict, problems: Sequence[str]) -> verdicts.Verdict:

@@ -1,13 +1,72 @@
-"""Whether a study's trainer can train at all, found out before a trial exists."""
+"""Whether a study's trials could start on this machine: its data set, base, judges, trackers and the trainer's needs.
+
+`study check` shows what is found, `study run` and every worker that joins refuse to begin with the same list.
+"""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from constraints import domain as domains
 from optimizer import errors, facts
 from optimizer import study as studies
-from trainers import sd_scripts, sd_scripts_limits, sd_scripts_probe
+from trainers import dataset, parameters, readiness, sd_scripts, sd_scripts_limits, sd_scripts_probe
+from trainers import errors as trainer_errors
+
+#: which sections must be readable before something can be looked at
+_NEEDS = {
+    "launch": {"launch"},
+    "base": {"base", "trainer"},
+    "evaluation": {"evaluation"},
+    "fixed": {"space", "trainer"},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What looking came to: the data set where it is right, and everything that is wrong."""
+
+    images: dataset.DatasetFacts | None
+    obstacles: tuple[readiness.Obstacle, ...]
+    notes: tuple[str, ...] = ()
+
+
+def look(study: studies.Study, broken: Collection[str] = ()) -> Found:
+    """Look at everything that a study names; what cannot be read of its file (`broken`) is left alone."""
+    images, obstacles = (None, []) if "dataset" in broken else _images(study)
+    if "trainer" not in broken and parameters.unknown_trainer(study.trainer) is None:
+        for obstacle in readiness.obstacles(
+            study.trainer, _given(study), study.base, study.evaluation, study.launch.trackers
+        ):
+            if not _NEEDS.get(obstacle.where[0], set()) & set(broken):
+                obstacles.append(obstacle)
+    own = of(study) if not {"trainer", "base", "space", "fixed"} & set(broken) else Readiness()
+    obstacles += [readiness.Obstacle(("trainer",), problem) for problem in own.problems]
+    return Found(images, tuple(obstacles), own.notes)
+
+
+def demand(study: studies.Study) -> dataset.DatasetFacts:
+    """The data set of a study that can start here.
+
+    Raises:
+        errors.BadInput: it cannot; the message lists everything that is missing.
+    """
+    found = look(study)
+    if found.obstacles or found.images is None:
+        raise errors.BadInput("\n".join(obstacle.message for obstacle in found.obstacles))
+    return found.images
+
+
+def _images(study: studies.Study) -> tuple[dataset.DatasetFacts | None, list[readiness.Obstacle]]:
+    try:
+        return dataset.inspect(study.dataset), []
+    except trainer_errors.TrainersError as error:
+        return None, [readiness.Obstacle(("dataset",), str(error))]
+
+
+def _given(study: studies.Study) -> readiness.Given:
+    choices = {name: domain.choices for name, domain in study.space.items() if domain.choices}
+    return {**choices, **{name: (value,) for name, value in study.fixed.items()}}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,19 +76,11 @@ class Readiness:
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def demand(self) -> None:
-        """Go on only where nothing stands in the way.
-
-        Raises:
-            errors.BadInput: something does; the message names all of it.
-        """
-        if self.problems:
-            raise errors.BadInput("\n".join(self.problems))
-
 
 def of(study: studies.Study) -> Readiness:
     """Ask a study's trainer; sd-scripts has an environment of its own that takes half a minute to answer."""
-    return _sd_scripts(study) if study.trainer == "sd-scripts" else Readiness()
+    asked = study.trainer == "sd-scripts" and not parameters.missing(study.trainer, {**study.fixed, **study.space})
+    return _sd_scripts(study) if asked else Readiness()
 
 
 def _sd_scripts(study: studies.Study) -> Readiness:

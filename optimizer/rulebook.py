@@ -83,6 +83,17 @@ def _untold(study: studies.Study, rules: rulesets.RuleSet) -> list[str]:
     return found
 
 
+def read_all(sources: Sequence[Source]) -> None:
+    """Read rule files without a study, so that what is wrong with their form can be told.
+
+    Raises:
+        errors.BadInput: a file is wrong; the message lists every problem.
+    """
+    _, problems = loading.files_of(sources)
+    if problems:
+        raise errors.BadInput(str(constraint_errors.DocumentError(tuple(problems))))
+
+
 def read_alone(name: str) -> rulefile.RuleFile:
     """Read a rule file without a study; its form is right, its names are not checked.
 
@@ -115,7 +126,7 @@ def push(database: databases.Database, study: studies.Study, author: str) -> Rul
         errors.BadInput: a rule file is wrong; the message lists every problem of every file.
     """
     stored = {version.set_name for version in rule_versions.listed(database)}
-    sources = [_stored(database, name) if name in stored else source_of(name) for name in study.rules]
+    sources = [newest_text(database, name) if name in stored else source_of(name) for name in study.rules]
     files = load(study, sources).files
     for name, file in zip(study.rules, files, strict=True):
         texts = {version.text for version in rule_versions.listed(database, file.name)}
@@ -126,7 +137,8 @@ def push(database: databases.Database, study: studies.Study, author: str) -> Rul
     return Rulebook(study, names, versions, load_versions(study, versions))
 
 
-def _stored(database: databases.Database, name: str) -> Source:
+def newest_text(database: databases.Database, name: str) -> loading.RuleText:
+    """The newest version of a rule set, as a source that problems name `set@number`."""
     version = rule_versions.newest(database, name)
     return loading.RuleText(text=version.text, name=f"{name}@{version.number}")
 
@@ -135,3 +147,8 @@ def load_versions(study: studies.Study, versions: Sequence[rule_versions.RuleVer
     """Compile stored texts over a study's space; a problem names `set@number` as its file."""
     sources = [loading.RuleText(text=version.text, name=f"{version.set_name}@{version.number}") for version in versions]
     return load(study, sources)
+
+
+def newest(database: databases.Database, study: studies.Study, sets: Sequence[str]) -> rulesets.RuleSet:
+    """The newest versions of some rule sets, compiled over a study's space."""
+    return load_versions(study, [rule_versions.newest(database, name) for name in sets])

@@ -13,7 +13,6 @@ from constraints import ruleset as rulesets
 from constraints import verdict as verdicts
 from optimizer import facts, history, judgement, sampler, study
 from optimizer import reservoir as reservoirs
-from trainers import contradictions
 
 
 @dataclasses.dataclass
@@ -65,12 +64,7 @@ class Search:
 
     def weigh(self, columns: reservoirs.Columns) -> npt.NDArray[np.float64]:
         """The same for a table of points, shape (points,): 0 refused, 1 accepted, between them discouraged."""
-        points = {**self.study.fixed, **columns}
-        judged = self.rules.check(columns, facts=self.situation.facts(points))
-        known = self.situation.counter.beside(points)
-        trainable = ~contradictions.of_points(self.study.trainer, known, len(judged.weight))
-        weights: npt.NDArray[np.float64] = np.where(judged.accepted & trainable, judged.weight, 0.0)
-        return weights
+        return judgement.weigh(self.study, self.rules, self.situation, columns)
 
     def look(self, trials: Sequence[optuna.trial.FrozenTrial]) -> None:
         """Take in all trials of the study, in the order of their numbers, and let the sampler learn from new ones."""

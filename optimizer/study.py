@@ -53,7 +53,7 @@ class Draft:
 
     Attributes:
         study: the study; neutral values stand where a section cannot be read.
-        broken: sections that cannot be read; what follows from them means nothing.
+        broken: sections that cannot be read, and `prompts` where there are none; what follows from them means nothing.
         problems: everything that is wrong with the file itself.
         document: says where everything stands.
     """
@@ -112,9 +112,9 @@ def resolve(document: documents.Document, folder: pathlib.Path) -> Draft:
     held_out = _prompts(document, file, "held_out", folder, problems)
     evaluation = {**_judges(file.evaluation, folder), "prompts": prompts or ["a picture"], "held_out": held_out}
     if not prompts:
-        broken.add("evaluation")
+        broken.add("prompts")
     asked = jobs.Evaluation.model_validate_json(json.dumps(evaluation))
-    if not broken & {"objectives", "trainer", "evaluation"}:
+    if not broken & {"objectives", "trainer", "evaluation", "prompts"}:
         problems += _untold(document, file, asked)
     study = _study(file, space or {}, folder, evaluation, asked)
     if len(study.source) > documents.MAXIMUM_BYTES:

@@ -266,7 +266,9 @@ def _domain(name: str, kind: str, entry: Entry) -> domains.Domain:
 def _countable(domain: domains.Domain) -> domains.Domain:
     """The domain, if a search can count in it; raises ConstraintsError otherwise."""
     if domain.kind != "choice" and not math.isfinite(domain.high - domain.low):
-        raise constraint_errors.ConstraintsError(f"{domain.name}: {domain.low:g} to {domain.high:g} is too wide a range")
+        raise constraint_errors.ConstraintsError(
+            f"{domain.name}: {domain.low:g} to {domain.high:g} is too wide a range"
+        )
     points = domain.points()
     if math.isfinite(points) and points > MOST_POINTS:
         remedy = "take a larger step" if domain.step else "take a narrower range"
@@ -329,7 +331,9 @@ def _evaluation_problems(document: documents.Document, file: StudyFile) -> Itera
     for key, written in (("prompts", file.evaluation.prompts), ("held_out", file.evaluation.held_out)):
         if not isinstance(written, str):
             yield from prompt_problems(document, key, written)
-    yield from _twice(document, ("evaluation", "seeds"), file.evaluation.seeds, "the same pictures would be drawn twice")
+    yield from _twice(
+        document, ("evaluation", "seeds"), file.evaluation.seeds, "the same pictures would be drawn twice"
+    )
 
 
 def prompt_problems(

@@ -7,6 +7,8 @@ are never its best. What does not fit is left out, and said.
 import collections
 import csv
 import dataclasses
+import io
+import math
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -17,6 +19,10 @@ from constraints import domain as domains
 from constraints import verdict as verdicts
 from optimizer import errors, records, score, space, table
 from optimizer import study as studies
+from trainers import plain_files
+
+#: a table of earlier trials; a million of them hold less
+_MOST_BYTES = 256 * 2**20
 
 State = optuna.trial.TrialState
 
@@ -125,18 +131,29 @@ def _csv(study: studies.Study, path: pathlib.Path) -> Iterator[Row]:
     One that `study export --format csv` wrote says what became of each trial, too: those that trained are taken.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            wanted = [*study.objectives, *(name for name, domain in study.space.items() if domain.when is None)]
-            missing = [name for name in wanted if name not in (reader.fieldnames or ())]
-            if missing:
-                raise errors.BadInput(
-                    f"{path}:1: warm_start needs a column for each parameter and objective; {', '.join(missing)} is "
-                    "missing"
-                )
-            yield from (_row(study, row) for row in reader if row.get(table.STATE, "usable") in records.TRAINED)
-    except (OSError, UnicodeDecodeError) as error:
-        raise errors.BadInput(f"{path}: cannot be read: {error}; correct `search.warm_start`") from error
+        reader = csv.DictReader(io.StringIO(plain_files.read_text(path, _MOST_BYTES)))
+        wanted = [*study.objectives, *(name for name, domain in study.space.items() if domain.when is None)]
+        missing = [name for name in wanted if name not in (reader.fieldnames or ())]
+        if missing:
+            raise errors.BadInput(
+                f"{path}:1: warm_start needs a column for each parameter and objective; {', '.join(missing)} is missing"
+            )
+        yield from (_row(study, row) for row in reader if row.get(table.STATE, "usable") in records.TRAINED)
+    except OSError as error:
+        reason = plain_files.reason(error)
+        raise errors.BadInput(f"{path}: cannot be read: {reason}; correct `search.warm_start`") from error
+    except csv.Error as error:
+        raise errors.BadInput(f"{path}: is no CSV: {error}; correct `search.warm_start`") from error
+
+
+def check_table(study: studies.Study, path: pathlib.Path) -> None:
+    """See whether a CSV file of earlier trials can be read.
+
+    Raises:
+        errors.BadInput: it is missing, is no CSV, or lacks columns.
+    """
+    for _ in _csv(study, path):
+        pass
 
 
 def _row(study: studies.Study, row: Mapping[str, str]) -> Row:
@@ -146,9 +163,10 @@ def _row(study: studies.Study, row: Mapping[str, str]) -> Row:
     if state != "usable":
         return params, None, _STOPPED if state == "stopped-early" else ""
     try:
-        return params, tuple(float(row[name]) for name in study.objectives), ""
-    except ValueError:
+        values = tuple(float(row[name]) for name in study.objectives)
+    except (ValueError, TypeError):  # a short line has no cell there
         return params, None, "an objective is not a number"
+    return (params, values, "") if all(map(math.isfinite, values)) else (params, None, "an objective is not finite")
 
 
 def _value(domain: domains.Domain, text: str) -> Any:

@@ -9,10 +9,11 @@ import os
 import pathlib
 import socket
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import optuna
 
+from constraints import loading
 from constraints import ruleset as rulesets
 from optimizer import campaign as campaigns
 from optimizer import (
@@ -33,12 +34,12 @@ from optimizer import observer as observers
 from optimizer import search as searches
 from optimizer import settings as settings_module
 from optimizer import study as study_module
-from storage import artifacts, database, embedded, leases, migration, optuna_store, results, runs, workers
+from storage import artifacts, database, embedded, migration, optuna_store, results, rule_versions, runs, workers
 from storage import errors as storage_errors
 from storage import studies as stored_studies
 from storage import trials as stored_trials
-from trainers import architecture, buckets, counters, dataset, tracking
-from trainers import errors as trainer_errors
+from trainers import dataset, parameters
+from trainers import settings as lora
 
 logger = logging.getLogger(__name__)
 
@@ -171,11 +172,9 @@ def open_campaign(
     """Everything a worker needs to go on with a study.
 
     Raises:
-        errors.BadInput: the dataset or a rule file is wrong, a tracker is not installed, or the trainer cannot train.
+        errors.BadInput: something that the study names is missing or wrong here.
     """
-    check_trackers(study)
-    readiness.of(study).demand()
-    found = inspect_dataset(study)
+    found = readiness.demand(study)
     book = rulebook.push(services.database, study, author=author())
     stored = create_study(services, study)
     known = {
@@ -240,29 +239,6 @@ def _earlier_trials(
     return warm_start.trials(study, gathered.priors)
 
 
-def check_trackers(study: study_module.Study) -> None:
-    """See whether the trackers that a study asks for are installed.
-
-    Raises:
-        errors.BadInput: one is not; the message says how to install it.
-    """
-    problems = tracking.missing(study.launch.trackers)
-    if problems:
-        raise errors.BadInput("\n".join(f"launch: {problem}" for problem in problems))
-
-
-def inspect_dataset(study: study_module.Study) -> dataset.DatasetFacts:
-    """Read every image and caption of a study.
-
-    Raises:
-        errors.BadInput: the folder, an image or a caption is missing or unreadable; each one is named.
-    """
-    try:
-        return dataset.inspect(study.dataset)
-    except trainer_errors.TrainersError as error:
-        raise errors.BadInput(str(error)) from error
-
-
 def situation(study: study_module.Study, found: dataset.DatasetFacts) -> facts.Situation:
     """What is known before a point is drawn; asks for GPUs."""
     gpu = facts.gpus()
@@ -285,16 +261,48 @@ def stored_step_counter(stored: stored_studies.Study, study: study_module.Study)
     return step_counter(study, None if shown is None else buckets.Showings.of_json(shown))
 
 
-def measured_before(settings: settings_module.Settings, study: study_module.Study) -> list[estimates.Measured]:
-    """What trials of this study took, if it has run before and its database is there; none is started to know."""
+@dataclasses.dataclass(frozen=True)
+class Before:
+    """What a database that is running knows of a study before it runs.
+
+    `rule_sets` are the newest texts by name; `taken` says why the study's name cannot be used.
+    """
+
+    measured: Sequence[estimates.Measured] = ()
+    rule_sets: Mapping[str, loading.RuleText] = dataclasses.field(default_factory=dict)
+    taken: str | None = None
+
+
+def before(settings: settings_module.Settings, study: study_module.Study) -> Before:
+    """What is known of a study, if its database is there; none is started to know."""
     if settings.database_url is None and not embedded.status(settings.home).running:
-        return []
+        return Before()
     try:
         opened = services(settings)
-        stored_studies.get(opened.database, study.name)
-        return measured(opened, study)
+        sets = {version.set_name for version in rule_versions.listed(opened.database)}
+        texts = {name: rulebook.newest_text(opened.database, name) for name in sets}
+        try:
+            existing = stored_studies.get(opened.database, study.name)
+        except storage_errors.NotFound:
+            return Before(rule_sets=texts)
+        taken = _taken(existing, study)
+        return Before(() if taken else measured(opened, study), texts, taken)
     except storage_errors.StorageError:
-        return []
+        return Before()
+
+
+def _taken(existing: stored_studies.Study, study: study_module.Study) -> str | None:
+    """Why a study cannot go on under the name of one that exists, or None."""
+    try:
+        changed = study_module.incompatible(study_module.parse(existing.document, study.name), study)
+    except errors.BadInput:
+        changed = ["document that can no longer be read"]
+    if not changed:
+        return None
+    return (
+        f"the study {study.name!r} exists with another {', '.join(changed)}, and its trials would not compare; give "
+        f"the study file a new name, or remove the old one with `tuneguard study delete {study.name}`"
+    )
 
 
 def measured(services: Services, study: study_module.Study) -> list[estimates.Measured]:

@@ -213,7 +213,9 @@ def _count(folder: pathlib.Path) -> int:
     """Numbers in a model's safetensors files, 0 where it has none; those of a lower precision are not counted again."""
     files = [file for file in folder.glob("*.safetensors") if ".fp16." not in file.name and ".bf16." not in file.name]
     files = files or sorted(folder.glob("*.safetensors"))
-    return sum(_numbers(entry["shape"]) for file in files for entry in weight_files.header(file).values() if "shape" in entry)
+    return sum(
+        _numbers(entry["shape"]) for file in files for entry in weight_files.header(file).values() if "shape" in entry
+    )
 
 
 def _numbers(shape: list[int]) -> int:

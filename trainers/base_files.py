@@ -158,8 +158,8 @@ def _of_file(path: pathlib.Path) -> Iterator[str]:
         problem = hub.problem(repository, "model_index.json")
         if problem:
             yield (
-                f"{path} holds no tokenizer and no configuration; put a folder {configuration} beside it that holds the "
-                f"same family's model in diffusers' layout (its weights may be left out), since {problem}"
+                f"{path} holds no tokenizer and no configuration; put a folder {configuration} beside it that holds "
+                f"the same family's model in diffusers' layout (its weights may be left out), since {problem}"
             )
 
 

@@ -325,8 +325,8 @@ def _of_captions(pictures: Iterable[Picture]) -> Iterator[str]:
     cut = [picture.place.name for picture in pictures if captions_of.is_cut(picture.caption)]
     if cut:
         yield (
-            f"{_count(len(cut), 'caption')} longer than the {captions_of.MOST_TOKENS} tokens that are read ({_some(cut)}): "
-            "the end is left out"
+            f"{_count(len(cut), 'caption')} longer than the {captions_of.MOST_TOKENS} tokens that are read: cut off "
+            f"({_some(cut)})"
         )
 
 

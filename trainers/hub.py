@@ -25,17 +25,14 @@ def cached(repository: str, file: str) -> pathlib.Path | None:
 def problem(repository: str, file: str) -> str | None:
     """Why `file` of a repository that is not cached cannot be had now, in words; None where it can."""
     from huggingface_hub import HfApi, constants, errors  # noqa: PLC0415
-    from huggingface_hub.utils import validate_repo_id  # noqa: PLC0415
 
     fetch = f"fetch it where there is a network (`hf download {repository}`), or name a local folder or file"
-    try:
-        validate_repo_id(repository)
-    except errors.HFValidationError:
-        return f"{repository!r} is neither here nor a hub id (owner/name)"
     if constants.HF_HUB_OFFLINE:
         return f"{repository!r} is not cached here, and HF_HUB_OFFLINE is set; {fetch}"
     try:
         there = HfApi(endpoint=os.environ.get("HF_ENDPOINT")).model_info(repository, timeout=_SECONDS)
+    except errors.HFValidationError:
+        return f"{repository!r} is neither here nor a hub id (owner/name)"
     except errors.GatedRepoError:
         return f"{repository!r}: the hub wants its terms accepted and a log-in first: `hf auth login`"
     except errors.RepositoryNotFoundError:

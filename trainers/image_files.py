@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import io
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -74,7 +74,7 @@ def _decode(content: bytes) -> "tuple[Image.Image, tuple[str, ...]]":
 def _on_white(image: "Image.Image", remarks: list[str]) -> "Image.Image":
     from PIL import Image  # noqa: PLC0415
 
-    least, most = image.getchannel("A").getextrema()
+    least, most = cast("tuple[int, int]", image.getchannel("A").getextrema())
     if most == 0:
         raise ValueError("is wholly transparent; take it out of the data set")
     if least < 255:

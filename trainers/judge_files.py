@@ -118,7 +118,7 @@ def _looks_like_path(text: str) -> bool:
 
 @functools.cache
 def _clip_models() -> Mapping[str, Mapping[str, str]]:
-    """open_clip's models, each with its weights' tags and where on the hub they lie; empty where that cannot be read."""
+    """open_clip's models, each with its weights' tags and where on the hub these lie; empty where none can be read."""
     package = _package("open_clip")
     if package is None:
         return {}

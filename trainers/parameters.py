@@ -6,7 +6,7 @@ so that a person's own settings carry over.
 
 import dataclasses
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 from trainers import contradictions, suggestions
@@ -59,7 +59,9 @@ class Parameter:
         if not isinstance(value, str):
             return f"{self.name}: {value!r} is not text"
         if self.choices and value not in self.choices:
-            return f"{self.name}: {value!r} is none of {', '.join(self.choices)}{suggestions.nearest(value, self.choices)}"
+            return (
+                f"{self.name}: {value!r} is none of {', '.join(self.choices)}{suggestions.nearest(value, self.choices)}"
+            )
         return None
 
     def range_text(self) -> str:

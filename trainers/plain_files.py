@@ -52,7 +52,9 @@ def read_text(path: pathlib.Path, most_bytes: int = MOST_TEXT) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise NotPlain(f"line {line} holds byte 0x{content[error.start]:02x}, which is not UTF-8; save it as UTF-8") from error
+        raise NotPlain(
+            f"line {line} holds byte 0x{content[error.start]:02x}, which is not UTF-8; save it as UTF-8"
+        ) from error
 
 
 def reason(error: OSError) -> str:

@@ -1,4 +1,4 @@
-"""Files of weights, looked at without loading them: whether their headers can be read and they are whole. Torch-free."""
+"""Files of weights, looked at without loading them: can their headers be read, are they whole? Torch-free."""
 
 import json
 import pathlib

@@ -12,8 +12,8 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-#: a file that must be there; the command's own reader says what is wrong inside it
-FILE = click.Path(exists=True, dir_okay=False, path_type=pathlib.Path)
+#: a file; the command's own reader says what is wrong with it, also that it is not there
+FILE = click.Path(path_type=pathlib.Path)
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 

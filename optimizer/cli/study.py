@@ -32,8 +32,8 @@ def check(file: pathlib.Path, as_json: bool) -> None:
     from optimizer import settings, wiring
     from optimizer import study as studies
 
-    study = studies.read(file)
-    found = checks.check(study, wiring.measured_before(settings.read(), study))
+    drafted = studies.draft(file)
+    found = checks.check(drafted, wiring.before(settings.read(), drafted.study))
     if as_json:
         options.print_json(found.as_json())
     else:
@@ -57,10 +57,13 @@ def run(file: pathlib.Path, trials: int | None, gpu: int | None, cpu: bool, work
       tuneguard study run my-study.yaml
       tuneguard study run my-study.yaml --trials 20     # twenty more
     """
+    from optimizer import check as checks
     from optimizer import settings, wiring
     from optimizer import study as studies
 
-    study = studies.read(file)
+    drafted = studies.draft(file)
+    checks.look(drafted, None).demand()  # before a database is started, and a study made
+    study = drafted.study
     services = wiring.services(settings.read())
     run_and_report(services, study, trials, devices(services, gpu, cpu, workers), as_json)
 
@@ -238,21 +241,31 @@ def export(name: str, trial: int | None, form: str, output: pathlib.Path | None,
 @command.command("enqueue")
 @click.argument("name")
 @click.option("--params", required=True, help='A point as JSON, e.g. \'{"learning_rate": 1e-4, "network_dim": 64}\'.')
+@click.option(
+    "--anyway", is_flag=True, help="Enqueue it although the rules refuse it now; they may have changed by then."
+)
 @options.as_json
-def enqueue(name: str, params: str, as_json: bool) -> None:
-    """Ask for a point of your own; the rules judge it like any other when its turn comes.
+def enqueue(name: str, params: str, anyway: bool, as_json: bool) -> None:
+    """Ask for a point of your own; the rules judge it now, and again when its turn comes.
 
     \b
     Example:
       tuneguard study enqueue quickstart --params '{"learning_rate": 0.004}'
     """
-    from optimizer import points, settings, wiring
+    from optimizer import asked, errors, points, reporting, rulebook, settings, wiring
     from optimizer import study as studies
 
     point = points.read(params)
     services = wiring.services(settings.read())
-    _, study = wiring.stored_study(services, name)
+    stored, study = wiring.stored_study(services, name)
     studies.check_point(study, point)
+    rules = rulebook.newest(services.database, study, stored.facts.get("rule_sets", ()))
+    refused = asked.refused_by(study, rules, reporting.situation(services, study), point)
+    if refused and not anyway:
+        raise errors.BadInput(
+            f"--params: {', '.join(refused)} refuse{'s' if len(refused) == 1 else ''} this point; change it, change "
+            "the rule, or enqueue it with --anyway"
+        )
     wiring.open_optuna(services, study).enqueue_trial(point)
     if as_json:
         options.print_json({"name": name, "params": point})
