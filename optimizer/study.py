@@ -232,8 +232,11 @@ def _looks_like_path(source: str) -> bool:
 
 
 def _absolute(path: str, folder: pathlib.Path) -> str:
-    """A path from the file's folder on; one that leads nowhere, or in a circle, stays what it says."""
-    return os.path.realpath(folder / os.path.expanduser(path))
+    """A path from the file's folder on; its own last name stays, wherever a link of that name leads."""
+    whole = folder / os.path.expanduser(path)
+    if whole.name in ("", ".."):
+        return os.path.realpath(whole)
+    return os.path.join(os.path.realpath(whole.parent), whole.name)
 
 
 def complete(study: Study, sampled: Mapping[str, Any]) -> dict[str, study_file.Scalar]:

@@ -298,6 +298,9 @@ def _check_parameters(
         problems.append(
             document.problem(("fixed", name), f"{name} is both searched and fixed", "take it out of space or of fixed")
         )
+    for text in parameters.missing(file.trainer, {**file.fixed, **file.space}):
+        message, _, remedy = text.partition("; ")
+        problems.append(document.problem(("fixed",), message, remedy))
     known = parameters.table(file.trainer)
     for section, name, values in _values(file, space):
         unknown = parameters.unknown_name(file.trainer, name)

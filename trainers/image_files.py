@@ -22,6 +22,7 @@ UNREAD_SUFFIXES = (
 MOST_BYTES = 512 * 2**20
 #: Pillow's own limit for what it calls a decompression bomb
 MOST_PIXELS = 178_956_970
+_TOO_LARGE = f"holds more than {MOST_PIXELS:,} pixels; make it smaller"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,10 +57,13 @@ def _decode(content: bytes) -> "tuple[Image.Image, tuple[str, ...]]":
     remarks = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what matters of them is said below, in words
-        with Image.open(io.BytesIO(content)) as image:
-            pixels = image.size[0] * image.size[1]
-            if pixels > MOST_PIXELS:
-                raise ValueError(f"holds {pixels:,} pixels; at most {MOST_PIXELS:,} are read; make it smaller")
+        try:
+            opened = Image.open(io.BytesIO(content))
+        except Image.DecompressionBombError:
+            raise ValueError(_TOO_LARGE) from None
+        with opened as image:
+            if image.size[0] * image.size[1] > MOST_PIXELS:
+                raise ValueError(_TOO_LARGE)
             if getattr(image, "n_frames", 1) > 1:
                 remarks.append("animated, of which the first frame is read")
             turned = ImageOps.exif_transpose(image)
