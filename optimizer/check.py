@@ -10,12 +10,12 @@ from constraints import examination, examine, loading
 from constraints import ruleset as rulesets
 from optimizer import (
     asked,
+    cautions,
     errors,
     facts,
     idle,
     pruning,
     readiness,
-    cautions,
     rulebook,
     warm_start,
     wiring,

@@ -34,12 +34,22 @@ from optimizer import observer as observers
 from optimizer import search as searches
 from optimizer import settings as settings_module
 from optimizer import study as study_module
-from storage import artifacts, database, embedded, migration, optuna_store, results, rule_versions, runs, workers
+from storage import (
+    artifacts,
+    database,
+    embedded,
+    leases,
+    migration,
+    optuna_store,
+    results,
+    rule_versions,
+    runs,
+    workers,
+)
 from storage import errors as storage_errors
 from storage import studies as stored_studies
 from storage import trials as stored_trials
-from trainers import dataset, parameters
-from trainers import settings as lora
+from trainers import architecture, buckets, counters, dataset
 
 logger = logging.getLogger(__name__)
 

@@ -49,6 +49,9 @@ rules:
 """
 
 
+PROMPTS = "[a zorbit on a mat, a zorbit in a hat]"
+
+
 @dataclasses.dataclass(frozen=True)
 class Answer:
     """What the command line said."""
@@ -243,15 +246,15 @@ STUDY_FILES = [
     ("seed: 3", "seed: 3, warm_start: [study.csv]", ["study.csv", "column"]),
     ("seed: 3", "seed: 3, warm_start: [data.csv]", ["data.csv", "folder"]),
     # the evaluation
-    ("[a zorbit on a mat, a zorbit in a hat]", "[]", ["study.yaml:15:12", "prompts are empty"]),
-    ("[a zorbit on a mat, a zorbit in a hat]", "['  ']", ["prompt 1 is blank"]),
-    ("[a zorbit on a mat, a zorbit in a hat]", "[a zorbit, a zorbit]", ["'a zorbit' is there 2 times"]),
-    ("[a zorbit on a mat, a zorbit in a hat]", "[a zorbit, 7]", ["must be text"]),
-    ("[a zorbit on a mat, a zorbit in a hat]", "gone.txt", ["gone.txt", "No such file"]),
-    ("[a zorbit on a mat, a zorbit in a hat]", "data", ["is a folder"]),
-    ("[a zorbit on a mat, a zorbit in a hat]", "null", ["study.yaml:15"]),
-    ("[a zorbit on a mat, a zorbit in a hat]", '["a zorbit\\0"]', ["cannot be stored"]),
-    ("[a zorbit on a mat, a zorbit in a hat]", '["a \\uD800 zorbit"]', ["study.yaml"]),
+    (PROMPTS, "[]", ["study.yaml:15:12", "prompts are empty"]),
+    (PROMPTS, "['  ']", ["prompt 1 is blank"]),
+    (PROMPTS, "[a zorbit, a zorbit]", ["'a zorbit' is there 2 times"]),
+    (PROMPTS, "[a zorbit, 7]", ["must be text"]),
+    (PROMPTS, "gone.txt", ["gone.txt", "No such file"]),
+    (PROMPTS, "data", ["is a folder"]),
+    (PROMPTS, "null", ["study.yaml:15"]),
+    (PROMPTS, '["a zorbit\\0"]', ["cannot be stored"]),
+    (PROMPTS, '["a \\uD800 zorbit"]', ["study.yaml"]),
     ("seeds: [1, 2]", "seeds: []", ["study.yaml:16"]),
     ("seeds: [1, 2]", "seeds: [1, 1]", ["1 is there 2 times"]),
     ("seeds: [1, 2]", "seeds: [-1]", ["-1"]),
@@ -392,7 +395,7 @@ PROMPT_FILES = [
 @pytest.mark.parametrize(("content", "said"), PROMPT_FILES, ids=[str(said) for _, said in PROMPT_FILES])
 def test_a_wrong_prompt_file_is_one_clear_answer(desk: Desk, content: bytes, said: list[str]) -> None:
     (desk.folder / "prompts.txt").write_bytes(content)
-    desk.change("[a zorbit on a mat, a zorbit in a hat]", "prompts.txt")
+    desk.change(PROMPTS, "prompts.txt")
     assert_refused(desk, desk.check(), "study.yaml:15:12", *said)
 
 
@@ -601,7 +604,7 @@ def test_every_stage_is_answered_at_once(desk: Desk) -> None:
         ("clip_score: max", "clip_scor: max"),
         ("learning_rate:", "learning_rte:"),
         ("steps: 4", "steps: 4\n  clip: {model: ViT-B-32, pretrained: opnai}"),
-        ("[a zorbit on a mat, a zorbit in a hat]", "[a zorbit, ' ']"),
+        (PROMPTS, "[a zorbit, ' ']"),
         ("rules: [rules.yaml]", "rules: [rules.yaml, gone.yaml]"),
     ]:
         desk.change(old, new)
@@ -660,19 +663,46 @@ def test_a_lora_is_no_base(desk: Desk) -> None:
     assert_refused(desk, desk.check(), "is a LoRA")
 
 
+def pipe(name: str, *changes: tuple[str, str]) -> Callable[[Desk], None]:
+    """A pipe in the place of a file, and what the study says to come upon it."""
+
+    def spoil(desk: Desk) -> None:
+        (desk.folder / name).unlink(missing_ok=True)
+        for old, new in changes:
+            desk.change(old, new)
+        os.mkfifo(desk.folder / name)
+
+    return spoil
+
+
+def device(name: str, *changes: tuple[str, str]) -> Callable[[Desk], None]:
+    """A link to a device that never ends, and what the study says to come upon it."""
+
+    def spoil(desk: Desk) -> None:
+        (desk.folder / name).symlink_to("/dev/zero")
+        for old, new in changes:
+            desk.change(old, new)
+
+    return spoil
+
+
 ENDLESS: list[tuple[str, Callable[[Desk], None], str]] = [
-    ("study is a pipe", lambda desk: [desk.study.unlink(), os.mkfifo(desk.study)][0], "pipe"),
-    ("image is a pipe", lambda desk: os.mkfifo(desk.data / "x.png"), "pipe"),
-    ("caption is a pipe", lambda desk: [put("x.png", PNG, None)(desk), os.mkfifo(desk.data / "x.txt")][0], "pipe"),
-    ("shard is a pipe", lambda desk: os.mkfifo(desk.data / "x.tar"), "pipe"),
-    ("rules are a pipe", lambda desk: [(desk.folder / "rules.yaml").unlink(), os.mkfifo(desk.folder / "rules.yaml")][0], "pipe"),
-    ("prompts are a pipe", lambda desk: [os.mkfifo(desk.folder / "p.txt"), desk.change("[a zorbit on a mat, a zorbit in a hat]", "p.txt")][0], "pipe"),
-    ("prompts are random", lambda desk: desk.change("[a zorbit on a mat, a zorbit in a hat]", "/dev/urandom"), "device"),
-    ("prompts are zero", lambda desk: desk.change("[a zorbit on a mat, a zorbit in a hat]", "/dev/zero"), "device"),
-    ("warm start is a device", lambda desk: [(desk.folder / "x.csv").symlink_to("/dev/zero"), desk.change("seed: 3", "seed: 3, warm_start: [x.csv]")][0], "device"),
-    ("base is a device", lambda desk: [(desk.folder / "x.safetensors").symlink_to("/dev/zero"), desk.change("base: demo", "base: ./x.safetensors")][0], "device"),
-    ("script is a pipe", lambda desk: [os.mkfifo(desk.folder / "t.py"), desk.change("base: demo", "base: demo\ntrainer: command"), desk.change("fixed: {", "fixed: {script: t.py, ")][0], "pipe"),
-]  # fmt: skip
+    ("study is a pipe", pipe("study.yaml"), "pipe"),
+    ("image is a pipe", pipe("data/x.png"), "pipe"),
+    ("caption is a pipe", pipe("data/0.txt"), "pipe"),
+    ("shard is a pipe", pipe("data/x.tar"), "pipe"),
+    ("rules are a pipe", pipe("rules.yaml"), "pipe"),
+    ("prompts are a pipe", pipe("p.txt", (PROMPTS, "p.txt")), "pipe"),
+    ("prompts are random", lambda desk: desk.change(PROMPTS, "/dev/urandom"), "device"),
+    ("prompts are zero", lambda desk: desk.change(PROMPTS, "/dev/zero"), "device"),
+    ("warm start is a device", device("x.csv", ("seed: 3", "seed: 3, warm_start: [x.csv]")), "device"),
+    ("base is a device", device("x.safetensors", ("base: demo", "base: ./x.safetensors")), "device"),
+    (
+        "script is a pipe",
+        pipe("t.py", ("base: demo", "base: demo\ntrainer: command"), ("fixed: {", "fixed: {script: t.py, ")),
+        "pipe",
+    ),
+]
 
 
 @pytest.mark.parametrize(("spoil", "said"), [case[1:] for case in ENDLESS], ids=[case[0] for case in ENDLESS])
