@@ -6,7 +6,6 @@ Each problem has its line, column and remedy.
 import collections
 import dataclasses
 import json
-import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -29,12 +28,8 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 #: what a search keeps in memory, and what its generators take as a seed once a worker's number is added
 MOST_TRIALS = 1_000_000
 MOST_SEED = 2**31 - 1
-#: a parameter of more values is a range
-MOST_CHOICES = 1000
 #: prompts of one evaluation, each drawn with every seed after every trial
 MOST_PROMPTS = 1000
-#: a larger whole number is no longer exact where a search counts with floats
-MOST_POINTS = 2**53
 
 
 class Entry(pydantic.BaseModel):
@@ -223,7 +218,7 @@ def _space(
             )
             continue
         try:
-            space[name] = _countable(_domain(name, kinds[0], entry))
+            space[name] = _domain(name, kinds[0], entry)
         except constraint_errors.ConstraintsError as error:
             problems.append(document.problem(("space", name, kinds[0]), str(error)))
     if problems:
@@ -246,10 +241,6 @@ _FIELD = {"float": "float_", "int": "int_", "choices": "choices"}
 def _domain(name: str, kind: str, entry: Entry) -> domains.Domain:
     if kind == "choices":
         _refuse_scale(name, entry)
-        if len(entry.choices or ()) > MOST_CHOICES:
-            raise constraint_errors.ConstraintsError(
-                f"{name}: {len(entry.choices or ()):,} choices; at most {MOST_CHOICES:,}: write numbers as a range"
-            )
         return domains.Domain(name=name, kind="choice", choices=entry.choices or (), when=entry.when)
     low, high = entry.int_ or entry.float_ or (0.0, 0.0)
     return domains.Domain(
@@ -261,21 +252,6 @@ def _domain(name: str, kind: str, entry: Entry) -> domains.Domain:
         log=entry.log,
         when=entry.when,
     )
-
-
-def _countable(domain: domains.Domain) -> domains.Domain:
-    """The domain, if a search can count in it; raises ConstraintsError otherwise."""
-    if domain.kind != "choice" and not math.isfinite(domain.high - domain.low):
-        raise constraint_errors.ConstraintsError(
-            f"{domain.name}: {domain.low:g} to {domain.high:g} is too wide a range"
-        )
-    points = domain.points()
-    if math.isfinite(points) and points > MOST_POINTS:
-        remedy = "take a larger step" if domain.step else "take a narrower range"
-        raise constraint_errors.ConstraintsError(
-            f"{domain.name}: {points:.3g} values; at most {MOST_POINTS:.0e} can be counted: {remedy}"
-        )
-    return domain
 
 
 def _refuse_scale(name: str, entry: Entry) -> None:
