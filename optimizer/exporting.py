@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from optimizer import errors, export, records, table, wiring
+from optimizer import errors, export, readiness, records, table, wiring
 from optimizer import study as studies
 from trainers import counters, dataset, sd_scripts_images
 
@@ -100,7 +100,7 @@ _FORMS = {"sd-scripts": export.to_sd_scripts, "diffusers": export.to_diffusers}
 
 
 def _source(study: studies.Study, record: records.TrialRecord, counter: counters.StepCounter) -> export.Source:
-    return export.source(study, record, wiring.inspect_dataset(study).pictures, counter)
+    return export.source(study, record, readiness.inspect_dataset(study).pictures, counter)
 
 
 def _files(output: pathlib.Path | None, exported: export.Export) -> Mapping[pathlib.Path, str]:

@@ -57,10 +57,22 @@ def demand(study: studies.Study) -> dataset.DatasetFacts:
     return found.images
 
 
+def inspect_dataset(study: studies.Study) -> dataset.DatasetFacts:
+    """Read every image and caption of a study.
+
+    Raises:
+        errors.BadInput: the folder, an image or a caption is missing or unreadable; each one is named.
+    """
+    try:
+        return dataset.inspect(study.dataset)
+    except trainer_errors.TrainersError as error:
+        raise errors.BadInput(str(error)) from error
+
+
 def _images(study: studies.Study) -> tuple[dataset.DatasetFacts | None, list[readiness.Obstacle]]:
     try:
-        return dataset.inspect(study.dataset), []
-    except trainer_errors.TrainersError as error:
+        return inspect_dataset(study), []
+    except errors.BadInput as error:
         return None, [readiness.Obstacle(("dataset",), str(error))]
 
 

@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from trainers import base_files, job, judge_files, plain_files, sd_scripts, tracking
+from trainers import base_files, job, judge_files, plain_files, tracking
 
 Scalar: TypeAlias = bool | int | float | str
 #: every value that a parameter may take, by name, where these are known one by one: fixed ones and choices
@@ -61,21 +61,8 @@ def _script(given: Given) -> Iterator[Obstacle]:
             yield Obstacle(("fixed", "script"), f"script: {path}: is no Python script: {error}")
 
 
-def _checkout(given: Given) -> Iterator[Obstacle]:
-    for value in given.get("sd_scripts", ()):
-        folder = pathlib.Path(str(value)).expanduser()
-        scripts = sorted(set(sd_scripts.SCRIPTS.values()))
-        if not folder.is_dir():
-            yield Obstacle(
-                ("fixed", "sd_scripts"), f"sd_scripts: {folder}: no such folder; name a checkout of sd-scripts"
-            )
-        elif not any((folder / name).is_file() for name in scripts):
-            missing = " nor ".join(scripts)
-            yield Obstacle(("fixed", "sd_scripts"), f"sd_scripts: {folder}: holds no {missing}; is it a checkout?")
-
-
 _OWN: Mapping[str, Callable[[Given], Iterator[Obstacle]]] = {
     "diffusion-lora": _nothing,
     "command": _script,
-    "sd-scripts": _checkout,
+    "sd-scripts": _nothing,  # it is asked itself, see trainers.sd_scripts_probe
 }

@@ -24,12 +24,12 @@ evaluation: {{prompts: [a cat]}}
 DATASET = pathlib.Path(__file__).resolve().parents[2] / "examples" / "quickstart" / "dataset"
 
 
-def read(folder: pathlib.Path, base: str, **words: object) -> study.Study:
+def read(folder: pathlib.Path, base: str, **words: object) -> study.Draft:
     known = {"imported": "json", "cuda": True, "options": list(sd_scripts.OPTIONS), **words}
     (folder / "train_network.py").write_text(probes.SCRIPT.format(**known), encoding="utf-8")
     path = folder / "study.yaml"
     path.write_text(STUDY.format(base=base, dataset=DATASET, checkout=folder), encoding="utf-8")
-    return study.read(path)
+    return study.draft(path)
 
 
 def test_the_check_names_all_that_stands_in_the_way_of_sd_scripts(tmp_path: pathlib.Path) -> None:
@@ -42,11 +42,11 @@ def test_the_check_names_all_that_stands_in_the_way_of_sd_scripts(tmp_path: path
 
 def test_what_an_environment_is_stands_in_the_notes(tmp_path: pathlib.Path) -> None:
     """The base is not here, so nothing is said of it."""
-    ready = readiness.of(read(tmp_path, "someone/model"))
+    ready = readiness.of(read(tmp_path, "someone/model").study)
     assert ready.problems == ()
     assert "sd-scripts" in ready.notes[0]
 
 
 def test_our_own_trainer_needs_no_asking(tmp_path: pathlib.Path) -> None:
-    ours = read(tmp_path, "demo").model_copy(update={"trainer": "diffusion-lora"})
+    ours = read(tmp_path, "demo").study.model_copy(update={"trainer": "diffusion-lora"})
     assert readiness.of(ours) == readiness.Readiness()
