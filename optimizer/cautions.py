@@ -161,13 +161,13 @@ def space(study: studies.Study, situation: facts.Situation) -> tuple[list[str], 
     """Points that the trainer cannot train (a problem where that is all of them), and warmups that never end."""
     columns, count = _looked_at(study)
     points = {**study.fixed, **columns}
-    contradicted = contradictions.of_points(study.trainer, points, count)
+    contradicted = contradictions.of_points(study.trainer, situation.counter.beside(points), count)
     notes = list(_endless_warmup(situation.facts(points), count))
     if not contradicted.any():
         return [], notes
     first = {name: _plain(column[int(np.argmax(contradicted))]) for name, column in columns.items()}
     point = studies.complete(study, {name: value for name, value in first.items() if value is not None})
-    said = "; ".join(contradictions.of_point(study.trainer, point))
+    said = "; ".join(contradictions.of_point(study.trainer, situation.counter.beside(point)))
     if contradicted.all():
         return [f"the trainer cannot train any point of the space: {said}"], notes
     share = float(contradicted[: len(contradicted) // (1 + 2 * len(study.space))].mean())

@@ -114,13 +114,13 @@ def explain(file: str, params: str, name: str | None, as_json: bool) -> None:
 
 def _study_of(name: str) -> "tuple[studies.Study, facts.Situation]":
     """A study and what its search knows: of a file that is there, else of the study of that name."""
-    from optimizer import reporting, settings, wiring
+    from optimizer import readiness, reporting, settings, wiring
     from optimizer import study as studies
 
     path = pathlib.Path(name)
     if path.exists() or path.suffix in (".yaml", ".yml"):
         study = studies.read(path)
-        return study, wiring.situation(study, wiring.inspect_dataset(study))
+        return study, wiring.situation(study, readiness.inspect_dataset(study))
     services = wiring.services(settings.read())
     _, study = wiring.stored_study(services, name)
     return study, reporting.situation(services, study)

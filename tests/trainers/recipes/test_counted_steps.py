@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from optimizer import readiness, wiring
 from optimizer import study as studies
-from optimizer import wiring
 from trainers import events, interruption, job, paths
 
 Make = Callable[..., job.TrainJob]
@@ -83,7 +83,7 @@ def test_rules_are_told_the_steps_that_the_trainer_takes(
         "evaluation": {"prompts": ["a cat"]},
     }
     study = studies.parse(json.dumps(document), "test")
-    known = wiring.situation(study, wiring.inspect_dataset(study)).facts(fixed)
+    known = wiring.situation(study, readiness.inspect_dataset(study)).facts(fixed)
     images = job.Dataset(path=str(folder), repeats=repeats)
     train_job = make_job(dataset=images)
     spec = train_job.trials[0].model_copy(update={"params": fixed})
