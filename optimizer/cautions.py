@@ -158,20 +158,19 @@ def _words(text: str) -> frozenset[str]:
 
 
 def space(study: studies.Study, situation: facts.Situation) -> tuple[list[str], list[str]]:
-    """Points that the trainer cannot train (a problem where that is all of them), and warmups that never end."""
+    """Points that the trainer cannot train: a problem where that is all of them, else a note."""
     columns, count = _looked_at(study)
     points = {**study.fixed, **columns}
     contradicted = contradictions.of_points(study.trainer, situation.counter.beside(points), count)
-    notes = list(_endless_warmup(situation.facts(points), count))
     if not contradicted.any():
-        return [], notes
+        return [], []
     first = {name: _plain(column[int(np.argmax(contradicted))]) for name, column in columns.items()}
     point = studies.complete(study, {name: value for name, value in first.items() if value is not None})
     said = "; ".join(contradictions.of_point(study.trainer, situation.counter.beside(point)))
     if contradicted.all():
-        return [f"the trainer cannot train any point of the space: {said}"], notes
+        return [f"the trainer cannot train any point of the space: {said}"], []
     share = float(contradicted[: len(contradicted) // (1 + 2 * len(study.space))].mean())
-    return [], [f"the trainer cannot train {_percent(share)} of the space, which is never proposed: {said}", *notes]
+    return [], [f"the trainer cannot train {_percent(share)} of the space, which is never proposed: {said}"]
 
 
 def _looked_at(study: studies.Study) -> tuple[Mapping[str, Any], int]:
@@ -190,16 +189,6 @@ def _looked_at(study: studies.Study) -> tuple[Mapping[str, Any], int]:
             tables.append({**inner, name: column})
     columns = {name: np.concatenate([table[name] for table in tables]) for name in study.space}
     return columns, count * len(tables)
-
-
-def _endless_warmup(known: Mapping[str, Any], count: int) -> Iterator[str]:
-    shares = np.broadcast_to(np.asarray(known.get("warmup_share", 0.0), dtype=float), (count,))
-    endless = float((shares >= 1).mean())
-    if endless > 0:
-        yield (
-            f"the warmup is as long as the training, or longer, in {_percent(endless)} of the space: the learning rate "
-            "never gets to its peak there; `refuse: warmup_share >= 0.5` spares the search from it"
-        )
 
 
 def _percent(share: float) -> str:

@@ -206,6 +206,7 @@ STUDY_FILES = [
     ("max_train_epochs: 2", "max_train_epochs: true", ["not a number"]),
     ("max_train_epochs: 2", "max_train_epochs: '2'", ["not a number"]),
     ("max_train_epochs: 2", "max_train_epochs: 2, max_train_steps: 9", ["give one of them"]),
+    ("max_train_epochs: 2", "max_train_steps: 1, lr_warmup_steps: 100000", ["lr_warmup_steps: 100000", "peak"]),
     ("max_train_epochs: 2", "max_train_epochs: 2, network_dim: 4", ["both searched and fixed"]),
     ("max_train_epochs: 2", "max_train_epochs: 2, optimizer_type: adamw", ["did you mean AdamW?"]),
     ("max_train_epochs: 2", "max_train_epochs: null", ["study.yaml:10"]),
@@ -550,11 +551,6 @@ NOTES: list[tuple[str, Callable[[Desk], None], str]] = [
     ("long", put("x.png", saved(Image.new("RGB", (200, 64)))), "enable_bucket"),
     ("prompts without the token", lambda desk: desk.change("zorbit", "cat"), "every caption says 'zorbit'"),
     ("a long prompt", lambda desk: desk.change("in a hat", "in a hat" * 60), "tokens that are read"),
-    (
-        "an endless warmup",
-        lambda desk: desk.change("max_train_epochs: 2", "max_train_steps: 1, lr_warmup_steps: 100000"),
-        "the warmup is as long as the training",
-    ),
     (
         "rates below the polynomial's end",
         lambda desk: [
