@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from constraints import loading
-from constraints.errors import DocumentError
+from constraints import loading, vocabulary
+from constraints.errors import DocumentError, Problem
 from constraints.explain import undecided_reason, why_broken
 from constraints.judge import Judge, Rule
 from constraints.loading import Source, World
 from constraints.rulefile import AND_OTHERS, OUTCOMES, Example, RuleFile
 from constraints.scope import Kind
+
+#: a name of an example this close to one that a rule lacks is a slip of the pen
+_SLIP = 0.8
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,9 @@ def run(sources: Sequence[Source]) -> tuple[ExampleResult, ...]:
     files, problems = loading.files_of(sources)
     results: list[ExampleResult] = []
     for file in files:
-        scope, found = loading.scope_of(file, World({}, {}, loose=_kinds(file)))
+        slips = _slips(file)
+        problems += slips.values()
+        scope, found = loading.scope_of(file, World({}, {}, loose={**_kinds(file), **dict.fromkeys(slips, "unknown")}))
         problems += found
         rules = loading.rules_of(file, scope, problems)
         if not problems:
@@ -70,6 +76,22 @@ def _wrapped(text: str, width: int | None) -> list[str]:
     return textwrap.wrap(
         text, max(width, 20), subsequent_indent=" " * 8, break_long_words=False, break_on_hyphens=False
     )
+
+
+def _slips(file: RuleFile) -> dict[str, Problem]:
+    """Names that rules speak of and nobody gives, by which an example has something that is all but that name."""
+    given = {name for example in file.examples for name in example.given}
+    known = {*given, *file.parameters, *file.derived, *vocabulary.FACTS, *vocabulary.SIGNALS}
+    lacking = sorted(file.mentioned() - known)
+    found: dict[str, Problem] = {}
+    for example in file.examples:
+        for name in sorted(example.given.keys() - file.mentioned()):
+            close = difflib.get_close_matches(name, lacking, n=1, cutoff=_SLIP)
+            if close and close[0] not in found:
+                loc = (*example.loc, "given", name)
+                message = f"no rule of this file speaks of '{name}'"
+                found[close[0]] = file.document.problem(loc, message, f"did you mean '{close[0]}'?", key=True)
+    return found
 
 
 def _kinds(file: RuleFile) -> dict[str, Kind]:

@@ -24,6 +24,7 @@ from constraints.expression import Comparison, Name, Text
 from constraints.judge import Clause, Judge
 from constraints.loading import World
 from constraints.replay import FinishedTrial
+from constraints.rulefile import MAXIMUM_NAME_LENGTH
 from constraints.scope import Scope
 
 #: a rule needs at least this many failures behind it
@@ -74,9 +75,14 @@ class Suggestions:
         }
 
     def as_rule_file(self, name: str) -> str:
-        """A rule file to edit: one `refuse` a suggestion, with its evidence as `because`."""
+        """A rule file to edit: one `refuse` a suggestion, with its evidence as `because`.
+
+        Args:
+            name: of the rule set; characters that such a name cannot hold become '-'.
+        """
         head = f"# Learned from {self.trials} trials, {self.failures} of which failed. Read, edit, then use.\n"
-        quoted_name = json.dumps(name, ensure_ascii=False)
+        plain = "".join(letter if letter.isprintable() and letter != "@" else "-" for letter in name)
+        quoted_name = json.dumps(plain[:MAXIMUM_NAME_LENGTH], ensure_ascii=False)
         lines = [f"{head}rules_version: 1", f"name: {quoted_name}", "rules:" if self.rules else "rules: []"]
         for number, rule in enumerate(self.rules, start=1):
             quoted = rule.condition.replace("'", "''")

@@ -183,6 +183,13 @@ class RuleFile:
     unread: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
 
+    def mentioned(self) -> frozenset[str]:
+        """Every name that the file speaks of and that a point may give: all but its limits."""
+        written = [*self.derived.values(), *(each for rule in self.rules for each in rule.conditions)]
+        written += [rule.when for rule in self.rules if rule.when is not None]
+        names = {name for each in written for name in expression.names(each.node)}
+        return frozenset((names | set(self.parameters) | set(self.derived)) - set(self.limits))
+
 
 def read(source: Document) -> RuleFile:
     """The rule file in a document. Expressions that cannot be read are left out and listed in `problems`.

@@ -7,7 +7,7 @@ from typing import Any
 
 from constraints import document as documents
 from constraints import errors as constraint_errors
-from constraints import explain, expression, loading, rulefile, vocabulary
+from constraints import explain, loading, vocabulary
 from constraints import ruleset as rulesets
 from constraints import scope as scopes
 from constraints import verdict as verdicts
@@ -48,7 +48,7 @@ def alone(source: rulebook.Source, point: Mapping[str, Any]) -> Explanation:
     files, problems = loading.files_of([source])
     if problems:
         raise errors.BadInput(str(constraint_errors.DocumentError(tuple(problems))))
-    mentioned = _mentioned(files[0])
+    mentioned = files[0].mentioned()
     _check_names(point, mentioned)
     rules = _load_alone(source, point, mentioned)
     known = {**facts.Situation(facts.gpus(), counters.StepCounter("command")).facts(point), **point}
@@ -60,15 +60,7 @@ def alone(source: rulebook.Source, point: Mapping[str, Any]) -> Explanation:
     )
 
 
-def _mentioned(file: rulefile.RuleFile) -> set[str]:
-    """Every name that a rule file speaks of and that a point may give."""
-    written = [*file.derived.values(), *(each for rule in file.rules for each in rule.conditions)]
-    written += [rule.when for rule in file.rules if rule.when is not None]
-    names = {name for each in written for name in expression.names(each.node)}
-    return (names | set(file.parameters) | set(file.derived)) - set(file.limits)
-
-
-def _check_names(point: Mapping[str, Any], mentioned: set[str]) -> None:
+def _check_names(point: Mapping[str, Any], mentioned: frozenset[str]) -> None:
     trained = {name for trainer in parameters.TRAINERS for name in parameters.table(trainer)}
     known = mentioned | trained | set(vocabulary.FACTS)
     problems = []
@@ -81,7 +73,7 @@ def _check_names(point: Mapping[str, Any], mentioned: set[str]) -> None:
         raise points.bad(problems)
 
 
-def _load_alone(source: rulebook.Source, point: Mapping[str, Any], mentioned: set[str]) -> rulesets.RuleSet:
+def _load_alone(source: rulebook.Source, point: Mapping[str, Any], mentioned: frozenset[str]) -> rulesets.RuleSet:
     """The rules over the kinds that the point gives; a value of another kind than the rules need is the point's fault.
 
     A rule file is right or wrong whatever a point says, so it is read with unknown kinds first.

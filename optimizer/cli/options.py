@@ -5,6 +5,7 @@ import math
 import pathlib
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -31,6 +32,18 @@ def _finite(data: Any) -> Any:
     if isinstance(data, list | tuple):
         return [_finite(value) for value in data]
     return data
+
+
+def fitted(text: str) -> str:
+    """A text whose long lines are broken at the terminal's width, what follows set in a little deeper."""
+    across = width()
+    if across is None:
+        return text
+    lines = []
+    for line in text.splitlines():
+        deeper = " " * (len(line) - len(line.lstrip()) + 4)
+        lines += textwrap.wrap(line, max(across, 20), subsequent_indent=deeper, break_on_hyphens=False) or [""]
+    return "\n".join(lines)
 
 
 def width() -> int | None:

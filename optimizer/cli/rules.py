@@ -213,9 +213,10 @@ def replay(file: str, name: str, against: str | None, as_json: bool) -> None:
         data = [one.as_json() for one in found]
         options.print_json(data[0] if against is None else {"rules": data[0], "against": data[1]})
         return
-    click.echo("\n\n".join(one.render() for one in found))
+    said = [one.render() for one in found]
     if against is not None:
-        click.echo("\n" + replays.compare(found[0], found[1]))
+        said.append(replays.compare(found[0], found[1]))
+    click.echo(options.fitted("\n\n".join(said)))
 
 
 @command.command("suggest")
@@ -235,19 +236,18 @@ def suggest(name: str, output: pathlib.Path | None, as_json: bool) -> None:
     services = wiring.services(settings.read())
     _, study = wiring.stored_study(services, name)
     found = learn.suggest(_finished(services, study), study.space)
+    text = found.as_rule_file(f"{name}-learned")
+    if found.rules and output is not None:
+        if output.exists():
+            raise errors.BadInput(f"{output} exists and may hold your edits; name another file")
+        output.write_text(text, encoding="utf-8")
     if as_json:
         options.print_json(found.as_json())
-        return
-    if not found.rules:
+    elif not found.rules:
         click.echo(f"nothing to suggest: {found.remark}", err=True)
-        return
-    text = found.as_rule_file(f"{name}-learned")
-    if output is None:
+    elif output is None:
         click.echo(text, nl=False)
-    elif output.exists():
-        raise errors.BadInput(f"{output} exists and may hold your edits; name another file")
     else:
-        output.write_text(text, encoding="utf-8")
         click.echo(f"wrote {output}: {len(found.rules)} rules; read and edit them before you use them")
 
 

@@ -83,3 +83,20 @@ def test_results_are_shown_like_a_test_run() -> None:
     assert examples.render(examples.run([RuleText(text, "t.yaml")])) == (
         "ok      fine\nFAILED  wrong\n        t.yaml:11: should be stopped by calm, but is not\n1 passed, 1 failed"
     )
+
+
+def test_a_slip_in_an_example_is_blamed_on_the_example() -> None:
+    text = """\
+rules_version: 1
+name: t
+rules:
+  - {id: low-rate, refuse: learning_rate > 1e-4, because: x}
+examples:
+  - {name: e, given: {lerning_rate: 2.0e-4, seed: 3}, refused_by: [low-rate]}
+"""
+    with pytest.raises(DocumentError) as raised:
+        examples.run([RuleText(text, "t.yaml")])
+    (problem,) = raised.value.problems
+    assert (problem.line, problem.column) == (6, 23)
+    assert problem.message == "no rule of this file speaks of 'lerning_rate'"
+    assert problem.hint == "did you mean 'learning_rate'?"

@@ -99,7 +99,7 @@ def _some(domain: Domain) -> list[Any]:
 @hypothesis.given(history=histories())
 def test_what_is_suggested_loads_and_its_counts_are_true(history: list[FinishedTrial]) -> None:
     found = learn.suggest(history, AWKWARD)
-    rules = ruleset.load([RuleText(found.as_rule_file("on: a day"), "learned.yaml")], AWKWARD)
+    rules = ruleset.load([RuleText(found.as_rule_file("on: a day @ " + "x" * 200), "learned.yaml")], AWKWARD)
     assert len(rules.rules) == len(found.rules)
     assert found.rules or found.remark
     for rule, said in zip(rules.rules, found.rules, strict=True):
