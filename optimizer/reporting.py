@@ -14,7 +14,7 @@ from optimizer import detail as details
 from optimizer import estimates, facts, judgement, ledger, records, remarks, rulebook, space, wiring
 from optimizer import overview as overviews
 from optimizer import study as studies
-from optimizer.report import curves, html
+from optimizer.report import curves, grid, html
 from optimizer.report import records as report_records
 from storage import refusals, rule_versions
 from storage import studies as stored_studies
@@ -41,6 +41,9 @@ def gather(services: wiring.Services, study: studies.Study) -> report_records.Re
     trials = wiring.trial_records(services, study)
     frozen = wiring.open_optuna(services, study).get_trials(deepcopy=False)
     best = records.best(trials, study.objectives)
+    drawn = grid.ranked(
+        [record for record in trials if record.images], study.objectives, None if best is None else best.number
+    )
     versions = [rule_versions.newest(services.database, name) for name in stored.facts.get("rule_sets", ())]
     return report_records.ReportData(
         name=study.name,
@@ -48,7 +51,8 @@ def gather(services: wiring.Services, study: studies.Study) -> report_records.Re
         objectives=study.objectives,
         trials=trials,
         distributions={trial.number: trial.distributions for trial in frozen},
-        pictures={record.number: _pictures(services, record.images) for record in trials},
+        pictures={record.number: _pictures(services, record.images) for record in drawn[: grid.MOST_TRIALS]},
+        unread_pictures=max(0, len(drawn) - grid.MOST_TRIALS),
         best=None if best is None else best.number,
         baseline=_baseline(services, stored.facts),
         refused_points=refusals.total(services.database, stored.id),

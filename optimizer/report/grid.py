@@ -53,7 +53,7 @@ class Grid:
 
 def grid(data: records.ReportData) -> Grid:
     """Arrange the study's pictures."""
-    shown = ranked(data)
+    shown = ranked([trial for trial in data.trials if data.pictures.get(trial.number)], data.objectives, data.best)
     baseline = () if data.baseline is None else data.baseline.pictures
     columns = list(
         dict.fromkeys(
@@ -74,19 +74,21 @@ def grid(data: records.ReportData) -> Grid:
             for image in data.training_images
         ],
         pairs=_pairs(data, baseline),
-        left_out=max(0, len(shown) - MOST_TRIALS),
+        left_out=max(0, len(shown) - MOST_TRIALS) + data.unread_pictures,
     )
 
 
-def ranked(data: records.ReportData) -> list[trial_records.TrialRecord]:
-    """The trials that have pictures, usable ones first, the best at the top."""
+def ranked(
+    trials: Sequence[trial_records.TrialRecord], objectives: Mapping[str, str], best: int | None
+) -> list[trial_records.TrialRecord]:
+    """Trials in the order in which they are pictured: usable ones first, the best at the top."""
 
     def rank(trial: trial_records.TrialRecord) -> tuple[bool, bool, list[float], int]:
         signs = {"maximize": -1.0, "minimize": 1.0}
-        values = [signs[way] * (trial.values.get(name) or 0.0) for name, way in data.objectives.items()]
-        return trial.number != data.best, trial.state != "usable", values, trial.number
+        values = [signs[way] * (trial.values.get(name) or 0.0) for name, way in objectives.items()]
+        return trial.number != best, trial.state != "usable", values, trial.number
 
-    return sorted((trial for trial in data.trials if data.pictures.get(trial.number)), key=rank)
+    return sorted(trials, key=rank)
 
 
 def _row(

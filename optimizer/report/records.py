@@ -87,3 +87,5 @@ class ReportData:
     #: the first of the training images, and how many there are in all
     training_images: Sequence[TrainingImage] = ()
     training_count: int = 0
+    #: trials whose pictures were not read, since they would not be shown
+    unread_pictures: int = 0

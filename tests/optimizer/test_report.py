@@ -317,6 +317,7 @@ def test_the_best_trials_are_seen_at_once_more_are_folded_and_the_rest_is_counte
     assert len(shown.rows) == 1 + grid.OPEN_TRIALS
     assert len(shown.rows) - 1 + len(shown.folded) == grid.MOST_TRIALS
     assert shown.left_out == 5
+    assert grid.grid(dataclasses.replace(data, unread_pictures=7)).left_out == 12
     page = html.render(data)
     assert f"<summary>{len(shown.folded)} more trials, smaller</summary>" in page
     assert "the pictures of 5 more are in the dashboard" in page
