@@ -13,6 +13,8 @@ from optimizer.report import panels, records
 
 #: where a parameter that a trial does not have is drawn; axes run from 0 to 1
 _UNSET = -0.16
+#: trials that are drawn, the best; more lines would hide each other
+_MOST_TRIALS = 300
 #: pixels between two axes, so that their labels do not touch
 _AXIS_PIXELS = 104
 
@@ -20,12 +22,16 @@ _AXIS_PIXELS = 104
 def panel(data: records.ReportData) -> panels.Panel:
     """The figure, coloured and begun by the first objective."""
     first = next(iter(data.objectives))
-    usable = [trial for trial in data.trials if trial.state == "usable" and trial.values.get(first) is not None]
+    found = [trial for trial in data.trials if trial.state == "usable" and trial.values.get(first) is not None]
+    sign = 1.0 if data.objectives[first] == "maximize" else -1.0
+    # worst first, so that the best lie on top
+    usable = sorted(found, key=lambda each: sign * (each.values[first] or 0.0))[-_MOST_TRIALS:]
+    left_out = f" Only the best {len(usable)} of {len(found)} are drawn." if len(usable) < len(found) else ""
     names = _differing(usable)
     return panels.panel(
         f"Parallel coordinates of {first}",
         "Each line is a usable trial, from its result, on the left, through its parameters. Parameters that are the "
-        "same in all of them are left out; a line that dips below an axis has no such parameter.",
+        "same in all of them are left out; a line that dips below an axis has no such parameter." + left_out,
         len(usable) >= 2,
         "needs two usable trials",
         lambda: _figure(data, usable, first, names),
@@ -85,9 +91,7 @@ def _figure(
     axes = [_Axis(first, scores, None)]
     axes += [_Axis(name, [trial.params.get(name) for trial in usable], forms.get(name)) for name in names]
     figure = graph_objects.Figure()
-    # worst first, so that the best lie on top
-    sign = 1.0 if data.objectives[first] == "maximize" else -1.0
-    for trial in sorted(usable, key=lambda each: sign * (each.values[first] or 0.0)):
+    for trial in usable:
         places = [axes[0].place(trial.values[first])]
         places += [axis.place(trial.params.get(axis.name)) for axis in axes[1:]]
         told = {first: trial.values[first], **{name: trial.params[name] for name in names if name in trial.params}}

@@ -232,6 +232,12 @@ def test_a_parameter_that_is_not_set_lies_below_its_axis_and_every_axis_has_a_ti
     assert "None" not in json.dumps(drawn)
 
 
+def test_parallel_coordinates_of_very_many_trials_show_the_best_and_say_so() -> None:
+    drawn = panel(report([trial(number) for number in range(310)]), "Parallel coordinates of clip_score")
+    assert len(drawn["data"]) == 300
+    assert "Only the best 300 of 310 are drawn." in drawn["reading"]
+
+
 def test_a_rate_is_drawn_between_0_and_1() -> None:
     data = report(many())
     assert panel(data, "History of failure_rate")["layout"]["yaxis"]["range"] == [-0.02, 1.02]
