@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from constraints import loading, vocabulary
@@ -34,11 +34,14 @@ class ExampleResult:
         return not self.problems
 
 
-def run(sources: Sequence[Source]) -> tuple[ExampleResult, ...]:
+def run(sources: Sequence[Source], known: Collection[str] = ()) -> tuple[ExampleResult, ...]:
     """Runs the examples of rule files.
 
     An example stands for itself: parameters, facts, signals and metrics that it does not give are not set, so rules
     that depend on them do not apply.
+
+    Args:
+        known: names that rules may use though neither the file's parameters nor its examples hold them.
 
     Raises:
         DocumentError: with every problem, when a file is not valid.
@@ -48,7 +51,8 @@ def run(sources: Sequence[Source]) -> tuple[ExampleResult, ...]:
     for file in files:
         slips = _slips(file)
         problems += slips.values()
-        scope, found = loading.scope_of(file, World({}, {}, loose={**_kinds(file), **dict.fromkeys(slips, "unknown")}))
+        loose: dict[str, Kind] = {**dict.fromkeys(known, "unknown"), **_kinds(file), **dict.fromkeys(slips, "unknown")}
+        scope, found = loading.scope_of(file, World({}, {}, loose=loose))
         problems += found
         rules = loading.rules_of(file, scope, problems)
         if not problems:

@@ -12,7 +12,6 @@ from optimizer import campaign as campaigns
 from optimizer import errors, follow, guards, launch, patience, propose, score
 from storage import errors as storage_errors
 from storage import runs, workers
-from storage import trials as stored_trials
 from trainers import atomic, events, job, paths
 from trainers import errors as trainer_errors
 
@@ -197,7 +196,6 @@ class Watch:
             self._write()
             workers.heartbeat(self.campaign.database, self.campaign.worker_id)
             holds = self.campaign.renew(self.claim.lease)
-            _require_study(self.campaign)
         except storage_errors.ServiceUnreachable as error:
             if self._away_since is None:
                 self._away_since = now
@@ -221,18 +219,13 @@ class Watch:
                 with self.campaign.database.clear_errors():
                     self.end_early(self.campaign.pruning.look(self.claim.number, event))
             except Exception:
-                _require_study(self.campaign)  # without its rows anything may fail
+                self.campaign.require_study()  # without its rows anything may fail
                 raise
             self._unwritten.pop(0)
 
 
-def _require_study(campaign: campaigns.Campaign) -> None:
-    with campaign.database.transaction() as connection:
-        stored_trials.require_study(connection, campaign.optuna_study)
-
-
 def _trial(campaign: campaigns.Campaign, number: int) -> paths.TrialPaths:
-    return paths.TrialPaths(campaign.settings.run_directory(campaign.folder, number))
+    return paths.TrialPaths(campaign.settings.run_directory(campaign.stored.folder, number))
 
 
 def _job(campaign: campaigns.Campaign, claim: propose.Claim, folder: paths.JobPaths) -> job.TrainJob:

@@ -4,7 +4,8 @@ import contextlib
 import dataclasses
 import functools
 import gc
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -14,8 +15,10 @@ from constraints import ruleset as rulesets
 from constraints import verdict as verdicts
 from optimizer import estimates, facts, observer, pruning, rulebook, settings, space, study
 from optimizer import search as searches
-from storage import artifacts, database, leases, runs, studies
+from storage import artifacts, database, leases, optuna_studies, runs, studies
 from storage import trials as stored_trials
+
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass
@@ -26,9 +29,8 @@ class Campaign:
     """
 
     study: study.Study
-    study_id: str
-    #: the study's own, below the data folder's runs
-    folder: str
+    #: our row of it
+    stored: studies.Study
     #: trials that may be spent before the study is done
     budget: int
     optuna_storage: optuna.storages.BaseStorage
@@ -37,16 +39,21 @@ class Campaign:
     settings: settings.Settings
     book: rulebook.Rulebook
     search: searches.Search
-    #: Optuna's id of the study, and its trials as far as they have been read
-    optuna_study: int
+    #: the study's trials as far as they have been read
     trials: stored_trials.Trials
     #: with estimates as good as they are by now, whether or not a rule asks for them
     situation: facts.Situation
     pruning: pruning.Pruning
     observer: observer.Observer
     worker_id: str
+    #: a search that knows of no trial yet
+    begin: Callable[[rulebook.Rulebook, facts.Situation], searches.Search]
     #: trials that had ended when the estimates were corrected last
     _ended: int = 0
+
+    @property
+    def study_id(self) -> str:
+        return self.stored.id
 
     @property
     def rules(self) -> rulesets.RuleSet:
@@ -67,18 +74,52 @@ class Campaign:
         return self.search.judge(params)
 
     def look(self) -> None:
-        """Follow the newest rules, and read what became of the study's trials, for sampler and estimates to learn.
-
-        Feasible points of older rules are forgotten.
-        """
-        before = self.book.label
+        """See what became of the study, its rules and its trials, for sampler and estimates to learn."""
         with self.database.transaction() as connection:
-            self.book.refresh(connection)
+            self.follow(connection)
+            self.follow_rules(connection)
             trials = self.look_at_trials(connection)
-        if self.book.label != before:
-            self.search.follow(self.book.rules)
         if self.situation.for_rules(self.rules.text).estimator is not None:
             self._estimate(trials)
+
+    def follow(self, connection: sa.Connection) -> None:
+        """Follow the study to where Optuna keeps it by now: a rename in optuna-dashboard makes a copy of it.
+
+        Raises:
+            storage.errors.StudyGone: it was deleted in optuna-dashboard.
+            storage.errors.NotFound: it was deleted by `tuneguard study delete`.
+        """
+        if studies.stands(connection, self.stored):
+            return
+        before, self.stored = self.stored, studies.of_id(connection, self.study_id)
+        found = self.stored.require_optuna()
+        logger.info("the study %r is called %r now", before.name, self.stored.name)
+        self.study = self.study.model_copy(update={"name": self.stored.name})
+        if found != before.optuna_id:
+            optuna_studies.name_objectives(connection, found, list(self.study.objectives))
+            self.trials = stored_trials.Trials(found)
+            self.search = self.begin(self.book, self.situation)
+
+    def require_study(self) -> None:
+        """As `follow`, in a transaction of its own: what fails may fail because the study is gone."""
+        with self.database.transaction() as connection:
+            self.follow(connection)
+
+    def follow_rules(self, connection: sa.Connection) -> None:
+        """Follow the newest rules that can be used here; feasible points of older ones are forgotten."""
+        before = self.book.label
+        unusable = self.book.refresh(connection)
+        if unusable is not None:
+            logger.warning("%s", unusable)
+            self.observer.noticed(unusable)
+        if self.book.label != before:
+            self.search.follow(self.book.rules)
+
+    def read_trials(self) -> Sequence[optuna.trial.FrozenTrial]:
+        """The study's trials as they stand, for whoever looks on; nobody learns from them by this."""
+        with self.database.transaction() as connection:
+            self.follow(connection)
+            return self.trials.look(connection)
 
     def look_at_trials(self, connection: sa.Connection) -> Sequence[optuna.trial.FrozenTrial]:
         """The study's trials as they stand, not to be changed; the sampler learns from those that ended."""
@@ -127,14 +168,14 @@ class Campaign:
     ) -> int:
         """Write a new trial; returns its number."""
         said = self._said(state, params, attributes, constraints, notes=notes)
-        return stored_trials.add(connection, self.optuna_study, said)
+        return stored_trials.add(connection, self.stored.require_optuna(), said)
 
     def begin_trial(
         self, connection: sa.Connection, number: int, params: Mapping[str, Any], attributes: Mapping[str, Any]
     ) -> None:
         """Let a waiting trial run, with parameters that it may not have yet."""
         said = self._said(optuna.trial.TrialState.RUNNING, params, attributes, None)
-        stored_trials.change(connection, self.optuna_study, number, said)
+        stored_trials.change(connection, self.stored.require_optuna(), number, said)
 
     def end_trial(
         self,
@@ -150,10 +191,12 @@ class Campaign:
         """Write how a trial ended.
 
         Raises:
-            storage.errors.TrialEnded: it has been told already.
+            storage.errors.TrialEnded: it has been told already, by a person in optuna-dashboard perhaps.
+            storage.errors.StudyGone: the study was deleted in optuna-dashboard.
         """
         said = self._said(state, params or {}, attributes, constraints, values=values)
-        stored_trials.change(connection, self.optuna_study, number, said)
+        self.follow(connection)
+        stored_trials.change(connection, self.stored.require_optuna(), number, said)
 
     def _said(
         self,
@@ -180,6 +223,15 @@ class Campaign:
         return space.distributions(self.study.space)
 
     @contextlib.contextmanager
+    def claiming(self) -> Iterator[sa.Connection]:
+        """As `lock`; study, rules and trials are those of this moment, and stay so inside."""
+        with self.lock() as connection:
+            self.follow(connection)
+            self.follow_rules(connection)
+            self.look_at_trials(connection)
+            yield connection
+
+    @contextlib.contextmanager
     def lock(self) -> Iterator[sa.Connection]:
         """Only one worker of this study at a time is inside, in one transaction."""
         with leases.claiming(self.database, self.study_id) as connection:
@@ -190,8 +242,15 @@ class Campaign:
         return leases.acquire(connection, self.study_id, trial, self.worker_id, seconds=self.settings.lease_seconds)
 
     def renew(self, lease: leases.Lease) -> bool:
-        """Keep a trial; False when another worker has it by now."""
-        return leases.renew(self.database, lease, seconds=self.settings.lease_seconds)
+        """Keep a trial; False when another worker has it by now, or when it was told in optuna-dashboard.
+
+        Raises:
+            storage.errors.NotFound: the study was deleted.
+        """
+        renewed = leases.renew(self.database, lease, seconds=self.settings.lease_seconds)
+        with self.database.transaction() as connection:
+            self.follow(connection)
+            return renewed and stored_trials.is_running(connection, self.stored.require_optuna(), lease.trial_number)
 
     def release(self, lease: leases.Lease | None) -> None:
         if lease is not None:

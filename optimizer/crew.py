@@ -60,7 +60,7 @@ def start(campaign: campaigns.Campaign, devices: Sequence[launch.Device]) -> Cre
     """Start a worker for each device; they work until the study has as many trials as the campaign may spend."""
     processes, logs = [], []
     for number, device in enumerate(devices, start=2):
-        log = campaign.settings.runs / campaign.folder / f"worker-{number}.log"
+        log = campaign.settings.runs / campaign.stored.folder / f"worker-{number}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "optimizer", "worker", "run", campaign.study.name]
         command += ["--until", str(campaign.budget)]

@@ -18,10 +18,10 @@ def take_over(campaign: campaigns.Campaign, claim: propose.Claim) -> None:
     """Tell a claimed trial what the one before it came to; a lease that was lost leaves it to its new holder."""
     source = claim.same_as
     assert source is not None
-    known = results.listed(campaign.database, campaign.study_id)
     try:
         with leases.telling(campaign.database, claim.lease) as connection:
-            for result in (each for each in known if each.trial_number == source.number):
+            result = results.of_trial(connection, campaign.study_id, source.number)
+            if result is not None:
                 results.record(connection, claim.lease, dataclasses.replace(result, trial_number=claim.number))
             campaign.end_trial(
                 connection,
@@ -31,7 +31,7 @@ def take_over(campaign: campaigns.Campaign, claim: propose.Claim) -> None:
                 attributes={**source.user_attrs, records.TAKEN_FROM: source.number},
                 constraints=source.constraints,
             )
-    except errors.LeaseLost as error:
+    except (errors.LeaseLost, errors.TrialEnded) as error:
         logger.warning("trial %d is not told: %s", claim.number, error, extra={"trial": claim.number})
         return
     logger.info("trial %d takes over the result of trial %d", claim.number, source.number)

@@ -9,22 +9,24 @@ from optimizer import campaign as campaigns
 from optimizer import sampler
 
 #: where Optuna keeps the values that a person enqueued
-_GIVEN = "fixed_params"
+GIVEN = "fixed_params"
 
 
 def complete(campaign: campaigns.Campaign, waiting: optuna.trial.FrozenTrial) -> Mapping[str, Any]:
     """The sampled parameters of a waiting trial; those that nobody gave are drawn.
 
-    The first draw that the rules accept is taken, else the last one.
+    The first draw that is new and that the rules accept is taken, else the last one.
     """
     if waiting.params:
         return waiting.params
-    given = waiting.system_attrs.get(_GIVEN, {})
+    given = waiting.system_attrs.get(GIVEN, {})
     campaign.search.sketch.begin()
     try:
         for _ in range(sampler.USUAL_PATIENCE):
             params = campaign.search.sketch.draw(given).params
-            if params.keys() <= given.keys() or not campaign.judge(params).refused_by:
+            if params.keys() <= given.keys():
+                break
+            if not campaign.search.is_known(params) and not campaign.judge(params).refused_by:
                 break
     finally:
         campaign.search.sketch.end()

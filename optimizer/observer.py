@@ -14,6 +14,9 @@ class Observer(Protocol):
     def refused(self, refusals: Sequence[verdicts.Verdict]) -> None:
         """Points were refused before the next trial was found."""
 
+    def noticed(self, sentence: str) -> None:
+        """Something that a person wants to know, in a sentence, such as that newer rules cannot be used here."""
+
     def started(self, trial: int, params: Mapping[str, Any], *, taken_up: bool) -> None:
         """A trial begins, or goes on from where another attempt left it."""
 
@@ -28,6 +31,8 @@ class Silent:
     """An observer for nobody."""
 
     def refused(self, refusals: Sequence[verdicts.Verdict]) -> None: ...
+
+    def noticed(self, sentence: str) -> None: ...
 
     def started(self, trial: int, params: Mapping[str, Any], *, taken_up: bool) -> None: ...
 

@@ -126,6 +126,9 @@ class Progress:
         if points:
             self._line(wording.refusals(points, fresh))
 
+    def noticed(self, sentence: str) -> None:
+        self._line(sentence)
+
     def started(self, trial: int, params: Mapping[str, Any], *, taken_up: bool) -> None:
         self._rows.pop(trial, None)  # one that goes on after an interruption stands last again
         self._rows[trial] = Row(trial, params, "going on" if taken_up else "launch")

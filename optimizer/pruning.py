@@ -39,16 +39,14 @@ class Pruning:
     Attributes:
         pruner: None where the study wants none; scores are kept all the same.
         read: all trials of the study as they stand, in the order of their numbers.
+        optuna_id: of the study in that storage, by now; a rename in optuna-dashboard changes it.
     """
 
     study: studies.Study
     read: Callable[[], Sequence[optuna.trial.FrozenTrial]]
     storage: optuna.storages.BaseStorage
+    optuna_id: Callable[[], int]
     pruner: optuna.pruners.BasePruner | None
-
-    def __post_init__(self) -> None:
-        # once: somebody may rename the study while it runs
-        self._study_id = self.storage.get_study_id_from_name(self.study.name)
 
     def look(self, number: int, event: events.Event) -> str | None:
         """Take in what a running trial told; returns whose wish it is that it ends here, or None.
@@ -63,8 +61,9 @@ class Pruning:
         try:
             self._keep(number, point, metrics)
             return self._wish(number)
-        except optuna.exceptions.UpdateFinishedTrialError:
-            return None  # our lease ran out, and the trial's new holder has told it already
+        except (optuna.exceptions.UpdateFinishedTrialError, KeyError):
+            # our lease ran out, and the trial's new holder has told it already; or the study is being renamed
+            return None
 
     def _keep(self, number: int, point: int, metrics: Mapping[str, Any]) -> None:
         """Write the score as an intermediate value of Optuna's row, and the scores of the prompts beside it."""
@@ -79,7 +78,7 @@ class Pruning:
             return None
         trials = self.read()
         # a repeat is trained to learn how scores spread; ending those that fall behind would make the spread a lie
-        if records.REPEAT in trials[number].user_attrs:
+        if records.repeat_of(trials[number].user_attrs):
             return None
         name = self.study.search.pruner
         mirror = mirrored(trials, self.study)
@@ -94,7 +93,7 @@ class Pruning:
         return f"{records.PRUNER}{name}" if ends else None
 
     def _trial_id(self, number: int) -> int:
-        return self.storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        return self.storage.get_trial_id_from_study_id_trial_number(self.optuna_id(), number)
 
 
 def of(study: studies.Study, situation: facts.Situation) -> optuna.pruners.BasePruner | None:

@@ -92,13 +92,13 @@ class TrialRecord:
     steps: int | None
     attempts: int
     rule_version: str
+    #: which training of its point this is: 0 is the first, and each has a seed of its own
+    repeat: int = 0
     #: whether the outcome is another trial's, of the same point and seed
     taken_over: bool = False
     early_stop: EarlyStop | None = None
     #: the primary objective at evaluation points, by samples seen
     curve: Mapping[int, float] = dataclasses.field(default_factory=dict)
-    #: which repeat of its point it is; 0 is the first training
-    repeat: int = 0
     #: the stop rule that ended its training
     stop_rule: str | None = None
     #: optimizer steps that it was to do; None where nobody has said
@@ -227,7 +227,7 @@ def _record(
         state=state,
         params=trial.params,
         values=values or {name: metrics.get(name) for name in objectives},
-        refused_by=tuple(trial.user_attrs.get(REFUSED_BY, ())),
+        refused_by=refused_by(trial),
         seconds=round(sum(phases.values()), 2) if phases else None,
         failure=(None if result is None else result.failure) or _broken(trial),
         phases=phases,
@@ -235,15 +235,15 @@ def _record(
         images=() if result is None else result.images,
         constraints=trial.constraints,
         lora=None if result is None else result.lora_path,
-        steps=max((run.step for run in attempts if run.step is not None), default=trial.user_attrs.get(STEPS)),
+        steps=max((run.step for run in attempts if run.step is not None), default=_whole(trial.user_attrs, STEPS)),
         attempts=len(attempts),
         rule_version=str(trial.user_attrs.get(RULE_VERSION, "")),
-        taken_over=TAKEN_FROM in trial.user_attrs,
+        repeat=repeat_of(trial.user_attrs),
+        taken_over=is_taken_over(trial),
         early_stop=_early_stop(trial),
         curve=dict(sorted(trial.intermediate_values.items())),
-        repeat=int(trial.user_attrs.get(REPEAT, 0)),
-        stop_rule=trial.user_attrs.get(STOP_RULE),
-        total_steps=trial.user_attrs.get(TOTAL_STEPS),
+        stop_rule=_text(trial.user_attrs, STOP_RULE),
+        total_steps=_whole(trial.user_attrs, TOTAL_STEPS),
         lora_sha256=None if result is None else result.lora_sha256,
         tries=attempts,
     )
@@ -268,12 +268,41 @@ def _state(trial: optuna.trial.FrozenTrial) -> str:
         return _WORDS[trial.state]
     if is_stopped_early(trial):
         return "stopped-early"
-    return "refused" if REFUSED_BY in trial.user_attrs else "unusable"
+    return "refused" if refused_by(trial) else "unusable"
+
+
+# People edit attributes in optuna-dashboard, so that they may hold anything.
+
+
+def refused_by(trial: optuna.trial.FrozenTrial) -> tuple[str, ...]:
+    """The rules that refused a trial."""
+    found = trial.user_attrs.get(REFUSED_BY)
+    return tuple(map(str, found)) if isinstance(found, list | tuple) else ()
+
+
+def repeat_of(attributes: Mapping[str, Any]) -> int:
+    """Which training of its point a trial is, by its attributes: 0 is the first."""
+    return max(0, _whole(attributes, REPEAT) or 0)
+
+
+def is_taken_over(trial: optuna.trial.FrozenTrial) -> bool:
+    """Whether a trial's outcome is that of another one, and nothing was trained."""
+    return _whole(trial.user_attrs, TAKEN_FROM) is not None
+
+
+def _text(attributes: Mapping[str, Any], name: str) -> str | None:
+    found = attributes.get(name)
+    return found if isinstance(found, str) else None
+
+
+def _whole(attributes: Mapping[str, Any], name: str) -> int | None:
+    found = attributes.get(name)
+    return found if isinstance(found, int) and not isinstance(found, bool) else None
 
 
 def is_stopped_early(trial: optuna.trial.FrozenTrial) -> bool:
     """Whether a pruner ended a trial, so that nothing is known of what it would have come to."""
-    return STOPPED_BY in trial.user_attrs
+    return isinstance(trial.user_attrs.get(STOPPED_BY), str)
 
 
 def _early_stop(trial: optuna.trial.FrozenTrial) -> EarlyStop | None:
@@ -281,14 +310,14 @@ def _early_stop(trial: optuna.trial.FrozenTrial) -> EarlyStop | None:
         return None
     said = trial.user_attrs
     samples, score = max(trial.intermediate_values.items(), default=(None, None))
-    return EarlyStop(said[STOPPED_BY], int(said.get(STEPS) or 0), said.get(TOTAL_STEPS), samples, score)
+    return EarlyStop(said[STOPPED_BY], _whole(said, STEPS) or 0, _whole(said, TOTAL_STEPS), samples, score)
 
 
 def _broken(trial: optuna.trial.FrozenTrial) -> dict[str, Any] | None:
     """A trial that trained well but broke expect rules: the rules are what failed it."""
     if trial.state is State.FAIL:
-        return {"kind": "machine", "step": None, "message": trial.user_attrs.get("message", "")}
-    if trial.state is not State.PRUNED or REFUSED_BY in trial.user_attrs:
+        return {"kind": "machine", "step": None, "message": str(trial.user_attrs.get("message", ""))}
+    if trial.state is not State.PRUNED or refused_by(trial):
         return None
     broken = sorted(key for key, value in trial.constraints.items() if value > 0)
     return {"kind": "expect", "step": None, "message": f"broke {', '.join(broken)}"} if broken else None

@@ -40,12 +40,12 @@ class Repeated:
 
 
 def points(found: "Sequence[records.TrialRecord]") -> "list[list[records.TrialRecord]]":
-    """Usable trials, those of one point together; a result that was taken over is counted once."""
-    groups: dict[tuple[tuple[str, Any], ...], list[records.TrialRecord]] = {}
+    """Usable trials, those of one point together; what was trained twice from one seed is one result, counted once."""
+    groups: dict[tuple[tuple[str, Any], ...], dict[int, records.TrialRecord]] = {}
     for record in found:
         if record.state == "usable" and not record.taken_over:
-            groups.setdefault(tuple(sorted(record.params.items())), []).append(record)
-    return list(groups.values())
+            groups.setdefault(tuple(sorted(record.params.items())), {}).setdefault(record.repeat, record)
+    return [list(group.values()) for group in groups.values()]
 
 
 def summary(group: "Sequence[records.TrialRecord]", objectives: Sequence[str]) -> Repeated:

@@ -17,7 +17,6 @@ from optimizer import study as studies
 from optimizer.report import curves, grid, html
 from optimizer.report import records as report_records
 from storage import refusals, rule_versions
-from storage import studies as stored_studies
 from trainers import dataset
 
 #: refused points that are looked at one by one for the ledger; beyond, their mean is charged
@@ -37,9 +36,9 @@ def write(services: wiring.Services, study: studies.Study, path: pathlib.Path) -
 
 def gather(services: wiring.Services, study: studies.Study) -> report_records.ReportData:
     """Everything that the report shows."""
-    stored = stored_studies.get(services.database, study.name)
+    stored = wiring.row_of(services, study)
     trials = wiring.trial_records(services, study)
-    frozen = wiring.open_optuna(services, study).get_trials(deepcopy=False)
+    frozen = wiring.trials(services, study)
     best = records.best(trials, study.objectives)
     drawn = grid.ranked(
         [record for record in trials if record.images], study.objectives, None if best is None else best.number
@@ -70,7 +69,7 @@ def gather(services: wiring.Services, study: studies.Study) -> report_records.Re
 
 def overview(services: wiring.Services, study: studies.Study) -> overviews.Overview:
     """What `study show` shows."""
-    stored = stored_studies.get(services.database, study.name)
+    stored = wiring.row_of(services, study)
     return overviews.Overview(
         name=study.name,
         objectives=study.objectives,
@@ -83,13 +82,13 @@ def overview(services: wiring.Services, study: studies.Study) -> overviews.Overv
 
 def detail(services: wiring.Services, study: studies.Study, record: records.TrialRecord) -> str:
     """Everything about one trial, for a terminal."""
-    stored = stored_studies.get(services.database, study.name)
+    stored = wiring.row_of(services, study)
     return details.render(record, study.fixed, services.settings.run_directory(stored.folder, record.number))
 
 
 def situation(services: wiring.Services, study: studies.Study) -> facts.Situation:
     """What is known of a study by now; its dataset need not be there any more."""
-    stored = stored_studies.get(services.database, study.name)
+    stored = wiring.row_of(services, study)
     gpu = facts.gpus()
     return facts.Situation(
         gpu=gpu,
@@ -100,7 +99,7 @@ def situation(services: wiring.Services, study: studies.Study) -> facts.Situatio
 
 def balance(services: wiring.Services, study: studies.Study, trials: Sequence[records.TrialRecord]) -> ledger.Ledger:
     """What was spent and what refusals and early stops have saved."""
-    stored = stored_studies.get(services.database, study.name)
+    stored = wiring.row_of(services, study)
     known_here = situation(services, study)
     trained = [
         _spent(known_here, studies.complete(study, record.params), record.seconds, record.steps)

@@ -68,7 +68,7 @@ class Search:
 
     def look(self, trials: Sequence[optuna.trial.FrozenTrial]) -> None:
         """Take in all trials of the study, in the order of their numbers, and let the sampler learn from new ones."""
-        fresh = self.history.look(trials)
+        fresh = [trial for trial in self.history.look(trials) if self.history.is_whole(trial.params)]
         self.sketch.learn(fresh, self.history.running)
 
     def is_known(self, params: Mapping[str, Any]) -> bool:

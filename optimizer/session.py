@@ -17,6 +17,8 @@ from storage import workers
 class Ending:
     """How a session ended: what was done, whether somebody asked it to stop, and until how many trials it worked."""
 
+    #: under the name that it has by now
+    study: studies.Study
     tally: worker.Tally
     stopped: bool
     until: int
@@ -55,8 +57,9 @@ def run(
     trainer = wiring.trainer_process(campaign, devices[0])
 
     def trials() -> list[records.TrialRecord]:
-        with services.database.transaction() as connection:
-            return records.read(campaign.trials.look(connection), list(study.objectives))
+        with contextlib.suppress(storage_errors.StudyGone):  # the worker itself will say so
+            return records.read(campaign.read_trials(), list(study.objectives))
+        return []
 
     shown = progress.Progress(study, campaign.budget, trials, quiet=quiet)
     crew = crews.start(campaign, devices[1:])
@@ -78,7 +81,7 @@ def run(
             with contextlib.suppress(storage_errors.ServiceUnreachable):  # one that is silent is known to be gone
                 workers.leave(services.database, campaign.worker_id)
     crew.tell_failed()
-    return Ending(tally, stop.is_set(), campaign.budget)
+    return Ending(campaign.study, tally, stop.is_set(), campaign.budget)
 
 
 @contextlib.contextmanager

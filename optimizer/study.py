@@ -40,6 +40,8 @@ class Study(pydantic.BaseModel):
     thresholds: jobs.Thresholds
     launch: study_file.Launch
     source: str
+    #: of the row that keeps it, by which it is found whatever it is called; None before it is stored
+    id: str | None = None
 
     @property
     def primary(self) -> str:

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from optimizer import campaign as campaigns
 from optimizer import propose, records, score
 from storage import artifacts, errors, leases, results, runs
-from storage import trials as stored_trials
 
 logger = logging.getLogger(__name__)
 
@@ -52,10 +51,10 @@ def settle(campaign: campaigns.Campaign, claim: propose.Claim, conclusion: score
                 constraints=conclusion.constraints,
             )
     except errors.LeaseLost as error:
-        _require_study(campaign)
+        campaign.require_study()
         logger.warning("trial %d is not told: %s", claim.number, error, extra={"trial": claim.number})
     except (errors.TrialEnded, optuna.exceptions.UpdateFinishedTrialError):
-        _require_study(campaign)
+        campaign.require_study()
         _keep_beside(campaign, claim, conclusion)
     return True
 
@@ -69,11 +68,6 @@ def _keep_beside(campaign: campaigns.Campaign, claim: propose.Claim, conclusion:
         claim.number,
         extra={"trial": claim.number},
     )
-
-
-def _require_study(campaign: campaigns.Campaign) -> None:
-    with campaign.database.transaction() as connection:
-        stored_trials.require_study(connection, campaign.optuna_study)
 
 
 def _is_another_try_wanted(ending: score.Ending) -> bool:
@@ -119,6 +113,7 @@ def _attach(
     """Upload the images before the trial is told (afterwards Optuna refuses); returns them with their artifact ids."""
     if not conclusion.images:
         return []
+    campaign.follow(connection)
     trial = campaign.look_at_trials(connection)[claim.number]
     attached: list[Mapping[str, Any]] = []
     for image in conclusion.images:

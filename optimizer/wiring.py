@@ -12,11 +12,13 @@ import warnings
 from collections.abc import Mapping, Sequence
 
 import optuna
+import sqlalchemy as sa
 
 from constraints import loading
 from constraints import ruleset as rulesets
 from optimizer import campaign as campaigns
 from optimizer import (
+    enqueued,
     errors,
     estimates,
     facts,
@@ -41,6 +43,7 @@ from storage import (
     leases,
     migration,
     optuna_store,
+    optuna_studies,
     results,
     rule_versions,
     runs,
@@ -108,35 +111,33 @@ def _behind_proxy(address: str) -> optuna.storages.BaseStorage:
 
 
 def create_study(services: Services, study: study_module.Study) -> stored_studies.Study:
-    """Store a study, or go on with the one of that name.
+    """Store a study, or go on with the one of that name; see `_keep_study`."""
+    with services.database.transaction() as connection:
+        return _keep_study(connection, study)
+
+
+def _keep_study(connection: sa.Connection, study: study_module.Study) -> stored_studies.Study:
+    """Store a study with its starting points, or go on with the one of that name.
 
     Raises:
         errors.BadInput: a study of that name exists and is another one.
+        storage.errors.AlreadyExists: Optuna has one of that name that is none of ours.
     """
-    try:
-        existing = stored_studies.get(services.database, study.name)
-    except storage_errors.NotFound:
-        made = optuna.create_study(
-            study_name=study.name,
-            storage=services.optuna_storage,
-            directions=list(study.objectives.values()),
-            load_if_exists=True,
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            made.set_metric_names(list(study.objectives))
+    rule_versions.editing(connection)
+    existing = stored_studies.find(connection, study.name)
+    if existing is None or existing.optuna_id is None:
+        made = stored_studies.create(connection, study.name, study.source, study.objectives)
         for point in study.search.start:
-            made.enqueue_trial(dict(point))
-        return stored_studies.create(services.database, study.name, study.source, facts={})
-    changed = study_module.incompatible(study_module.parse(existing.document, study.name), study)
-    if changed:
-        raise errors.BadInput(
-            f"the study {study.name!r} exists with another {', '.join(changed)}; its trials would not compare. Give "
-            "the study file a new name, or delete the old one, its LoRAs included: "
-            f"`tuneguard study delete {study.name}` (--keep-files leaves them)"
-        )
+            waiting = optuna.trial.create_trial(
+                state=optuna.trial.TrialState.WAITING, system_attrs={enqueued.GIVEN: dict(point)}
+            )
+            stored_trials.add(connection, made.require_optuna(), waiting)
+        return made
+    taken = _taken(existing, study)
+    if taken is not None:
+        raise errors.BadInput(taken)
     if existing.document != study.source:
-        stored_studies.set_document(services.database, existing.id, study.source)
+        stored_studies.set_document(connection, existing.id, study.source)
     return existing
 
 
@@ -145,18 +146,65 @@ def stored_study(services: Services, name: str) -> tuple[stored_studies.Study, s
 
     Raises:
         storage.errors.NotFound: there is none; the message names those there are.
+        storage.errors.StudyGone: it was deleted in optuna-dashboard.
     """
     stored = stored_studies.get(services.database, name)
-    study = study_module.parse(stored.document, name)
+    stored.require_optuna()
+    return stored, parsed(stored)
+
+
+def parsed(stored: stored_studies.Study) -> study_module.Study:
+    """What a row says that the study is, under the name that it has in Optuna by now."""
+    study = study_module.parse(stored.document, stored.name)
     # its rule files may lie on another machine, and the database has newer versions of them
-    return stored, study.model_copy(update={"rules": tuple(stored.facts.get("rule_sets", study.rules))})
+    rules = tuple(stored.facts.get("rule_sets", study.rules))
+    return study.model_copy(update={"id": stored.id, "name": stored.name, "rules": rules})
+
+
+def all_records(services: Services) -> list[tuple[stored_studies.Study, study_module.Study, list[records.TrialRecord]]]:
+    """Every study with its trials, oldest first; one that was deleted in optuna-dashboard has none."""
+    found = []
+    for stored in stored_studies.listed(services.database):
+        study = parsed(stored)
+        try:
+            found.append((stored, study, trial_records(services, study)))
+        except storage_errors.StudyGone:
+            found.append((dataclasses.replace(stored, optuna_id=None), study, []))
+    return found
+
+
+def row_of(services: Services, study: study_module.Study) -> stored_studies.Study:
+    """Our row of a study, whatever it is called by now.
+
+    Raises:
+        storage.errors.NotFound: there is none.
+    """
+    if study.id is None:
+        return stored_studies.get(services.database, study.name)
+    with services.database.transaction() as connection:
+        return stored_studies.of_id(connection, study.id)
+
+
+def followers(services: Services) -> list[study_module.Study]:
+    """The studies that go on, and so follow their rule sets."""
+    return [parsed(stored) for stored in stored_studies.listed(services.database) if stored.optuna_id is not None]
+
+
+def trials(services: Services, study: study_module.Study) -> Sequence[optuna.trial.FrozenTrial]:
+    """All trials of a study as they stand, in the order of their numbers.
+
+    Raises:
+        storage.errors.StudyGone: it was deleted in optuna-dashboard.
+    """
+    optuna_id = row_of(services, study).require_optuna()
+    with services.database.transaction() as connection:
+        return stored_trials.Trials(optuna_id).look(connection)
 
 
 def open_optuna(services: Services, study: study_module.Study) -> optuna.Study:
     """Optuna's study. Its sampler never draws: proposals are made in a worker's sketch."""
-    return optuna.load_study(
-        study_name=study.name, storage=services.optuna_storage, sampler=optuna.samplers.RandomSampler()
-    )
+    name = row_of(services, study).name
+    return optuna.load_study(study_name=name, storage=services.optuna_storage, sampler=optuna.samplers.RandomSampler())
 
 
 def open_search(
@@ -173,7 +221,8 @@ def open_search(
     )
     guided_from = None if search.sampler in sampler.UNGUIDED else search.startup_trials
     sketch = sampler.Sketch(make, list(study.objectives.values()), study.space, study.fixed, seed, guided_from)
-    return searches.Search(study, rules, situation, sketch, history.History(search.repeats), seed)
+    needed = [name for name, domain in study.space.items() if domain.when is None]
+    return searches.Search(study, rules, situation, sketch, history.History(search.repeats, needed), seed)
 
 
 def open_campaign(
@@ -185,32 +234,45 @@ def open_campaign(
         errors.BadInput: something that the study names is missing or wrong here.
     """
     found = readiness.demand(study)
-    book = rulebook.push(services.database, study, author=author())
-    stored = create_study(services, study)
-    known = {
-        "shown": buckets.Showings.of(found.pictures).as_json(),
-        "dataset_hash": found.hash,
-        "rule_sets": list(book.sets),
-        "environment": provenance.environment(checkout()),
-    }
-    stored_studies.add_facts(services.database, stored.id, known)
-    # workers that join must neither draw what another draws nor repeat what was drawn before
-    seed = study.search.seed + stored_studies.join(services.database, stored.id)
     before = situation(study, found)
-    search = open_search(study, book.rules, before.for_rules(book.rules.text), seed)
-    search.sketch.learn(_earlier_trials(services, study, stored, search))
+    stopping = pruning.of(study, before)
+    others, sources = followers(services), _earlier_studies(services, study)
+    earlier: list[optuna.trial.FrozenTrial] = []
+
+    def begin(book: rulebook.Rulebook, seed: int, known: facts.Situation) -> searches.Search:
+        """A search that knows of what earlier studies taught, and of no trial yet."""
+        search = open_search(study, book.rules, known.for_rules(book.rules.text), seed)
+        search.sketch.learn(earlier)
+        return search
+
+    # whatever is wrong with the study, nothing of it is stored
     with services.database.transaction() as connection:
-        optuna_study = stored_trials.study_id(connection, study.name)
-    trials = stored_trials.Trials(optuna_study)
+        book = rulebook.push(connection, study, author(), others)
+        stored = _keep_study(connection, study)
+        learned = {
+            "shown": buckets.Showings.of(found.pictures).as_json(),
+            "dataset_hash": found.hash,
+            "rule_sets": list(book.sets),
+            "environment": provenance.environment(checkout()),
+        }
+        stored_studies.learn(connection, stored.id, learned)
+        optuna_studies.name_objectives(connection, stored.require_optuna(), list(study.objectives))
+        # workers that join must neither draw what another draws nor repeat what was drawn before
+        seed = study.search.seed + stored_studies.join(connection, stored.id)
+        search = begin(book, seed, before)
+        earlier += _earlier_trials(connection, study, stored, search, sources)
+        search.sketch.learn(earlier)
+    study = study.model_copy(update={"id": stored.id})
 
     def read() -> Sequence[optuna.trial.FrozenTrial]:
-        with services.database.transaction() as connection:
-            return trials.look(connection)
+        return made.read_trials()
 
-    return campaigns.Campaign(
+    def optuna_id() -> int:
+        return made.stored.require_optuna()
+
+    made = campaigns.Campaign(
         study=study,
-        study_id=stored.id,
-        folder=stored.folder,
+        stored=stored,
         budget=study.search.trials,
         optuna_storage=services.optuna_storage,
         artifact_store=services.artifact_store,
@@ -218,30 +280,45 @@ def open_campaign(
         settings=services.settings,
         book=book,
         search=search,
-        optuna_study=optuna_study,
-        trials=trials,
+        trials=stored_trials.Trials(stored.require_optuna()),
         situation=before,
-        pruning=pruning.Pruning(study, read, services.optuna_storage, pruning.of(study, before)),
+        pruning=pruning.Pruning(study, read, services.optuna_storage, optuna_id, stopping),
         observer=observer,
         worker_id=workers.register(services.database, socket.gethostname(), os.getpid(), device.name),
+        begin=lambda book, known: begin(book, seed, known),
     )
+    return made
+
+
+#: an earlier study and its trials
+Earlier = tuple[study_module.Study, list[records.TrialRecord]]
+
+
+def _earlier_studies(services: Services, study: study_module.Study) -> dict[str, Earlier]:
+    """The studies of the database that a study learns from, unless it keeps already what they said."""
+    names = [name for name in study.search.warm_start if not name.endswith(".csv")]
+    with services.database.transaction() as connection:
+        existing = stored_studies.find(connection, study.name)
+    if existing is not None and "warm_start" in existing.facts:
+        return {}
+    found = {name: stored_study(services, name)[1] for name in names}
+    return {name: (old, trial_records(services, old)) for name, old in found.items()}
 
 
 def _earlier_trials(
-    services: Services, study: study_module.Study, stored: stored_studies.Study, search: searches.Search
+    connection: sa.Connection,
+    study: study_module.Study,
+    stored: stored_studies.Study,
+    search: searches.Search,
+    sources: Mapping[str, Earlier],
 ) -> list[optuna.trial.FrozenTrial]:
     """What the study learns from earlier ones. The first worker reads the sources; the study keeps what they said."""
     if not study.search.warm_start:
         return []
     kept = stored.facts.get("warm_start")
     if kept is None:
-
-        def read_study(name: str) -> tuple[study_module.Study, list[records.TrialRecord]]:
-            _, old = stored_study(services, name)
-            return old, trial_records(services, old)
-
-        gathered = warm_start.gather(study, search.judge, read_study)
-        stored_studies.add_facts(services.database, stored.id, {"warm_start": gathered.as_json()})
+        gathered = warm_start.gather(study, search.judge, sources.__getitem__)
+        stored_studies.learn(connection, stored.id, {"warm_start": gathered.as_json()})
         for why, count in gathered.left_out.items():
             logger.warning("warm start leaves out %d trials of %s", count, why)
     else:
@@ -293,6 +370,7 @@ def before(settings: settings_module.Settings, study: study_module.Study) -> Bef
         texts = {name: rulebook.newest_text(opened.database, name) for name in sets}
         try:
             existing = stored_studies.get(opened.database, study.name)
+            existing.require_optuna()
         except storage_errors.NotFound:
             return Before(rule_sets=texts)
         taken = _taken(existing, study)
@@ -311,21 +389,22 @@ def _taken(existing: stored_studies.Study, study: study_module.Study) -> str | N
         return None
     return (
         f"the study {study.name!r} exists with another {', '.join(changed)}, and its trials would not compare; give "
-        f"the study file a new name, or remove the old one with `tuneguard study delete {study.name}`"
+        "the study file a new name, or delete the old one, its LoRAs included: "
+        f"`tuneguard study delete {study.name}` (--keep-files leaves them)"
     )
 
 
 def measured(services: Services, study: study_module.Study) -> list[estimates.Measured]:
     """What the latest finished trials of a stored study took."""
-    stored = stored_studies.get(services.database, study.name)
-    trials = open_optuna(services, study).get_trials(deepcopy=False)[-estimates.NEWEST :]
-    since = trials[0].number if trials else 0
-    return estimates.measured(study, trials, runs.listed(services.database, stored.id, since))
+    stored = row_of(services, study)
+    newest = trials(services, study)[-estimates.NEWEST :]
+    since = newest[0].number if newest else 0
+    return estimates.measured(study, newest, runs.listed(services.database, stored.id, since))
 
 
 def trainer_process(campaign: campaigns.Campaign, device: launch.Device) -> launch.TrainerProcess:
     """The trainer process as the study asks for: warm over many trials, or fresh for each."""
-    console = campaign.settings.runs / campaign.folder / f"worker-{os.getpid()}.log"
+    console = campaign.settings.runs / campaign.stored.folder / f"worker-{os.getpid()}.log"
     wishes = campaign.study.launch
     replace_after = 1 if wishes.isolation == "process" else wishes.replace_after
     return launch.TrainerProcess(device, campaign.study.trainer, console, replace_after)
@@ -333,11 +412,11 @@ def trainer_process(campaign: campaigns.Campaign, device: launch.Device) -> laun
 
 def trial_records(services: Services, study: study_module.Study) -> list[records.TrialRecord]:
     """All trials of a study, as records."""
-    stored = stored_studies.get(services.database, study.name)
-    trials = open_optuna(services, study).get_trials(deepcopy=False)
-    running = [trial.number for trial in trials if trial.state is optuna.trial.TrialState.RUNNING]
+    stored = row_of(services, study)
+    found = trials(services, study)
+    running = [trial.number for trial in found if trial.state is optuna.trial.TrialState.RUNNING]
     return records.read(
-        trials,
+        found,
         list(study.objectives),
         results.listed(services.database, stored.id),
         runs.listed(services.database, stored.id),

@@ -102,7 +102,7 @@ def _run(
     with contextlib.suppress(storage_errors.ServiceUnreachable):  # it reads what is shown; the next claim waits
         campaign.observer.concluded(claim.number, conclusion)
     if conclusion.ending is score.Ending.REJECTED and not is_told:
-        place = campaign.settings.run_directory(campaign.folder, claim.number)
+        place = campaign.settings.run_directory(campaign.stored.folder, claim.number)
         raise errors.BadInput(f"{place}: {conclusion.message or 'the trainer rejected the job'}")
     return conclusion
 

@@ -6,6 +6,7 @@ StorageError
 ├── DiskFull              there is no space left where the database or the artifacts live
 ├── SchemaMismatch        the tables are not those of this version
 ├── NotFound              no such study or rule version
+│   └── StudyGone         the study was deleted in optuna-dashboard
 ├── AlreadyExists         a study of that name is there
 ├── LeaseLost             another worker may have the trial by now; whoever gets this must not tell it
 ├── TrialEnded            the trial has been told already; nothing more is told of it
@@ -40,6 +41,10 @@ class SchemaMismatch(StorageError):
 
 class NotFound(StorageError):
     """No such study or rule version."""
+
+
+class StudyGone(NotFound):
+    """The study was deleted in optuna-dashboard."""
 
 
 class AlreadyExists(StorageError):

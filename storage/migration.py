@@ -21,8 +21,11 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-def migrate(target: database.Database) -> None:
+def migrate(target: database.Database, version: str = "head") -> None:
     """Make our tables and Optuna's, or bring ours up to this version. Many may call it at once.
+
+    Args:
+        version: of our tables; an older one is for tests of what comes after it.
 
     Raises:
         errors.SchemaMismatch: the tables are those of a version that this program does not know.
@@ -33,7 +36,7 @@ def migrate(target: database.Database) -> None:
         settings = _config()
         settings.attributes["connection"] = connection
         try:
-            command.upgrade(settings, "head")
+            command.upgrade(settings, version)
         except util.CommandError as error:
             raise errors.SchemaMismatch(
                 f"{target.place}: the tables have version {_current(connection)}, which this program does not know; "

@@ -55,6 +55,13 @@ def record(connection: sa.Connection, lease: leases.Lease, result: Result) -> No
     )
 
 
+def of_trial(connection: sa.Connection, study_id: str, trial_number: int) -> Result | None:
+    """The result of one trial, where it has one."""
+    query = sa.select(_T).where(_T.c.study_id == study_id, _T.c.trial_number == trial_number)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _result(row)
+
+
 def listed(source: database.Database, study_id: str) -> list[Result]:
     """All results of a study, by trial."""
     query = sa.select(_T).where(_T.c.study_id == study_id).order_by(_T.c.trial_number)

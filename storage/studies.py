@@ -1,4 +1,9 @@
-"""Our row for each study. Optuna's study of the same name holds its trials."""
+"""Our row for each study, linked to the Optuna study that holds its trials.
+
+People rename and delete studies in optuna-dashboard. A rename there makes a copy under the new name, and deletes the
+one before; both carry our mark. So whoever reads a row here finds it linked to whichever Optuna study is ours by now,
+under the name that this one has.
+"""
 
 import dataclasses
 import datetime
@@ -8,9 +13,42 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from storage import database, errors, tables
+from storage import database, errors, optuna_studies, tables
 
 _T = tables.studies
+
+# Rows whose Optuna study has another name or is another one by now; one that has none any more is not among them.
+_ASTRAY = sa.text(f"""
+SELECT ours.id, coalesce(linked.study_id, heir.study_id) AS optuna_id,
+    coalesce(linked.study_name, heir.study_name) AS name
+FROM tuneguard_data.studies AS ours
+LEFT JOIN studies AS linked ON linked.study_id = ours.optuna_id
+LEFT JOIN LATERAL (
+    SELECT study_id, study_name FROM studies JOIN study_user_attributes USING (study_id)
+    WHERE linked.study_id IS NULL
+        AND key = '{optuna_studies.MARK}' AND value_json = to_json(CAST(ours.id AS text))::text
+    ORDER BY study_id DESC LIMIT 1
+) AS heir ON true
+WHERE linked.study_name <> ours.name OR heir.study_id IS NOT NULL
+ORDER BY ours.created_at
+""")  # noqa: S608 - nothing but a constant is put in
+
+_LOCK = sa.text("SELECT pg_advisory_xact_lock(hashtextextended('tuneguard_data.studies', 0))")
+
+# Whoever has lost its Optuna study steps aside for one that has it.
+_STEP_ASIDE = sa.text("""
+UPDATE tuneguard_data.studies SET name = name || '-' || left(CAST(id AS text), 8) WHERE name = :name AND id <> :id
+""")
+
+_LINK = sa.text("UPDATE tuneguard_data.studies SET name = :name, optuna_id = :optuna_id WHERE id = :id")
+
+_LAST_BEGUN = sa.text("SELECT max(trial_number) FROM tuneguard_data.leases WHERE study_id = :id")
+
+_STANDS = sa.text("SELECT 1 FROM studies WHERE study_id = :optuna_id AND study_name = :name")
+
+_FOUND = sa.select(_T, optuna_studies.TABLE.c.study_id.label("alive")).select_from(
+    _T.outerjoin(optuna_studies.TABLE, optuna_studies.TABLE.c.study_id == _T.c.optuna_id)
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,66 +56,119 @@ class Study:
     """`document` is the resolved study file; `facts` were measured once for all trials (data set, base, versions).
 
     `folder` is where its files lie, below the data folder's runs: found by its name, and no other study's ever.
+    `optuna_id` is that of its Optuna study, None where that was deleted.
     """
 
     id: str
     name: str
     folder: str
+    optuna_id: int | None
     document: str
     facts: Mapping[str, Any]
     created_at: datetime.datetime
 
+    def require_optuna(self) -> int:
+        """Optuna's id of the study.
 
-def create(source: database.Database, name: str, document: str, facts: Mapping[str, Any]) -> Study:
-    """Raises errors.AlreadyExists where there is a study of that name."""
+        Raises:
+            errors.StudyGone: it was deleted there.
+        """
+        if self.optuna_id is None:
+            raise errors.StudyGone(
+                f"The study {self.name!r} was deleted in optuna-dashboard, and its trials with it. "
+                f"`tuneguard study delete {self.name}` removes the rest: its runs, refusals and files."
+            )
+        return self.optuna_id
+
+
+def create(connection: sa.Connection, name: str, document: str, objectives: Mapping[str, str]) -> Study:
+    """Make a study, here and in Optuna.
+
+    Args:
+        connection: in a transaction; nothing is there unless it ends well.
+        objectives: name -> `minimize` or `maximize`.
+
+    Raises:
+        errors.AlreadyExists: there is a study of that name, be it one that only Optuna knows.
+    """
     made = str(uuid.uuid4())
-    values = {"id": made, "name": name, "folder": f"{name}-{made[:8]}", "document": document, "facts": dict(facts)}
-    statement = sa.insert(_T).values(values).returning(_T)
-    try:
-        with source.transaction() as connection:
-            return _study(connection.execute(statement).one())
-    except sa.exc.IntegrityError as error:
-        raise errors.AlreadyExists(
-            f"A study {name!r} is there already. Go on with it, give this one another name, or delete that one."
-        ) from error
+    optuna_id = optuna_studies.add(connection, name, objectives, made)
+    values = {"id": made, "name": name, "folder": f"{name}-{made[:8]}", "optuna_id": optuna_id, "document": document}
+    connection.execute(_STEP_ASIDE, {"name": name, "id": made})
+    connection.execute(sa.insert(_T).values(values))
+    return of_id(connection, made)
 
 
 def get(source: database.Database, name: str) -> Study:
-    """Raises errors.NotFound, naming the studies that there are."""
+    """The study of that name in Optuna, or one that has lost its Optuna study and had that name last.
+
+    Raises:
+        errors.NotFound: there is none; the message names the studies that there are.
+    """
     with source.transaction() as connection:
-        row = connection.execute(sa.select(_T).where(_T.c.name == name)).one_or_none()
-    if row is None:
+        found = find(connection, name)
+    if found is None:
         names = ", ".join(study.name for study in listed(source)) or "none yet"
         raise errors.NotFound(f"There is no study {name!r} at {source.place}. There are: {names}.")
+    return found
+
+
+def find(connection: sa.Connection, name: str) -> Study | None:
+    """As `get`; None where there is none."""
+    _follow(connection)
+    row = connection.execute(_FOUND.where(_T.c.name == name)).one_or_none()
+    return None if row is None else _study(row)
+
+
+def of_id(connection: sa.Connection, study_id: str) -> Study:
+    """A study by our own id, whatever it is called by now.
+
+    Raises:
+        errors.NotFound: it was deleted.
+    """
+    _follow(connection)
+    row = connection.execute(_FOUND.where(_T.c.id == study_id)).one_or_none()
+    if row is None:
+        raise errors.NotFound("The study was deleted while it was worked on (`tuneguard study delete`).")
     return _study(row)
+
+
+def stands(connection: sa.Connection, study: Study) -> bool:
+    """Whether Optuna still has the study that this row was linked to, under the same name."""
+    values = {"optuna_id": study.optuna_id, "name": study.name}
+    return connection.execute(_STANDS, values).scalar() is not None
 
 
 def listed(source: database.Database) -> list[Study]:
     """All studies, oldest first."""
     with source.transaction() as connection:
-        return [_study(row) for row in connection.execute(sa.select(_T).order_by(_T.c.created_at))]
+        _follow(connection)
+        return [_study(row) for row in connection.execute(_FOUND.order_by(_T.c.created_at))]
 
 
 def add_facts(source: database.Database, study_id: str, facts: Mapping[str, Any]) -> None:
+    """As `learn`, in a transaction of its own."""
+    with source.transaction() as connection:
+        learn(connection, study_id, facts)
+
+
+def learn(connection: sa.Connection, study_id: str, facts: Mapping[str, Any]) -> None:
     """Add facts that were measured later, such as the untrained base's scores; a fact of the same name is replaced."""
     merged = _T.c.facts.op("||")(sa.bindparam("added", dict(facts), type_=_T.c.facts.type))
-    with source.transaction() as connection:
-        connection.execute(sa.update(_T).where(_T.c.id == study_id).values(facts=merged))
+    connection.execute(sa.update(_T).where(_T.c.id == study_id).values(facts=merged))
 
 
-def join(source: database.Database, study_id: str) -> int:
+def join(connection: sa.Connection, study_id: str) -> int:
     """How many workers have joined the study before this one; counted once for each call."""
     joined = sa.func.coalesce(_T.c.facts["joined"].as_integer(), 0)
     count = sa.func.jsonb_build_object("joined", joined + 1)
     statement = sa.update(_T).where(_T.c.id == study_id).values(facts=_T.c.facts.op("||")(count)).returning(joined)
-    with source.transaction() as connection:
-        return int(connection.execute(statement).scalar_one()) - 1
+    return int(connection.execute(statement).scalar_one()) - 1
 
 
-def set_document(source: database.Database, study_id: str, document: str) -> None:
+def set_document(connection: sa.Connection, study_id: str, document: str) -> None:
     """Replace the resolved study file; whether the trials stay comparable is the caller's to know."""
-    with source.transaction() as connection:
-        connection.execute(sa.update(_T).where(_T.c.id == study_id).values(document=document))
+    connection.execute(sa.update(_T).where(_T.c.id == study_id).values(document=document))
 
 
 def delete(source: database.Database, study_id: str) -> None:
@@ -86,5 +177,18 @@ def delete(source: database.Database, study_id: str) -> None:
         connection.execute(sa.delete(_T).where(_T.c.id == study_id))
 
 
+def _follow(connection: sa.Connection) -> None:
+    """Link rows that went astray to their Optuna studies, and call them what those are called."""
+    if connection.execute(_ASTRAY).first() is None:
+        return
+    connection.execute(_LOCK)
+    for row in connection.execute(_ASTRAY).all():
+        connection.execute(_STEP_ASIDE, {"name": row.name, "id": row.id})
+        connection.execute(_LINK, {"name": row.name, "optuna_id": row.optuna_id, "id": row.id})
+        last = connection.execute(_LAST_BEGUN, {"id": row.id}).scalar()
+        if last is not None:
+            optuna_studies.fill_up(connection, row.optuna_id, last)
+
+
 def _study(row: sa.Row[Any]) -> Study:
-    return Study(row.id, row.name, row.folder, row.document, row.facts, row.created_at)
+    return Study(row.id, row.name, row.folder, row.alive, row.document, row.facts, row.created_at)

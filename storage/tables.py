@@ -34,14 +34,15 @@ def _json(name: str) -> sa.Column[object]:
     return sa.Column(name, pg.JSONB(none_as_null=True), nullable=False, server_default=sa.text("'{}'::jsonb"))
 
 
-#: one row a study; `name` is the Optuna study's name, `folder` where its files lie below the runs, `document` the
-#: resolved study file, `facts` what was measured once for all trials (data set, base model, versions)
+#: one row a study; `name` is the Optuna study's name as it was last seen, `optuna_id` its id there, `folder` where its
+#: files lie below the runs, `document` the resolved study file, `facts` what was measured once for all trials
 studies = sa.Table(
     "studies",
     metadata,
     sa.Column("id", sa.Uuid(as_uuid=False), primary_key=True),
     sa.Column("name", sa.Text, nullable=False, unique=True),
     sa.Column("folder", sa.Text, nullable=False),
+    sa.Column("optuna_id", sa.Integer, nullable=True),
     sa.Column("document", sa.Text, nullable=False),
     _json("facts"),
     sa.Column("created_at", _TIME, nullable=False, server_default=_NOW),

@@ -59,7 +59,7 @@ WITH target AS (
     INSERT INTO trials (study_id, number, state, datetime_start, datetime_complete)
     SELECT :study,
         coalesce((SELECT number + 1 FROM trials WHERE study_id = :study ORDER BY trial_id DESC LIMIT 1), 0),
-        CAST(:state AS trialstate), {_NOW}, CASE WHEN :finished THEN {_NOW} END
+        CAST(:state AS trialstate), CASE WHEN :begun THEN {_NOW} END, CASE WHEN :finished THEN {_NOW} END
     RETURNING trial_id, number
 ) {_CONTENT}""")  # noqa: S608 - nothing but constants are put in
 
@@ -88,30 +88,9 @@ WHERE study_id = :study AND trial_id >= :first AND NOT trial_id = ANY(CAST(:ende
 ORDER BY trial_id
 """)
 
+_RUNS = sa.text("SELECT 1 FROM trials WHERE study_id = :study AND number = :number AND state = 'RUNNING'")
+
 _KINDS = {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
-
-
-def study_id(connection: sa.Connection, name: str) -> int:
-    """Optuna's id of a study.
-
-    Raises:
-        errors.NotFound: there is none of that name.
-    """
-    found = connection.execute(sa.text("SELECT study_id FROM studies WHERE study_name = :name"), {"name": name})
-    number = found.scalar()
-    if number is None:
-        raise errors.NotFound(f"Optuna has no study {name!r}. `tuneguard study list` shows what there is.")
-    return int(number)
-
-
-def require_study(connection: sa.Connection, study: int) -> None:
-    """See whether a study is still there.
-
-    Raises:
-        errors.NotFound: it was deleted.
-    """
-    if connection.execute(sa.text("SELECT 1 FROM studies WHERE study_id = :study"), {"study": study}).scalar() is None:
-        raise errors.NotFound("The study was deleted while it was worked on.")
 
 
 def add(connection: sa.Connection, study: int, trial: optuna.trial.FrozenTrial) -> int:
@@ -142,6 +121,11 @@ def change(connection: sa.Connection, study: int, number: int, trial: optuna.tri
     changed = connection.execute(_CHANGE, {"study": study, "number": number, **_content(trial)}).scalar()
     if changed is None:
         raise errors.TrialEnded(f"Trial {number} has been told already, or was deleted; nothing is told of it twice.")
+
+
+def is_running(connection: sa.Connection, study: int, number: int) -> bool:
+    """Whether a trial is there and has been told nothing."""
+    return connection.execute(_RUNS, {"study": study, "number": number}).scalar() is not None
 
 
 class Trials:
@@ -177,6 +161,7 @@ def _content(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
     values = [float(value) for value in trial.values or ()]
     return {
         "state": trial.state.name,
+        "begun": trial.state is not optuna.trial.TrialState.WAITING,
         "finished": trial.state.is_finished(),
         "names": list(trial.params),
         "internals": [form.to_internal_repr(value) for form, value in zip(forms, trial.params.values(), strict=True)],

@@ -130,23 +130,24 @@ def _study_of(name: str) -> "tuple[studies.Study, facts.Situation]":
 @click.argument("file", type=options.FILE)
 @click.option("--note", default="", help="Why this version.")
 def push(file: pathlib.Path, note: str) -> None:
-    """Store a rule file as the newest version of its set; running studies follow it from their next proposal on.
+    """Store a rule file as the newest version of its set; studies that follow it use it from their next proposal on.
+
+    A version that one of those studies could not use is refused, as is one whose examples do not hold.
 
     \b
     Example:
       tuneguard rules push my-rules.yaml --note "warmup after trial 17"
     """
-    from constraints import examples
-    from optimizer import errors, rulebook, settings, wiring
-    from storage import rule_versions
+    from optimizer import rulebook, settings, wiring
 
-    failing = [found for found in examples.run([file]) if not found.passed]
-    if failing:
-        raise errors.BadInput(f"examples of {file} do not hold; nothing was pushed\n{examples.render(failing)}")
     read = rulebook.read_alone(str(file))
     services = wiring.services(settings.read())
-    version = rule_versions.push(services.database, read.name, read.document.text, author=wiring.author(), note=note)
-    click.echo(f"{version.set_name}@{version.number}")
+    followers = [study for study in wiring.followers(services) if read.name in study.rules]
+    rulebook.try_examples(file, followers)
+    with services.database.transaction() as connection:
+        version = rulebook.push_file(connection, read, followers, wiring.author(), note)
+    followed = f", followed by {', '.join(study.name for study in followers)}" if followers else ""
+    click.echo(f"{version.set_name}@{version.number}{followed}")
 
 
 @command.command("list")

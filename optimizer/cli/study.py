@@ -73,22 +73,23 @@ def run(file: pathlib.Path, trials: int | None, gpu: int | None, cpu: bool, work
 def list_studies(as_json: bool) -> None:
     """List the studies of this database."""
     from optimizer import settings, wiring
-    from storage import studies as stored
 
     services = wiring.services(settings.read())
     rows = []
-    for study in stored.listed(services.database):
-        _, spec = wiring.stored_study(services, study.name)
-        found = wiring.trial_records(services, spec)
+    for study, _, found in wiring.all_records(services):
+        gone = study.optuna_id is None
         counts: dict[str, int] = {}
         for record in found:
             counts[record.state] = counts.get(record.state, 0) + 1
-        rows.append({"name": study.name, "created_at": study.created_at.isoformat(), "trials": counts})
+        made = study.created_at.isoformat()
+        rows.append({"name": study.name, "created_at": made, "trials": counts, "deleted_in_dashboard": gone})
     if as_json:
         options.print_json(rows)
         return
     for row in rows:
         trials = ", ".join(f"{count} {state}" for state, count in sorted(row["trials"].items())) or "no trials yet"  # type: ignore[attr-defined]
+        if row["deleted_in_dashboard"]:
+            trials = f"deleted in optuna-dashboard; `tuneguard study delete {row['name']}` removes the rest"
         click.echo(f"{row['name']}: {trials}")
     if not rows:
         click.echo("no studies yet; `tuneguard quickstart` makes one")
@@ -286,18 +287,17 @@ def delete(name: str, yes: bool, keep_files: bool, as_json: bool) -> None:
       tuneguard study delete my-character
       tuneguard study delete my-character --keep-files
     """
-    import optuna
-
     from optimizer import remains, settings, wiring
     from storage import studies as stored_studies
 
     services = wiring.services(settings.read())
-    stored, _ = wiring.stored_study(services, name)
+    stored = stored_studies.get(services.database, name)
     files = remains.of(services.settings, stored, wiring.artifacts_of(services, stored))
     kept = f"its files stay: {files.sentence()} in {files.runs}" if keep_files else f"its files go: {files.sentence()}"
     if not yes:
         click.confirm(f"delete the study {name!r} and all its trials? {kept}", abort=True)
-    optuna.delete_study(study_name=name, storage=services.optuna_storage)
+    if stored.optuna_id is not None:
+        services.optuna_storage.delete_study(stored.optuna_id)
     stored_studies.delete(services.database, stored.id)
     if not keep_files:
         files.remove()
@@ -318,6 +318,7 @@ def run_and_report(
     from optimizer import overview, records, reporting, session, wording
 
     ending = session.run(services, study, chosen, add_trials=trials, quiet=as_json)
+    study = ending.study
     found = reporting.overview(services, study)
     best_found = records.best(found.trials, study.objectives)
     path = write_report(services, study, None)
@@ -372,7 +373,7 @@ def write_report(services: "wiring.Services", study: "studies.Study", output: pa
     """Write a study's report.html; by default into the study's folder of runs."""
     from optimizer import reporting, wiring
 
-    stored, _ = wiring.stored_study(services, study.name)
+    stored = wiring.row_of(services, study)
     path = output or services.settings.runs / stored.folder / "report.html"
     reporting.write(services, study, path)
     return path

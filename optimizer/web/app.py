@@ -26,7 +26,7 @@ def make(services: wiring.Services, token: str | None, read_only: bool) -> types
             routing.Route("/", lambda request: responses.RedirectResponse("/tuneguard/"), methods=["GET"]),
             routing.Route("/tuneguard", lambda request: responses.RedirectResponse("/tuneguard/"), methods=["GET"]),
             routing.Route("/tuneguard/", own.studies),
-            routing.Route("/tuneguard/studies/{name}/report", own.report),
+            routing.Route("/tuneguard/studies/{name:path}/report", own.report),
             routing.Route("/tuneguard/health", own.health),
             routing.Route(access.LOGIN, own.login, methods=["GET"]),
             routing.Route(access.LOGIN, pages.log_in, methods=["POST"]),

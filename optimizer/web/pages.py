@@ -4,13 +4,14 @@ import dataclasses
 import hmac
 import pathlib
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jinja2
 from starlette import requests, responses
 
 from optimizer import records, reporting, wiring
+from optimizer import study as study_module
 from optimizer.report import html
 from optimizer.web import access
 from storage import errors as storage_errors
@@ -39,7 +40,7 @@ _templates.filters |= {"value": html.value, "words": html.words}
 
 @dataclasses.dataclass(frozen=True)
 class StudyRow:
-    """A study as the list shows it. `dashboard` is its page in optuna-dashboard, None where Optuna lost it."""
+    """A study as the list shows it. `dashboard` is its page in optuna-dashboard, None where it was deleted there."""
 
     name: str
     created: str
@@ -60,11 +61,11 @@ class Pages:
 
     def studies(self, request: requests.Request) -> responses.Response:
         """All studies, newest first, and the workers that are alive."""
-        found = stored_studies.listed(self.services.database)
+        found = wiring.all_records(self.services)
         seconds = _ALIVE_LEASES * self.services.settings.lease_seconds
         return page(
             "studies.html",
-            studies=[self._row(study) for study in reversed(found)],
+            studies=[self._row(*each) for each in reversed(found)],
             workers=workers.alive(self.services.database, seconds),
             read_only=self.read_only,
             token=self.token is not None,
@@ -91,13 +92,9 @@ class Pages:
         with self.services.database.transaction():
             return responses.PlainTextResponse("ok\n")
 
-    def _row(self, study: stored_studies.Study) -> StudyRow:
-        try:
-            optuna_id = self.services.optuna_storage.get_study_id_from_name(study.name)
-        except KeyError:  # renamed or deleted in the dashboard
-            optuna_id = None
-        _, spec = wiring.stored_study(self.services, study.name)
-        trials = wiring.trial_records(self.services, spec) if optuna_id is not None else []
+    def _row(
+        self, study: stored_studies.Study, spec: study_module.Study, trials: Sequence[records.TrialRecord]
+    ) -> StudyRow:
         counts: dict[str, int] = {}
         for trial in trials:
             counts[trial.state] = counts.get(trial.state, 0) + 1
@@ -108,7 +105,7 @@ class Pages:
             refused=refusals.total(self.services.database, study.id),
             refused_by=refusals.count_by_rule(self.services.database, study.id),
             best=records.best(trials, spec.objectives),
-            dashboard=None if optuna_id is None else f"/dashboard/studies/{optuna_id}",
+            dashboard=None if study.optuna_id is None else f"/dashboard/studies/{study.optuna_id}",
         )
 
 

@@ -43,7 +43,7 @@ def worker(of: studies.Study, storage: optuna.storages.BaseStorage) -> pruning.P
         storage=storage, study_name=of.name, directions=list(of.objectives.values()), load_if_exists=True
     )
     pruner = pruning.make(of, EVERY * (POINTS + 1))
-    return pruning.Pruning(of, lambda: opened.get_trials(deepcopy=False), storage, pruner)
+    return pruning.Pruning(of, lambda: opened.get_trials(deepcopy=False), storage, lambda: opened._study_id, pruner)
 
 
 def evaluated(point: int, metrics: Mapping[str, Any]) -> events.Event:

@@ -26,6 +26,7 @@ def record(number: int, point: int, value: float, **changes: Any) -> records.Tri
         "steps": 1,
         "attempts": 1,
         "rule_version": "",
+        "repeat": number,  # each from a seed of its own
     }
     return records.TrialRecord(**{**known, **changes})
 
@@ -55,6 +56,11 @@ def test_mean_and_spread_are_those_of_the_usable_trials() -> None:
     assert summary.mean["clip_score"] == pytest.approx(0.6)
     assert summary.spread["clip_score"] == pytest.approx(0.1414, abs=1e-4)
     assert "mean of 2 trainings (trials 0, 1): clip_score 0.6 ± 0.14" in summary.render()
+
+
+def test_two_trainings_from_one_seed_are_one_result() -> None:
+    found = [record(0, 4, 0.5, repeat=0), record(1, 4, 0.5, repeat=0), record(2, 4, 0.7, repeat=1)]
+    assert [[each.number for each in group] for group in repeats.points(found)] == [[0, 2]]
 
 
 def test_a_result_that_was_taken_over_is_not_a_second_training() -> None:

@@ -161,7 +161,7 @@ def test_an_attempt_is_not_taken_for_a_finished_one_unless_it_is_this_very_job(
     claim = proposing.claimed(campaign)
     lora = tmp_path / "lora.safetensors"
     attempt.run(campaign, Trainer(tmp_path, *trained(lora)), DEVICE, claim, waiting(campaign))
-    job = campaign.settings.run_directory(campaign.folder, 0) / "attempt-1" / "job.json"
+    job = campaign.settings.run_directory(campaign.stored.folder, 0) / "attempt-1" / "job.json"
     text = job.read_text(encoding="utf-8")
     for own, other in [(f'"seed": {claim.seed}', '"seed": 99'), (campaign.study_id, "another study")]:
         assert own in text

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from storage import database as db
-from storage import errors, leases, studies
+from storage import errors, leases
 from tests.storage import holding
 
 
 @pytest.fixture
 def study(database: db.Database) -> str:
-    return studies.create(database, "kitten", "", {}).id
+    return holding.study(database, "kitten").id
 
 
 def run_out(database: db.Database, study: str, trial: int) -> None:

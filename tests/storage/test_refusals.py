@@ -4,12 +4,13 @@ import pytest
 import sqlalchemy
 
 from storage import database as db
-from storage import refusals, rule_versions, studies
+from storage import refusals
+from tests.storage import holding
 
 
 @pytest.fixture
 def study(database: db.Database) -> str:
-    return studies.create(database, "kitten", "", {}).id
+    return holding.study(database, "kitten").id
 
 
 def record(database: db.Database, study: str, kept: list[refusals.Refusal]) -> None:
@@ -22,7 +23,7 @@ def refusal(*rules: str, source: refusals.Source = "sampled") -> refusals.Refusa
 
 
 def test_each_rule_that_refused_a_point_counts_and_each_point_counts_once(database: db.Database, study: str) -> None:
-    other = studies.create(database, "other", "", {}).id
+    other = holding.study(database, "other").id
     record(database, study, [refusal("b"), refusal("a", "b"), refusal("b", source="enqueued")])
     record(database, other, [refusal("c")])
     record(database, study, [])
@@ -32,7 +33,7 @@ def test_each_rule_that_refused_a_point_counts_and_each_point_counts_once(databa
 
 
 def test_a_refusal_comes_back_as_it_was_recorded_newest_first(database: db.Database, study: str) -> None:
-    version = rule_versions.push(database, "set", "text")
+    version = holding.push(database, "set", "text")
     first = refusals.Refusal({"lr": 1e-4, "flip": True}, ("a",), {"a": 0.25}, "enqueued", (version.id, 7), 7)
     record(database, study, [first, refusal("b")])
     assert [kept.refusal for kept in refusals.recent(database, study)] == [refusal("b"), first]

@@ -3,13 +3,13 @@ import dataclasses
 import pytest
 
 from storage import database as db
-from storage import errors, leases, results, rule_versions, studies
+from storage import errors, leases, results, studies
 from tests.storage import holding
 
 
 @pytest.fixture
 def lease(database: db.Database) -> leases.Lease:
-    study = studies.create(database, "kitten", "", {})
+    study = holding.study(database, "kitten")
     taken = holding.take(database, study.id, 4, "ada")
     assert taken is not None
     return taken
@@ -26,7 +26,7 @@ def result(**changes: object) -> results.Result:
 
 
 def test_a_result_comes_back_as_it_was_recorded(database: db.Database, lease: leases.Lease) -> None:
-    version = rule_versions.push(database, "set", "text")
+    version = holding.push(database, "set", "text")
     failure = {"kind": "black-images", "step": None, "message": "3 of 4 images are black"}
     whole = result(
         rule_version_ids=[version.id, 7], failure=failure, lora_path="/runs/lora.safetensors", lora_sha256="0" * 64

@@ -1,13 +1,13 @@
 import pytest
 
 from storage import database as db
-from storage import errors, leases, runs, studies
+from storage import errors, leases, runs
 from tests.storage import holding
 
 
 @pytest.fixture
 def study(database: db.Database) -> str:
-    return studies.create(database, "kitten", "", {}).id
+    return holding.study(database, "kitten").id
 
 
 def test_attempts_are_counted_from_one_and_keep_how_they_ended(database: db.Database, study: str) -> None:
