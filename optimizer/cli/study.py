@@ -342,11 +342,15 @@ def run_and_report(
         click.echo(f"report: {path}")
         click.echo("dashboard: tuneguard web      # .venv/bin/tuneguard where the environment is not active")
     if ending.stopped:
-        again = "the same command goes on where it stopped"
-        if trials is not None:
-            again = f"`tuneguard worker run {study.name} --until {ending.until}` goes on where it stopped"
-        click.echo(f"stopped; {again}", err=True)
+        click.echo(f"stopped; {going_on(study.name, trials, ending.until)}", err=True)
         raise click.exceptions.Exit(130)
+
+
+def going_on(name: str, trials: int | None, until: int) -> str:
+    """How a run that was stopped goes on: with `--trials` the same command would add as many once more."""
+    if trials is None:
+        return "the same command goes on where it stopped"
+    return f"`tuneguard worker run {name} --until {until}` goes on where it stopped"
 
 
 def devices(services: "wiring.Services", gpu: int | None, cpu: bool, workers: int | None) -> "list[launch.Device]":
