@@ -85,16 +85,19 @@ def _plain(value: Any) -> Any:
 
 
 def gpus() -> Gpu:
-    """Ask the driver's own tool, so that torch need not be imported to know."""
+    """Ask the driver's own tool, so that torch need not be imported to know; a tool that fails knows of none."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return Gpu(count=0, vram_gb=None)
-    asked = subprocess.run(
-        [tool, "--query-gpu=memory.total", "--format=csv,noheader,nounits"],
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
-    sizes = [float(line) for line in asked.stdout.splitlines() if line.strip().replace(".", "").isdecimal()]
-    return Gpu(count=len(sizes), vram_gb=min(sizes) / 1024 if sizes else None)
+    command = [tool, "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        asked = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=_DRIVER_SECONDS, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        logger.warning("no GPU is counted, since %s does not say which there are: %s", tool, error)
+        return Gpu(count=0, vram_gb=None)
+    lines = [line.strip() for line in asked.stdout.splitlines() if line.strip()]
+    # a GPU that shares the machine's memory has none of its own, and says [N/A]
+    sizes = [float(line) for line in lines if line.replace(".", "", 1).isdecimal()]
+    return Gpu(count=len(lines), vram_gb=min(sizes) / 1024 if sizes else None)

@@ -102,7 +102,7 @@ def balance(services: wiring.Services, study: studies.Study, trials: Sequence[re
     stored = wiring.row_of(services, study)
     known_here = situation(services, study)
     trained = [
-        _spent(known_here, studies.complete(study, record.params), record.seconds, record.steps)
+        _spent(known_here, studies.complete(study, record.params), record.seconds, record.steps, record.early_stop)
         for record in trials
         if record.state in records.TRAINED and record.steps and record.seconds
     ]
@@ -116,9 +116,19 @@ def balance(services: wiring.Services, study: studies.Study, trials: Sequence[re
     return ledger.balance(trained, total, _seconds(known_here, study, refused), basis, doubts)
 
 
-def _spent(known_here: facts.Situation, params: Mapping[str, Any], seconds: float, steps: int) -> ledger.Spent:
-    """What a trial took, and what it did not need of its training since it ended early."""
-    planned = known_here.facts(params).get("total_steps")
+def _spent(
+    known_here: facts.Situation,
+    params: Mapping[str, Any],
+    seconds: float,
+    steps: int,
+    early_stop: records.EarlyStop | None,
+) -> ledger.Spent:
+    """What a trial took, and what it did not need of its training since it ended early.
+
+    How long it was meant to be is what its trainer said, where that is known, else what is counted.
+    """
+    told = None if early_stop is None else early_stop.total_steps
+    planned = told or known_here.facts(params).get("total_steps")
     if planned is None or planned <= steps:
         return ledger.Spent(seconds)
     estimator, left = known_here.estimator, int(planned) - steps

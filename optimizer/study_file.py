@@ -99,6 +99,7 @@ class StudyFile(jobs.Record):
     name: Annotated[str, pydantic.Field(pattern=NAME)]
     trainer: str = "diffusion-lora"
     base: str
+    #: a path, or the dataset with its options
     dataset: str | jobs.Dataset
     space: Annotated[Mapping[str, Entry], pydantic.Field(min_length=1)]
     fixed: Mapping[str, Scalar] = {}

@@ -32,17 +32,18 @@ def training_size(width: int, height: int, resolution: int, step: int | None) ->
 def sd_scripts_size(width: int, height: int, resolution: int, step: int | None) -> Size:
     """The same by sd-scripts' own choice (`BucketManager.select_bucket` of its library/train_util.py).
 
-    It compares width / height itself, not its logarithm, so a wide image may come into another bucket than here.
+    It compares width / height itself, not its logarithm, so a wide image may come into another bucket than here; and it
+    knows the largest square that sides allow, which here is one only where something larger does not fit.
     """
     if step is None:
         return resolution, resolution
-    sizes = _sizes(resolution, step)
+    sizes = _sd_scripts_sizes(resolution, step)
     if (width, height) in sizes:
         return width, height
     return min(sizes, key=lambda size: abs(size[0] / size[1] - width / height))
 
 
-#: trainer -> how it chooses; sd-scripts is given our sizes to choose from
+#: trainer -> how it chooses
 RULES: Mapping[str, Rule] = {"diffusion-lora": training_size, "sd-scripts": sd_scripts_size}
 
 
@@ -57,6 +58,12 @@ def _sizes(resolution: int, step: int) -> tuple[Size, ...]:
     if not found:
         raise errors.JobError(f"bucket_reso_steps: {step} is more than the resolution of {resolution} pixels")
     return tuple(sorted(found))
+
+
+@functools.lru_cache(maxsize=256)
+def _sd_scripts_sizes(resolution: int, step: int) -> tuple[Size, ...]:
+    square = resolution // step * step
+    return tuple(sorted({*_sizes(resolution, step), (square, square)}))
 
 
 @functools.lru_cache(maxsize=256)

@@ -95,6 +95,8 @@ class StepCounter:
 
     def _bucketed(self, *parts: Column) -> Column:
         """Batches by (train_batch_size, resolution, bucket_reso_steps), each distinct three of them counted once."""
+        if not any(np.ndim(part) for part in parts):
+            return self._batches_of(*parts)
         table: Any = np.broadcast_arrays(*parts)
         which = np.zeros(table[0].shape, dtype=int)
         for column in table:

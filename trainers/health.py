@@ -33,7 +33,6 @@ class Health:
 
     def __init__(self, thresholds: job.Thresholds, *, loss_scaling: bool = False) -> None:
         self.loss_ema: float | None = None
-        self.first_loss: float | None = None
         self._thresholds = thresholds
         self._norms: collections.deque[float] = collections.deque(maxlen=MEDIAN_WINDOW)
         self._exploding = 0
@@ -49,7 +48,6 @@ class Health:
         """Take in one optimizer step's mean loss and gradient norm (before clipping)."""
         if not math.isfinite(loss):
             return Finding("nonfinite-loss", step, f"the loss is {loss} at step {step}", {"loss": loss})
-        self.first_loss = loss if self.first_loss is None else self.first_loss
         self.loss_ema = loss if self.loss_ema is None else self.loss_ema + EMA_WEIGHT * (loss - self.loss_ema)
         if not math.isfinite(grad_norm):
             return self._overflow(step, grad_norm)
@@ -82,7 +80,6 @@ class Health:
     def state(self) -> dict[str, Any]:
         return {
             "loss_ema": self.loss_ema,
-            "first_loss": self.first_loss,
             "norms": list(self._norms),
             "exploding": self._exploding,
             "overflows": self._overflows,
@@ -90,7 +87,6 @@ class Health:
 
     def restore(self, state: dict[str, Any]) -> None:
         self.loss_ema = state["loss_ema"]
-        self.first_loss = state["first_loss"]
         self._norms = collections.deque(state["norms"], maxlen=MEDIAN_WINDOW)
         self._exploding = int(state["exploding"])
         self._overflows = int(state["overflows"])

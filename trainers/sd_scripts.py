@@ -228,7 +228,8 @@ def dataset_config(
     }
     if trial.enable_bucket:
         step = trial.bucket_reso_steps
-        content |= {"bucket_reso_steps": step, "min_bucket_reso": step, "max_bucket_reso": 2 * resolution}
+        most = 2 * resolution // step * step  # it would round up what is not a multiple
+        content |= {"bucket_reso_steps": step, "min_bucket_reso": step, "max_bucket_reso": most}
     content["subsets"] = [
         {
             "image_dir": str(folder.path),

@@ -167,9 +167,11 @@ class TestSampler:
             trials.add({"learning_rate": 0.5 + at / 60, "network_dropout": 0.4}, None, constraints={score.TRAINED: 1.0})
             trials.add({"learning_rate": at / 90, "network_dropout": 0.1}, [0.5])
         trials.look()
-        drawn = [draw.draw(search).params for _ in range(10)]
-        kept_away = sum(point["learning_rate"] < 0.45 for point in drawn if point is not None)
-        assert kept_away >= (9 if name in LEARN_FROM_FAILURES else 0)
+        drawn = [params for _ in range(10) if (params := draw.draw(search).params) is not None]
+        assert len(drawn) == 10
+        assert all(search.study.space[name].contains(value) for params in drawn for name, value in params.items())
+        if name in LEARN_FROM_FAILURES:
+            assert sum(params["learning_rate"] < 0.45 for params in drawn) >= 9
 
     def test_trials_that_run_and_trials_that_crashed_do_not_disturb(self, open_search: Any) -> None:
         search = open_search(searching.LORA, {"refuse": "learning_rate > 0.001"})

@@ -1,6 +1,8 @@
 """Facts of points and of tables; what the trainer really does is compared in tests/trainers/recipes."""
 
 import math
+import os
+import pathlib
 from typing import Any
 
 import numpy as np
@@ -130,3 +132,26 @@ def test_what_contradicts_the_data_set_or_the_base_is_refused(params: dict[str, 
     table = {name: value if isinstance(value, str) else np.array([value, value]) for name, value in params.items()}
     known = counters.StepCounter("diffusion-lora", SHOWN, 64).beside(table)
     assert contradictions.of_points("diffusion-lora", known, 2).tolist() == [said is not None] * 2
+
+
+@pytest.mark.parametrize(
+    ("script", "found"),
+    [
+        ("echo 24576; echo 8192", facts.Gpu(2, 8.0)),
+        ("echo '[N/A]'", facts.Gpu(1, None)),
+        ("echo NVIDIA-SMI has failed because it could not communicate with the driver.; exit 9", NO_GPU),
+        ("printf '\\377\\376 1.2.3\\n'; exit 1", NO_GPU),
+        ("exec sleep 60", NO_GPU),
+        (None, NO_GPU),
+    ],
+)
+def test_a_driver_that_does_not_answer_has_no_gpu(
+    script: str | None, found: facts.Gpu, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tool is one that cannot be run at all where there is no script."""
+    tool = tmp_path / "nvidia-smi"
+    tool.write_bytes(b"\x7fELF" if script is None else f"#!/bin/sh\n{script}\n".encode())
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(facts, "_DRIVER_SECONDS", 1.0)
+    assert facts.gpus() == found

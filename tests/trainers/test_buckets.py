@@ -1,5 +1,6 @@
 import pathlib
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,3 +42,22 @@ def test_repeats_are_counted_and_batches_hold_one_size() -> None:
     groups = buckets.group(pictures, trial, 512)
     assert sorted(len(members) for members in groups.values()) == [2, 4]
     assert buckets.batches_per_epoch(map(len, groups.values()), 3) == 3
+
+
+@pytest.mark.parametrize(
+    ("size", "resolution", "ours", "theirs"),
+    [
+        ((512, 512), 512, (512, 512), (512, 512)),
+        ((448, 576), 512, (448, 576), (448, 576)),
+        ((1800, 560), 512, (832, 256), (832, 256)),
+        ((1000, 1000), 1000, (1024, 960), (960, 960)),
+        ((300, 833), 512, (320, 768), (256, 832)),
+        ((337, 382), 512, (512, 512), (448, 576)),
+    ],
+)
+def test_sd_scripts_choice_is_its_own(
+    size: buckets.Size, resolution: int, ours: buckets.Size, theirs: buckets.Size
+) -> None:
+    """As its BucketManager answered, asked with the smallest side 64 and the largest twice the resolution."""
+    assert buckets.training_size(*size, resolution, 64) == ours
+    assert buckets.sd_scripts_size(*size, resolution, 64) == theirs
