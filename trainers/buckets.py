@@ -117,7 +117,7 @@ class Showings:
         by_size = tuple(((width, height), samples) for width, height, samples in kept["by_size"])
         return cls(kept["images"], by_size)
 
-    @property
+    @functools.cached_property
     def samples(self) -> int:
         """Samples of an epoch."""
         return sum(samples for _, samples in self.by_size)
