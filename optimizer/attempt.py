@@ -259,7 +259,10 @@ def _job(campaign: campaigns.Campaign, claim: propose.Claim, folder: paths.JobPa
 
 
 def _is_the_same(wanted: job.TrainJob, file: pathlib.Path) -> bool:
-    """Whether a job file asks for what is wanted now; rules judge its outcome, and trackers only look on."""
+    """Whether a job file asks for what is wanted now.
+
+    Rules judge its outcome, trackers only look on, and a study that is renamed is the same one.
+    """
     try:
         found = job.read(file)
     except trainer_errors.JobError:
@@ -268,9 +271,8 @@ def _is_the_same(wanted: job.TrainJob, file: pathlib.Path) -> bool:
 
 
 def _essence(train_job: job.TrainJob) -> Mapping[str, Any]:
-    said = train_job.model_dump(exclude={"trackers"})
-    del said["record"]["rules"]
-    return said
+    said = train_job.model_dump(exclude={"trackers", "study"})
+    return {**said, "record": {name: told for name, told in said["record"].items() if name not in ("rules", "study")}}
 
 
 def _of_trial(told: list[events.Event], number: int) -> list[events.Event]:

@@ -199,7 +199,7 @@ def test_a_trial_survives_ctrl_c_a_killed_worker_and_a_killed_trainer(place: pla
     assert process.returncode == 130, said
     assert "the same command goes on" in said
     (trial,) = place.json("study", "show", "survivor")["trials"]
-    assert trial["state"] == "running"
+    assert trial["state"] == "interrupted"
     assert trial["values"] == {"clip_score": None, "failure_rate": None}
 
     process = place.start("study", "run", study, TUNEGUARD_LEASE_SECONDS="1")
