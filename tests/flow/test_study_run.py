@@ -181,7 +181,7 @@ def test_an_enqueued_point_is_judged_before_anything_trains(
     before = len(place.json("study", "show", "whole")["trials"])
     for rate in (0.01, 0.002):
         point = json.dumps({"learning_rate": rate, "network_dim": 4, "lr_scheduler": "cosine"})
-        assert place.run("study", "enqueue", "whole", "--params", point).returncode == 0
+        assert place.run("study", "enqueue", "whole", "--params", point, "--anyway").returncode == 0
     assert place.run("study", "run", whole[0], "--trials", "1").returncode == 0  # the usable one of the two
     trials = place.json("study", "show", "whole")["trials"][before:]
     assert [trial["state"] for trial in trials] == ["refused", "usable"]
