@@ -129,7 +129,8 @@ def _study_of(name: str) -> "tuple[studies.Study, facts.Situation]":
 @command.command("push")
 @click.argument("file", type=options.FILE)
 @click.option("--note", default="", help="Why this version.")
-def push(file: pathlib.Path, note: str) -> None:
+@options.as_json
+def push(file: pathlib.Path, note: str, as_json: bool) -> None:
     """Store a rule file as the newest version of its set; studies that follow it use it from their next proposal on.
 
     A version that one of those studies could not use is refused, as is one whose examples do not hold.
@@ -146,7 +147,11 @@ def push(file: pathlib.Path, note: str) -> None:
     rulebook.try_examples(file, followers)
     with services.database.transaction() as connection:
         version = rulebook.push_file(connection, read, followers, wiring.author(), note)
-    followed = f", followed by {', '.join(study.name for study in followers)}" if followers else ""
+    names = [study.name for study in followers]
+    if as_json:
+        options.print_json({"name": version.set_name, "number": version.number, "followers": names})
+        return
+    followed = f", followed by {', '.join(names)}" if names else ""
     click.echo(f"{version.set_name}@{version.number}{followed}")
 
 

@@ -54,6 +54,7 @@ def test_each_rules_command_prints_the_fields_that_are_documented(place: places.
     assert {field for each in place.json("rules", "test", "lora-v2.1") for field in each} == documented("rules test")
     point = ("--params", json.dumps({"dim": 7}))
     assert set(place.json("rules", "explain", rules, *point)) == documented("rules explain")
+    assert set(place.json("rules", "push", rules)) == documented("rules push")
     listed = place.json("rules", "list")
     assert {*listed, *listed["versions"][0]} == documented("rules list")
     assert set(place.json("rules", "show", "lora-v2.1")) == documented("rules show")
