@@ -14,7 +14,17 @@ from typing import Any
 
 from optimizer import diffusers_script, errors, records
 from optimizer import study as studies
-from trainers import counters, dataset, parameters, sd_scripts, sd_scripts_images, sd_scripts_limits, settings, steps
+from trainers import (
+    buckets,
+    counters,
+    dataset,
+    parameters,
+    sd_scripts,
+    sd_scripts_images,
+    sd_scripts_limits,
+    settings,
+    steps,
+)
 from trainers import errors as trainer_errors
 
 #: states of which there is nothing to export, and why
@@ -35,7 +45,6 @@ class Source:
     record: records.TrialRecord
     pictures: tuple[dataset.Picture, ...]
     base: sd_scripts.Base
-    counter: counters.StepCounter
 
     @property
     def trained(self) -> settings.LoraSettings:
@@ -49,23 +58,22 @@ class Source:
 
     @property
     def plan(self) -> steps.StepPlan:
-        """Its steps: as many as it took, where it came to its end.
+        """Its steps: as many as it took or was to take, where that was told.
 
         Raises:
             errors.BadInput: its base leaves no bucket.
         """
-        own = self.trained
-        if self.record.state == "usable" and self.record.steps:
-            own = dataclasses.replace(own, max_train_steps=self.record.steps)
-        return self._counted(own)
+        took = _took(self.record)
+        return self._counted(self.trained if took is None else dataclasses.replace(self.trained, max_train_steps=took))
 
     @property
     def counted(self) -> steps.StepPlan:
-        """Its steps by what the study knew of its data set when it began."""
+        """Its steps by its settings and the data set as it is now."""
         return self._counted(self.trained)
 
     def _counted(self, own: settings.LoraSettings) -> steps.StepPlan:
-        plan = dataclasses.replace(self.counter, resolution=self.base.resolution).plan(own)
+        showings = buckets.Showings.of(self.pictures)
+        plan = counters.StepCounter(self.study.trainer, showings, self.base.resolution).plan(own)
         if plan is None:
             raise errors.BadInput(f"trial {self.record.number}: its steps cannot be counted: there is no bucket for it")
         return plan
@@ -121,13 +129,8 @@ def chosen(study: studies.Study, found: Sequence[records.TrialRecord], number: i
     return record
 
 
-def source(
-    study: studies.Study,
-    record: records.TrialRecord,
-    pictures: Sequence[dataset.Picture],
-    counter: counters.StepCounter,
-) -> Source:
-    """A trial with what its base and its data set say of it; `counter` is the study's.
+def source(study: studies.Study, record: records.TrialRecord, pictures: Sequence[dataset.Picture]) -> Source:
+    """A trial with what its base and its data set say of it.
 
     Raises:
         errors.BadInput: a script of one's own trained it, or its base is not here.
@@ -138,7 +141,7 @@ def source(
             "that knows what its settings mean; --format json or csv writes them as they are"
         )
     try:
-        return Source(study, record, tuple(pictures), sd_scripts.known_base(study.base), counter)
+        return Source(study, record, tuple(pictures), sd_scripts.known_base(study.base))
     except trainer_errors.ModelError as error:
         raise errors.BadInput(str(error)) from error
 
@@ -281,14 +284,19 @@ def _commented(source: Source, what: str, lost: Sequence[str] = (), remarks: Seq
     return "".join(f"# {part}\n" for line in lines for part in line.splitlines())
 
 
+def _took(record: records.TrialRecord) -> int | None:
+    """The steps of a trial that came to its end, or that it was to do; None where nobody has said."""
+    return record.steps if record.state == "usable" and record.steps else record.total_steps
+
+
 def _outcome(source: Source) -> str:
     """What a person should know of a trial that is no usable one, or whose steps are others by now."""
     record = source.record
     if record.state != "usable":
         return f"this trial is {record.state}"
-    counted = source.counted.total_steps
-    if record.steps and counted != record.steps:
-        return f"it took {record.steps} steps; by its settings and its data set they would be {counted}"
+    counted, took = source.counted.total_steps, _took(record)
+    if took is not None and counted != took:
+        return f"it took {took} steps; by its settings and the data set as it is now they would be {counted}"
     return ""
 
 

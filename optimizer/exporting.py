@@ -8,7 +8,7 @@ from typing import Any
 
 from optimizer import errors, export, readiness, records, table, wiring
 from optimizer import study as studies
-from trainers import counters, dataset, sd_scripts_images
+from trainers import dataset, sd_scripts_images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,20 +77,19 @@ def make(services: wiring.Services, name: str, form: str, number: int | None, ou
     Raises:
         errors.BadInput: there is no such trial, nothing to export of it, or nowhere to write.
     """
-    stored, study = wiring.stored_study(services, name)
+    _, study = wiring.stored_study(services, name)
     found = wiring.trial_records(services, study)
     if form == "csv":
         exported = export.Export({"": table.to_csv(study, found)})
         return Made(name, None, form, exported, _files(output, exported))
     record = export.chosen(study, found, number)
-    counter = wiring.stored_step_counter(stored, study)
     if form == "json":
         source = None
         with contextlib.suppress(errors.BadInput):  # then what they say is left out
-            source = _source(study, record, counter)
+            source = _source(study, record)
         exported = export.to_json(study, record, source)
         return Made(name, record.number, form, exported, _files(output, exported))
-    source = _source(study, record, counter)
+    source = _source(study, record)
     images = None if output is None else export.images_beside(output, source.pictures)
     exported = _FORMS[form](source, images)
     return Made(name, record.number, form, exported, _files(output, exported), source.pictures, images)
@@ -99,8 +98,8 @@ def make(services: wiring.Services, name: str, form: str, number: int | None, ou
 _FORMS = {"sd-scripts": export.to_sd_scripts, "diffusers": export.to_diffusers}
 
 
-def _source(study: studies.Study, record: records.TrialRecord, counter: counters.StepCounter) -> export.Source:
-    return export.source(study, record, readiness.inspect_dataset(study).pictures, counter)
+def _source(study: studies.Study, record: records.TrialRecord) -> export.Source:
+    return export.source(study, record, readiness.inspect_dataset(study).pictures)
 
 
 def _files(output: pathlib.Path | None, exported: export.Export) -> Mapping[pathlib.Path, str]:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from optimizer import errors, export, records, study
-from trainers import buckets, counters, dataset, job, sd_scripts, sd_scripts_images
+from trainers import dataset, job, sd_scripts, sd_scripts_images
 
 STUDY = """\
 study_version: 1
@@ -82,8 +82,7 @@ def trial(state: str = "usable", steps: int | None = None, repeat: int = 0, **pa
 
 def source(spec: study.Study, record: records.TrialRecord | None = None, **params: Any) -> export.Source:
     pictures = dataset.inspect(spec.dataset).pictures
-    counter = counters.StepCounter(spec.trainer, buckets.Showings.of(pictures))
-    return export.source(spec, record or trial(**params), pictures, counter)
+    return export.source(spec, record or trial(**params), pictures)
 
 
 def toml(spec: study.Study, record: records.TrialRecord | None = None, **params: Any) -> tuple[Any, Any]:
@@ -305,7 +304,7 @@ def test_an_unusable_trial_says_so_on_top(spec: study.Study) -> None:
 def test_a_script_of_one_s_own_is_no_lora_trainer(images: pathlib.Path) -> None:
     command = spec_of(images).model_copy(update={"trainer": "command", "fixed": {"script": "train.py"}})
     with pytest.raises(errors.BadInput, match=r"trained by train\.py.*--format json"):
-        export.source(command, trial(), (), counters.StepCounter("command"))
+        export.source(command, trial(), ())
 
 
 def test_a_base_that_is_not_here_is_named(images: pathlib.Path) -> None:
