@@ -4,7 +4,7 @@ import re
 import pytest
 
 from storage import database as db
-from storage import errors, migration, optuna_store
+from storage import errors, migration, optuna_store, refusals, results, rule_versions, studies
 
 
 def test_an_empty_database_says_that_it_must_be_migrated(empty_database: db.Database) -> None:
@@ -71,3 +71,26 @@ def test_a_role_named_like_us_still_finds_optunas_tables(database: db.Database) 
     with database.transaction() as connection:
         assert connection.exec_driver_sql("SELECT current_user").scalar_one() == "tuneguard"
         assert connection.exec_driver_sql("SELECT study_name FROM public.studies").scalar_one() == "seen"
+
+
+def test_the_one_rule_version_of_older_results_and_refusals_becomes_a_list(empty_database: db.Database) -> None:
+    migration.migrate(empty_database, "0002")
+    with empty_database.transaction() as connection:
+        study = studies.create(connection, "kitten", "", {"clip_score": "maximize"}).id
+        version = rule_versions.push(connection, "set", "text").id
+        for at, known in enumerate((version, None)):
+            connection.exec_driver_sql(
+                "INSERT INTO tuneguard_data.results (study_id, trial_number, token, rule_version_id, outcome)"
+                " VALUES (%s, %s, 1, %s, 'usable')",
+                (study, at, known),
+            )
+            connection.exec_driver_sql(
+                "INSERT INTO tuneguard_data.refusals (study_id, rule_version_id, refused_by, source)"
+                " VALUES (%s, %s, '{high-rate}', 'sampled')",
+                (study, known),
+            )
+    migration.migrate(empty_database)
+    assert [result.rule_version_ids for result in results.listed(empty_database, study)] == [[version], []]
+    kept = [each.refusal.rule_version_ids for each in refusals.recent(empty_database, study)]
+    assert kept == [(), (version,)]
+    assert migration.verify(empty_database) == []
