@@ -85,6 +85,9 @@ class Campaign:
     def follow(self, connection: sa.Connection) -> None:
         """Follow the study to where Optuna keeps it by now: a rename in optuna-dashboard makes a copy of it.
 
+        The first thing of a transaction: rows of our own that are written hold the study's row, and whoever follows it
+        at the same time would wait for them.
+
         Raises:
             storage.errors.StudyGone: it was deleted in optuna-dashboard.
             storage.errors.NotFound: it was deleted by `tuneguard study delete`.
@@ -192,10 +195,8 @@ class Campaign:
 
         Raises:
             storage.errors.TrialEnded: it has been told already, by a person in optuna-dashboard perhaps.
-            storage.errors.StudyGone: the study was deleted in optuna-dashboard.
         """
         said = self._said(state, params or {}, attributes, constraints, values=values)
-        self.follow(connection)
         stored_trials.change(connection, self.stored.require_optuna(), number, said)
 
     def _said(

@@ -20,6 +20,7 @@ def take_over(campaign: campaigns.Campaign, claim: propose.Claim) -> None:
     assert source is not None
     try:
         with leases.telling(campaign.database, claim.lease) as connection:
+            campaign.follow(connection)
             result = results.of_trial(connection, campaign.study_id, source.number)
             if result is not None:
                 results.record(connection, claim.lease, dataclasses.replace(result, trial_number=claim.number))

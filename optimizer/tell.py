@@ -40,6 +40,7 @@ def settle(campaign: campaigns.Campaign, claim: propose.Claim, conclusion: score
         return False
     try:
         with leases.telling(campaign.database, claim.lease) as connection:
+            campaign.follow(connection)
             images = _attach(campaign, connection, claim, conclusion)
             results.record(connection, claim.lease, _result(campaign, claim, conclusion, images))
             campaign.end_trial(
@@ -54,7 +55,10 @@ def settle(campaign: campaigns.Campaign, claim: propose.Claim, conclusion: score
         campaign.require_study()
         logger.warning("trial %d is not told: %s", claim.number, error, extra={"trial": claim.number})
     except (errors.TrialEnded, optuna.exceptions.UpdateFinishedTrialError):
+        before = campaign.stored.optuna_id
         campaign.require_study()
+        if campaign.stored.optuna_id != before:  # renamed at that very moment
+            return settle(campaign, claim, conclusion)
         _keep_beside(campaign, claim, conclusion)
     return True
 
@@ -113,7 +117,6 @@ def _attach(
     """Upload the images before the trial is told (afterwards Optuna refuses); returns them with their artifact ids."""
     if not conclusion.images:
         return []
-    campaign.follow(connection)
     trial = campaign.look_at_trials(connection)[claim.number]
     attached: list[Mapping[str, Any]] = []
     for image in conclusion.images:

@@ -91,6 +91,27 @@ def services(settings: settings_module.Settings) -> Services:
     return Services(settings, opened, storage, artifacts.open_store(settings.home))
 
 
+def existing(settings: settings_module.Settings) -> Services:
+    """As `services`, for commands that have nothing to do where no database was ever made; see `existing_url`."""
+    existing_url(settings)
+    return services(settings)
+
+
+def existing_url(settings: settings_module.Settings) -> str:
+    """As `database_url`, but no database is made.
+
+    Raises:
+        errors.BadInput: there is none in the data folder.
+    """
+    if settings.database_url is None and not embedded.status(settings.home).data.exists():
+        raise errors.BadInput(
+            f"there is no database in {settings.home}: run this in the folder that the study was started in, or name "
+            "its data folder by TUNEGUARD_HOME. What makes one: `tuneguard study run FILE`, `tuneguard quickstart`, "
+            "`tuneguard db up`"
+        )
+    return database_url(settings)
+
+
 def _behind_proxy(address: str) -> optuna.storages.BaseStorage:
     """Optuna's storage through its gRPC proxy; our own tables are read from the database all the same."""
     host, _, port = address.rpartition(":")

@@ -55,7 +55,7 @@ def url(as_json: bool) -> None:
     from optimizer import settings, wiring
     from storage import database
 
-    found = database.Database(wiring.database_url(settings.read())).url
+    found = database.Database(wiring.existing_url(settings.read())).url
     if as_json:
         options.print_json({"url": found})
     else:
@@ -69,7 +69,7 @@ def migrate(as_json: bool) -> None:
     from optimizer import settings, wiring
     from storage import database, migration
 
-    opened = database.Database(wiring.database_url(settings.read()))
+    opened = database.Database(wiring.existing_url(settings.read()))
     migration.migrate(opened)
     if as_json:
         options.print_json({"differences": list(migration.verify(opened))})
@@ -84,7 +84,7 @@ def verify(as_json: bool) -> None:
     from optimizer import settings, wiring
     from storage import database, migration
 
-    found = list(migration.verify(database.Database(wiring.database_url(settings.read()))))
+    found = list(migration.verify(database.Database(wiring.existing_url(settings.read()))))
     if as_json:
         options.print_json({"differences": found})
     else:

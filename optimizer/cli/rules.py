@@ -121,7 +121,7 @@ def _study_of(name: str) -> "tuple[studies.Study, facts.Situation]":
     if path.exists() or path.suffix in (".yaml", ".yml"):
         study = studies.read(path)
         return study, wiring.situation(study, readiness.inspect_dataset(study))
-    services = wiring.services(settings.read())
+    services = wiring.existing(settings.read())
     _, study = wiring.stored_study(services, name)
     return study, reporting.situation(services, study)
 
@@ -142,7 +142,7 @@ def push(file: pathlib.Path, note: str, as_json: bool) -> None:
     from optimizer import rulebook, settings, wiring
 
     read = rulebook.read_alone(str(file))
-    services = wiring.services(settings.read())
+    services = wiring.existing(settings.read())
     followers = [study for study in wiring.followers(services) if read.name in study.rules]
     rulebook.try_examples(file, followers)
     with services.database.transaction() as connection:
@@ -209,7 +209,7 @@ def replay(file: str, name: str, against: str | None, as_json: bool) -> None:
     from constraints import replay as replays
     from optimizer import rulebook, settings, wiring
 
-    services = wiring.services(settings.read())
+    services = wiring.existing(settings.read())
     _, study = wiring.stored_study(services, name)
     trials = _finished(services, study)
     directions = tuple(study.objectives.values())
@@ -239,7 +239,7 @@ def suggest(name: str, output: pathlib.Path | None, as_json: bool) -> None:
     from constraints import learn
     from optimizer import errors, settings, wiring
 
-    services = wiring.services(settings.read())
+    services = wiring.existing(settings.read())
     _, study = wiring.stored_study(services, name)
     found = learn.suggest(_finished(services, study), study.space)
     text = found.as_rule_file(f"{name}-learned")

@@ -74,7 +74,7 @@ def list_studies(as_json: bool) -> None:
     """List the studies of this database."""
     from optimizer import settings, wiring
 
-    services = wiring.services(settings.read())
+    services = wiring.existing(settings.read())
     rows = []
     for study, _, found in wiring.all_records(services):
         gone = study.optuna_id is None
@@ -126,7 +126,7 @@ def show(
     """
     from optimizer import overview, reporting, settings, wiring
 
-    services = wiring.services(settings.read())
+    services = wiring.existing(settings.read())
     _, study = wiring.stored_study(services, name)
     found = reporting.overview(services, study)
     if trial is not None:
@@ -156,7 +156,7 @@ def best(name: str, as_json: bool) -> None:
     """
     from optimizer import errors, repeats, settings, wiring
 
-    services = wiring.services(settings.read())
+    services = wiring.existing(settings.read())
     _, study = wiring.stored_study(services, name)
     group = repeats.best(wiring.trial_records(services, study), study.objectives)
     if not group:
@@ -183,7 +183,7 @@ def report(name: str, output: pathlib.Path | None, as_json: bool) -> None:
     """
     from optimizer import settings, wiring
 
-    services = wiring.services(settings.read())
+    services = wiring.existing(settings.read())
     _, study = wiring.stored_study(services, name)
     path = write_report(services, study, output)
     if as_json:
@@ -217,7 +217,7 @@ def export(name: str, trial: int | None, form: str, output: pathlib.Path | None,
     """
     from optimizer import errors, exporting, settings, wiring
 
-    services = wiring.services(settings.read())
+    services = wiring.existing(settings.read())
     if form == "csv" and trial is not None:
         raise errors.BadInput(f"--trial {trial}: csv is a table of all trials; take --trial out")
     made = exporting.make(services, name, form, trial, output)
@@ -257,7 +257,7 @@ def enqueue(name: str, params: str, anyway: bool, as_json: bool) -> None:
     from optimizer import study as studies
 
     point = points.read(params)
-    services = wiring.services(settings.read())
+    services = wiring.existing(settings.read())
     stored, study = wiring.stored_study(services, name)
     studies.check_point(study, point)
     rules = rulebook.newest(services.database, study, stored.facts.get("rule_sets", ()))
@@ -290,7 +290,7 @@ def delete(name: str, yes: bool, keep_files: bool, as_json: bool) -> None:
     from optimizer import remains, settings, wiring
     from storage import studies as stored_studies
 
-    services = wiring.services(settings.read())
+    services = wiring.existing(settings.read())
     stored = stored_studies.get(services.database, name)
     files = remains.of(services.settings, stored, wiring.artifacts_of(services, stored))
     kept = f"its files stay: {files.sentence()} in {files.runs}" if keep_files else f"its files go: {files.sentence()}"

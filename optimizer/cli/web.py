@@ -22,6 +22,6 @@ def command(host: str, port: int, read_only: bool) -> None:
 
     read = settings.read()
     with serving.bind(host, port, read.token) as listening:
-        services = wiring.services(read)
+        services = wiring.existing(read)
         click.echo(f"open {serving.address(listening)} (Ctrl-C stops)")
         serving.serve(services, listening, read_only=read_only)

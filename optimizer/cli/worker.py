@@ -28,7 +28,7 @@ def run(name: str, trials: int | None, until: int | None, gpu: int | None, cpu: 
     from optimizer import session, settings, wiring
     from optimizer.cli import study as study_commands
 
-    services = wiring.services(settings.read())
+    services = wiring.existing(settings.read())
     _, study = wiring.stored_study(services, name)
     chosen = study_commands.devices(services, gpu, cpu, workers=1)
     ending = session.run(services, study, chosen, add_trials=trials, until=until, quiet=as_json)

@@ -13,5 +13,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[places.Place]:
     folder = tmp_path_factory.mktemp("flow")
     there = places.Place(folder / "home", folder)
     there.home.mkdir()
+    assert there.run("db", "up").returncode == 0
     yield there
     embedded.stop(there.home)

@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from optimizer import cli
 from tests.flow import place as places
 
 
@@ -75,6 +76,41 @@ def test_rules_that_leave_nothing_end_with_their_own_exit_code(place: places.Pla
     assert done.returncode == 3
     assert "high-rate" in done.stdout
     assert_clear(place.run("study", "run", study), 3, "high-rate")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("study", "list"),
+        ("study", "show", "kitten"),
+        ("study", "best", "kitten"),
+        ("study", "report", "kitten"),
+        ("study", "export", "kitten"),
+        ("study", "enqueue", "kitten", "--params", "{}"),
+        ("study", "delete", "kitten", "--yes"),
+        ("worker", "run", "kitten"),
+        ("rules", "push", "RULES"),
+        ("rules", "suggest", "--study", "kitten"),
+        ("web", "--port", "18099"),
+        ("db", "url"),
+        ("db", "migrate"),
+        ("db", "verify"),
+    ],
+)
+def test_a_command_in_a_folder_without_a_database_says_where_it_looked_and_makes_none(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("TUNEGUARD_HOME", str(tmp_path / ".tuneguard"))
+    monkeypatch.delenv("TUNEGUARD_DATABASE_URL", raising=False)
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("rules_version: 1\nname: mine\nrules: [{id: a, refuse: rank > 1, because: A test.}]\n", "utf-8")
+    with pytest.raises(SystemExit) as left:
+        cli.main([str(rules) if word == "RULES" else word for word in words])
+    assert left.value.code == 2
+    said = capsys.readouterr().err
+    assert f"there is no database in {tmp_path}/.tuneguard" in said
+    assert "TUNEGUARD_HOME" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["rules.yaml"]
 
 
 def test_an_unknown_study_names_those_there_are(place: places.Place) -> None:
