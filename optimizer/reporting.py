@@ -43,7 +43,7 @@ def gather(services: wiring.Services, study: studies.Study) -> report_records.Re
     drawn = grid.ranked(
         [record for record in trials if record.images], study.objectives, None if best is None else best.number
     )
-    versions = [rule_versions.newest(services.database, name) for name in stored.facts.get("rule_sets", ())]
+    versions = rulebook.in_force(services.database, study, stored.facts.get("rule_sets", ()))
     return report_records.ReportData(
         name=study.name,
         made_at=datetime.datetime.now(datetime.UTC),

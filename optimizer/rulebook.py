@@ -256,5 +256,17 @@ def _text(version: rule_versions.RuleVersion) -> loading.RuleText:
 
 
 def newest(database: databases.Database, study: studies.Study, sets: Sequence[str]) -> rulesets.RuleSet:
-    """The newest versions of some rule sets, compiled over a study's space."""
-    return load_versions(study, [rule_versions.newest(database, name) for name in sets])
+    """The newest versions of some rule sets that a study can use, compiled over its space."""
+    return load_versions(study, in_force(database, study, sets))
+
+
+def in_force(
+    database: databases.Database, study: studies.Study, sets: Sequence[str]
+) -> tuple[rule_versions.RuleVersion, ...]:
+    """The newest version of each rule set that a study can use.
+
+    Raises:
+        errors.BadInput: it can use none of a set.
+    """
+    with database.transaction() as connection:
+        return tuple(_usable(connection, study, name) for name in sets)
