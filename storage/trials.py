@@ -37,6 +37,7 @@ _CONTENT = """
     SELECT trial_id, at - 1, value, CAST(kind AS trialvaluetype) FROM target, unnest(
         CAST(:finite AS double precision[]), CAST(:kinds AS text[])
     ) WITH ORDINALITY AS given (value, kind, at)
+    ON CONFLICT (trial_id, objective) DO UPDATE SET value = excluded.value, value_type = excluded.value_type
 ), user_attributes AS (
     INSERT INTO trial_user_attributes (trial_id, key, value_json)
     SELECT trial_id, key, value FROM target, unnest(

@@ -244,6 +244,19 @@ def test_numbers_follow_each_other_among_many_writers_of_both_kinds(place: Place
     assert [trial.number for trial in place.optuna_study.trials] == list(range(24))
 
 
+def test_values_that_a_running_trial_has_are_replaced_by_those_it_is_told(place: Place) -> None:
+    """A copy that was made while the trial was told may have its values, but not yet its state."""
+    number = place.add(optuna.trial.create_trial(state=State.RUNNING))
+    with place.database.transaction() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO trial_values (trial_id, objective, value, value_type) "
+            "SELECT trial_id, 0, 7, 'FINITE' FROM trials"
+        )
+    place.change(number, optuna.trial.create_trial(state=State.COMPLETE, values=[1.0, 2.0]))
+    (trial,) = place.optuna_study.trials
+    assert trial.values == [1.0, 2.0]
+
+
 def test_a_study_that_was_deleted_takes_nothing(place: Place) -> None:
     gone = place.id
     optuna.delete_study(study_name="kitten", storage=place.optuna_study._storage)
