@@ -157,7 +157,8 @@ class Campaign:
 
     def remember_baseline(self, scores: Mapping[str, Any]) -> None:
         """Keep the untrained base's scores and images; every trainer process tells them, and they are the same."""
-        studies.add_facts(self.database, self.study_id, {"baseline": dict(scores)})
+        with self.database.transaction() as connection:
+            studies.learn(connection, self.study_id, studies.Facts(baseline=dict(scores)))
 
     def add_trial(
         self,

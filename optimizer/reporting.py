@@ -43,7 +43,7 @@ def gather(services: wiring.Services, study: studies.Study) -> report_records.Re
     drawn = grid.ranked(
         [record for record in trials if record.images], study.objectives, None if best is None else best.number
     )
-    versions = rulebook.in_force(services.database, study, stored.facts.get("rule_sets", ()))
+    versions = rulebook.in_force(services.database, study, stored.facts.rule_sets or ())
     return report_records.ReportData(
         name=study.name,
         made_at=datetime.datetime.now(datetime.UTC),
@@ -53,17 +53,17 @@ def gather(services: wiring.Services, study: studies.Study) -> report_records.Re
         pictures={record.number: _pictures(services, record.images) for record in drawn[: grid.MOST_TRIALS]},
         unread_pictures=max(0, len(drawn) - grid.MOST_TRIALS),
         best=None if best is None else best.number,
-        baseline=_baseline(services, stored.facts),
+        baseline=_baseline(services, stored.facts.baseline),
         refused_points=refusals.total(services.database, stored.id),
         refusing_rules=_refusing_rules(services, study, stored.id, versions),
         ledger=balance(services, study, trials),
         rule_texts=[report_records.RuleText(f"{v.set_name}@{v.number}", v.text) for v in versions],
         study_document=study.source,
-        environment=stored.facts.get("environment", {}),
+        environment=stored.facts.environment or {},
         primary=study.primary,
         curves=_curves(services, stored.folder, trials),
         training_images=_training_images(study),
-        training_count=int(stored.facts.get("images", 0)),
+        training_count=wiring.images(stored),
     )
 
 
@@ -182,8 +182,7 @@ def _content(services: wiring.Services, image: Mapping[str, Any]) -> bytes | Non
         return None
 
 
-def _baseline(services: wiring.Services, known: Mapping[str, Any]) -> report_records.Baseline | None:
-    baseline = known.get("baseline")
+def _baseline(services: wiring.Services, baseline: Mapping[str, Any] | None) -> report_records.Baseline | None:
     if baseline is None:
         return None
     return report_records.Baseline(baseline["metrics"], _pictures(services, baseline["images"]))

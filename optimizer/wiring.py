@@ -178,7 +178,7 @@ def parsed(stored: stored_studies.Study) -> study_module.Study:
     """What a row says that the study is, under the name that it has in Optuna by now."""
     study = study_module.parse(stored.document, stored.name)
     # its rule files may lie on another machine, and the database has newer versions of them
-    rules = tuple(stored.facts.get("rule_sets", study.rules))
+    rules = study.rules if stored.facts.rule_sets is None else stored.facts.rule_sets
     return study.model_copy(update={"id": stored.id, "name": stored.name, "rules": rules})
 
 
@@ -266,16 +266,17 @@ def open_campaign(
         search.sketch.learn(earlier)
         return search
 
+    environment = provenance.environment(checkout())
     # whatever is wrong with the study, nothing of it is stored
     with services.database.transaction() as connection:
         book = rulebook.push(connection, study, author(), others)
         stored = _keep_study(connection, study)
-        learned = {
-            "shown": buckets.Showings.of(found.pictures).as_json(),
-            "dataset_hash": found.hash,
-            "rule_sets": list(book.sets),
-            "environment": provenance.environment(checkout()),
-        }
+        learned = stored_studies.Facts(
+            shown=buckets.Showings.of(found.pictures).as_json(),
+            dataset_hash=found.hash,
+            rule_sets=book.sets,
+            environment=environment if stored.facts.environment is None else None,
+        )
         stored_studies.learn(connection, stored.id, learned)
         optuna_studies.name_objectives(connection, stored.require_optuna(), list(study.objectives))
         # workers that join must neither draw what another draws nor repeat what was drawn before
@@ -284,6 +285,7 @@ def open_campaign(
         earlier += _earlier_trials(connection, study, stored, search, sources)
         search.sketch.learn(earlier)
     study = study.model_copy(update={"id": stored.id})
+    _tell_differences(stored.facts.environment or environment, environment)
 
     def read() -> Sequence[optuna.trial.FrozenTrial]:
         return made.read_trials()
@@ -305,10 +307,18 @@ def open_campaign(
         situation=before,
         pruning=pruning.Pruning(study, read, services.optuna_storage, optuna_id, stopping),
         observer=observer,
-        worker_id=workers.register(services.database, socket.gethostname(), os.getpid(), device.name),
+        worker_id=workers.register(services.database, socket.gethostname(), os.getpid(), device.name, environment),
         begin=lambda book, known: begin(book, seed, known),
     )
     return made
+
+
+def _tell_differences(first: Mapping[str, str], here: Mapping[str, str]) -> None:
+    """Say where what this worker trains with is not what the study was begun with."""
+    for name in sorted(first.keys() | here.keys()):
+        was, now = first.get(name, "not there"), here.get(name, "not there")
+        if was != now:
+            logger.warning("the study was begun with %s %s, here it is %s; results may differ", name, was, now)
 
 
 #: an earlier study and its trials
@@ -320,7 +330,7 @@ def _earlier_studies(services: Services, study: study_module.Study) -> dict[str,
     names = [name for name in study.search.warm_start if not name.endswith(".csv")]
     with services.database.transaction() as connection:
         existing = stored_studies.find(connection, study.name)
-    if existing is not None and "warm_start" in existing.facts:
+    if existing is not None and existing.facts.warm_start is not None:
         return {}
     found = {name: stored_study(services, name)[1] for name in names}
     return {name: (old, trial_records(services, old)) for name, old in found.items()}
@@ -336,10 +346,10 @@ def _earlier_trials(
     """What the study learns from earlier ones. The first worker reads the sources; the study keeps what they said."""
     if not study.search.warm_start:
         return []
-    kept = stored.facts.get("warm_start")
+    kept = stored.facts.warm_start
     if kept is None:
         gathered = warm_start.gather(study, search.judge, sources.__getitem__)
-        stored_studies.learn(connection, stored.id, {"warm_start": gathered.as_json()})
+        stored_studies.learn(connection, stored.id, stored_studies.Facts(warm_start=gathered.as_json()))
         for why, count in gathered.left_out.items():
             logger.warning("warm start leaves out %d trials of %s", count, why)
     else:
@@ -365,8 +375,18 @@ def step_counter(study: study_module.Study, shown: buckets.Showings | None) -> c
 
 def stored_step_counter(stored: stored_studies.Study, study: study_module.Study) -> counters.StepCounter:
     """The same for a stored study; its data set need not be there any more."""
-    shown = stored.facts.get("shown")
-    return step_counter(study, None if shown is None else buckets.Showings.of_json(shown))
+    return step_counter(study, _shown(stored))
+
+
+def images(stored: stored_studies.Study) -> int:
+    """Images of a stored study's data set; 0 where that is not known."""
+    shown = _shown(stored)
+    return 0 if shown is None else shown.images
+
+
+def _shown(stored: stored_studies.Study) -> buckets.Showings | None:
+    shown = stored.facts.shown
+    return None if shown is None else buckets.Showings.of_json(shown)
 
 
 @dataclasses.dataclass(frozen=True)

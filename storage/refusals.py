@@ -11,12 +11,12 @@ from storage import database, tables
 
 _T = tables.refusals
 
-Source = Literal["sampled", "enqueued", "warm-start"]
+Source = Literal["sampled", "enqueued"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Refusal:
-    """A refused point. `violations`: rule id -> how far outside (above 0). `trial_number` where Optuna has one.
+    """A refused point. `violations`: rule id -> how far outside (above 0).
 
     `rule_version_ids` are those of all rules in force when it was judged.
     """
@@ -26,7 +26,6 @@ class Refusal:
     violations: Mapping[str, float]
     source: Source
     rule_version_ids: Sequence[int] = ()
-    trial_number: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,12 +73,9 @@ def _row(study_id: str, refusal: Refusal) -> dict[str, Any]:
         "violations": dict(refusal.violations),
         "source": refusal.source,
         "rule_version_ids": list(refusal.rule_version_ids),
-        "trial_number": refusal.trial_number,
     }
 
 
 def _recorded(row: sa.Row[Any]) -> Recorded:
-    refusal = Refusal(
-        row.params, tuple(row.refused_by), row.violations, row.source, tuple(row.rule_version_ids), row.trial_number
-    )
+    refusal = Refusal(row.params, tuple(row.refused_by), row.violations, row.source, tuple(row.rule_version_ids))
     return Recorded(row.id, refusal, row.refused_at)

@@ -52,8 +52,24 @@ _FOUND = sa.select(_T, optuna_studies.TABLE.c.study_id.label("alive")).select_fr
 
 
 @dataclasses.dataclass(frozen=True)
+class Facts:
+    """What was found out once for all trials of a study; None where it is not known yet.
+
+    `shown` is what an epoch shows of its images, `environment` the versions of the worker that made the study,
+    `baseline` the untrained base's scores and images, `warm_start` what earlier studies taught; each as JSON.
+    """
+
+    shown: Mapping[str, Any] | None = None
+    dataset_hash: str | None = None
+    rule_sets: tuple[str, ...] | None = None
+    environment: Mapping[str, str] | None = None
+    baseline: Mapping[str, Any] | None = None
+    warm_start: Mapping[str, Any] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Study:
-    """`document` is the resolved study file; `facts` were measured once for all trials (data set, base, versions).
+    """`document` is the resolved study file.
 
     `folder` is where its files lie, below the data folder's runs: found by its name, and no other study's ever.
     `optuna_id` is that of its Optuna study, None where that was deleted.
@@ -64,7 +80,7 @@ class Study:
     folder: str
     optuna_id: int | None
     document: str
-    facts: Mapping[str, Any]
+    facts: Facts
     created_at: datetime.datetime
 
     def require_optuna(self) -> int:
@@ -146,23 +162,16 @@ def listed(source: database.Database) -> list[Study]:
         return [_study(row) for row in connection.execute(_FOUND.order_by(_T.c.created_at))]
 
 
-def add_facts(source: database.Database, study_id: str, facts: Mapping[str, Any]) -> None:
-    """As `learn`, in a transaction of its own."""
-    with source.transaction() as connection:
-        learn(connection, study_id, facts)
-
-
-def learn(connection: sa.Connection, study_id: str, facts: Mapping[str, Any]) -> None:
-    """Add facts that were measured later, such as the untrained base's scores; a fact of the same name is replaced."""
-    merged = _T.c.facts.op("||")(sa.bindparam("added", dict(facts), type_=_T.c.facts.type))
+def learn(connection: sa.Connection, study_id: str, facts: Facts) -> None:
+    """Keep what was found out; what is None stays as it was known before."""
+    known = {name: value for name, value in vars(facts).items() if value is not None}
+    merged = _T.c.facts.op("||")(sa.bindparam("added", known, type_=_T.c.facts.type))
     connection.execute(sa.update(_T).where(_T.c.id == study_id).values(facts=merged))
 
 
 def join(connection: sa.Connection, study_id: str) -> int:
     """How many workers have joined the study before this one; counted once for each call."""
-    joined = sa.func.coalesce(_T.c.facts["joined"].as_integer(), 0)
-    count = sa.func.jsonb_build_object("joined", joined + 1)
-    statement = sa.update(_T).where(_T.c.id == study_id).values(facts=_T.c.facts.op("||")(count)).returning(joined)
+    statement = sa.update(_T).where(_T.c.id == study_id).values(joined=_T.c.joined + 1).returning(_T.c.joined)
     return int(connection.execute(statement).scalar_one()) - 1
 
 
@@ -191,4 +200,7 @@ def _follow(connection: sa.Connection) -> None:
 
 
 def _study(row: sa.Row[Any]) -> Study:
-    return Study(row.id, row.name, row.folder, row.alive, row.document, row.facts, row.created_at)
+    known = dict(row.facts)
+    if "rule_sets" in known:
+        known["rule_sets"] = tuple(known["rule_sets"])
+    return Study(row.id, row.name, row.folder, row.alive, row.document, Facts(**known), row.created_at)

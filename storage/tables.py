@@ -45,6 +45,7 @@ studies = sa.Table(
     sa.Column("optuna_id", sa.Integer, nullable=True),
     sa.Column("document", sa.Text, nullable=False),
     _json("facts"),
+    sa.Column("joined", sa.Integer, nullable=False, server_default=sa.text("0")),
     sa.Column("created_at", _TIME, nullable=False, server_default=_NOW),
 )
 
@@ -63,20 +64,19 @@ rule_versions = sa.Table(
     sa.UniqueConstraint("set_name", "number", name="uq_rule_versions_set_name_number"),
 )
 
-#: every point that rules kept from being trained; `trial_number` where it has a row in Optuna all the same
+#: every point that rules kept from being trained
 refusals = sa.Table(
     "refusals",
     metadata,
     sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
     _study_id(),
     _rule_versions(),
-    sa.Column("trial_number", sa.Integer, nullable=True),
     _json("params"),
     sa.Column("refused_by", pg.ARRAY(sa.Text), nullable=False),
     _json("violations"),
     sa.Column("source", sa.Text, nullable=False),
     sa.Column("refused_at", _TIME, nullable=False, server_default=_NOW),
-    sa.CheckConstraint("source IN ('sampled', 'enqueued', 'warm-start')", name="ck_refusals_source"),
+    sa.CheckConstraint("source IN ('sampled', 'enqueued')", name="ck_refusals_source"),
     sa.Index("ix_refusals_study_id_id", "study_id", "id"),
 )
 
@@ -112,7 +112,7 @@ runs = sa.Table(
     sa.PrimaryKeyConstraint("study_id", "trial_number", "attempt"),
 )
 
-#: the processes that train; one that has gone away without a word stops beating
+#: the processes that train, and the versions that they train with; one that has gone away without a word stops beating
 workers = sa.Table(
     "workers",
     metadata,
@@ -120,6 +120,7 @@ workers = sa.Table(
     sa.Column("host", sa.Text, nullable=False),
     sa.Column("pid", sa.Integer, nullable=False),
     sa.Column("gpu", sa.Text, nullable=False),
+    _json("environment"),
     sa.Column("started_at", _TIME, nullable=False, server_default=_NOW),
     sa.Column("heartbeat_at", _TIME, nullable=False, server_default=_NOW),
     sa.Column("left_at", _TIME, nullable=True),

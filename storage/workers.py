@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,16 +21,25 @@ class Worker:
     host: str
     pid: int
     gpu: str
+    environment: Mapping[str, str]
     started_at: datetime.datetime
     heartbeat_at: datetime.datetime
     left_at: datetime.datetime | None
 
 
-def register(source: database.Database, host: str, pid: int, gpu: str = "cpu") -> str:
-    """A new worker's id, never used before."""
+def register(
+    source: database.Database, host: str, pid: int, gpu: str = "cpu", environment: Mapping[str, str] | None = None
+) -> str:
+    """A new worker's id, never used before.
+
+    Args:
+        environment: versions by name of what it trains with.
+    """
     worker_id = f"{host}-{pid}-{uuid.uuid4().hex[:8]}"
     with source.transaction() as connection:
-        connection.execute(sa.insert(_T).values(id=worker_id, host=host, pid=pid, gpu=gpu))
+        connection.execute(
+            sa.insert(_T).values(id=worker_id, host=host, pid=pid, gpu=gpu, environment=dict(environment or {}))
+        )
     return worker_id
 
 

@@ -260,7 +260,7 @@ def enqueue(name: str, params: str, anyway: bool, as_json: bool) -> None:
     services = wiring.existing(settings.read())
     stored, study = wiring.stored_study(services, name)
     studies.check_point(study, point)
-    rules = rulebook.newest(services.database, study, stored.facts.get("rule_sets", ()))
+    rules = rulebook.newest(services.database, study, stored.facts.rule_sets or ())
     refused = asked.refused_by(study, rules, reporting.situation(services, study), point)
     if refused and not anyway:
         raise errors.BadInput(

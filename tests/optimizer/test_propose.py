@@ -26,7 +26,7 @@ from optimizer import (
 )
 from optimizer import campaign as campaigns
 from optimizer import study as studies
-from storage import artifacts, database, optuna_store, refusals
+from storage import artifacts, database, optuna_store, refusals, workers
 from tests.storage import holding
 from trainers import settings as lora_settings
 
@@ -326,6 +326,20 @@ def test_a_repeat_that_newer_rules_refuse_is_not_trained(place: Place) -> None:
     limit = first.params["learning_rate"]
     holding.push(campaign.database, "propose-rules", RULES.replace("> 0.004", f">= {limit}"))
     assert claimed(campaign).params != first.params
+
+
+def test_a_worker_with_other_versions_says_so_and_the_study_keeps_those_it_was_begun_with(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for versions in ({"torch": "2.8", "peft": "1"}, {"torch": "2.9", "peft": "1"}):
+        monkeypatch.setattr(wiring.provenance, "environment", lambda _, now=versions: now)
+        campaign = place.open(place.study(trials=2))
+    assert campaign.stored.facts.environment == {"torch": "2.8", "peft": "1"}
+    assert [each.message for each in caplog.records if "begun with" in each.message] == [
+        "the study was begun with torch 2.8, here it is 2.9; results may differ"
+    ]
+    alive = workers.alive(campaign.database, 60)
+    assert [worker.environment["torch"] for worker in alive] == ["2.8", "2.9"]
 
 
 def test_a_joining_worker_knows_the_study(place: Place) -> None:

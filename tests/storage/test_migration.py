@@ -1,10 +1,11 @@
 import concurrent.futures
 import re
+import uuid
 
 import pytest
 
 from storage import database as db
-from storage import errors, migration, optuna_store, refusals, results, rule_versions, studies
+from storage import errors, migration, optuna_store, refusals, results, rule_versions
 
 
 def test_an_empty_database_says_that_it_must_be_migrated(empty_database: db.Database) -> None:
@@ -38,7 +39,7 @@ def test_many_may_migrate_at_once(empty_database: db.Database) -> None:
         ("ALTER TABLE tuneguard_data.studies ADD COLUMN extra text", "studies extra"),
         ("DROP INDEX tuneguard_data.ix_refusals_study_id_id", "ix_refusals_study_id_id"),
         ("DROP TABLE tuneguard_data.results", "results"),
-        ("UPDATE tuneguard_data.alembic_version SET version_num = '0000'", "version 0000, this program needs 0003"),
+        ("UPDATE tuneguard_data.alembic_version SET version_num = '0000'", "version 0000, this program needs 0004"),
         ("UPDATE alembic_version SET version_num = 'v0.9.0.a'", r"Optuna's tables have version v0\.9\.0\.a"),
     ],
 )
@@ -76,7 +77,11 @@ def test_a_role_named_like_us_still_finds_optunas_tables(database: db.Database) 
 def test_the_one_rule_version_of_older_results_and_refusals_becomes_a_list(empty_database: db.Database) -> None:
     migration.migrate(empty_database, "0002")
     with empty_database.transaction() as connection:
-        study = studies.create(connection, "kitten", "", {"clip_score": "maximize"}).id
+        study = str(uuid.uuid4())
+        connection.exec_driver_sql(
+            "INSERT INTO tuneguard_data.studies (id, name, folder, document) VALUES (%s, 'kitten', 'kitten', '')",
+            (study,),
+        )
         version = rule_versions.push(connection, "set", "text").id
         for at, known in enumerate((version, None)):
             connection.exec_driver_sql(

@@ -34,7 +34,7 @@ def test_each_rule_that_refused_a_point_counts_and_each_point_counts_once(databa
 
 def test_a_refusal_comes_back_as_it_was_recorded_newest_first(database: db.Database, study: str) -> None:
     version = holding.push(database, "set", "text")
-    first = refusals.Refusal({"lr": 1e-4, "flip": True}, ("a",), {"a": 0.25}, "enqueued", (version.id, 7), 7)
+    first = refusals.Refusal({"lr": 1e-4, "flip": True}, ("a",), {"a": 0.25}, "enqueued", (version.id, 7))
     record(database, study, [first, refusal("b")])
     assert [kept.refusal for kept in refusals.recent(database, study)] == [refusal("b"), first]
     assert len(refusals.recent(database, study, limit=1)) == 1

@@ -9,7 +9,7 @@ from tests.storage import holding
 def test_a_study_is_found_by_its_name_as_it_was_made(database: db.Database) -> None:
     made = holding.study(database, "kitten", "study_version: 1\n")
     assert studies.get(database, "kitten") == made
-    assert (made.document, made.facts) == ("study_version: 1\n", {})
+    assert (made.document, made.facts) == ("study_version: 1\n", studies.Facts())
 
 
 def test_a_study_of_the_same_name_as_a_deleted_one_has_another_folder(database: db.Database) -> None:
@@ -36,9 +36,20 @@ def test_an_unknown_study_is_an_error_that_names_those_there_are(database: db.Da
 
 def test_facts_are_added_to_those_there_are_and_non_finite_ones_become_null(database: db.Database) -> None:
     study = holding.study(database, "kitten")
-    studies.add_facts(database, study.id, {"images": 16, "base": "a"})
-    studies.add_facts(database, study.id, {"base": "b", "clip_score": float("nan"), "who": "a\x00b"})
-    assert studies.get(database, "kitten").facts == {"images": 16, "base": "b", "clip_score": None, "who": "a\ufffdb"}
+    for found in (
+        studies.Facts(dataset_hash="a", rule_sets=("one", "two")),
+        studies.Facts(dataset_hash="b", baseline={"clip_score": float("nan"), "who": "a\x00b"}),
+    ):
+        with database.transaction() as connection:
+            studies.learn(connection, study.id, found)
+    known = studies.Facts(dataset_hash="b", rule_sets=("one", "two"), baseline={"clip_score": None, "who": "a\ufffdb"})
+    assert studies.get(database, "kitten").facts == known
+
+
+def test_workers_that_join_are_counted(database: db.Database) -> None:
+    study = holding.study(database, "kitten")
+    with database.transaction() as connection:
+        assert [studies.join(connection, study.id) for _ in range(3)] == [0, 1, 2]
 
 
 def test_studies_are_listed_oldest_first_until_they_are_deleted(database: db.Database) -> None:
