@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import pathlib
+import socket
+from collections.abc import Iterator
 from typing import Any
 
 import click.testing
@@ -284,3 +286,34 @@ def test_studies_from_before_are_linked_when_the_tables_are_brought_up_to_date(
     )
     optuna.delete_study(study_name="kitten", storage=empty_database.url)
     assert stored_studies.get(empty_database, "cat").id == found.id
+
+
+@pytest.fixture
+def proxy(database: databases.Database) -> Iterator[str]:
+    """The address of a storage proxy in front of the database."""
+    pytest.importorskip("grpc")
+    from optuna.storages._grpc import server as grpc_server
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = grpc_server.make_server(optuna.storages.RDBStorage(database.url), "127.0.0.1", port)
+    server.start()
+    yield f"127.0.0.1:{port}"
+    server.stop(None).wait()
+
+
+def test_a_renamed_study_goes_on_behind_a_storage_proxy_too(place: Place, proxy: str) -> None:
+    place.environment["TUNEGUARD_OPTUNA_PROXY"] = proxy
+    worker = dataclasses.replace(place, services=wiring.services(settings.read(place.environment))).open()
+    finish(worker, claimed(worker), 0.5)
+    running = claimed(worker)
+    place.rename("kitten", "cat")
+    assert worker.renew(running.lease)
+    finish(worker, running, 0.6)
+    every_command_works(place, "cat", trials=2)
+    place.delete("cat")
+    with pytest.raises(errors.StudyGone):
+        propose.claim(worker)
+    place.command("study", "delete", "cat", "--yes")
+    assert place.listed() == {}
