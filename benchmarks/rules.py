@@ -20,10 +20,11 @@ from typing import Any
 import cel
 import numpy as np
 
-from constraints import examine, ruleset, sample
-from constraints.domain import Domain
-from constraints.prove import Prover
-from constraints.ruleset import RuleSet, RuleText
+from constraints.names.domain import Domain
+from constraints.proving import examine, sample
+from constraints.proving.prove import Prover
+from constraints.rules import ruleset
+from constraints.rules.ruleset import RuleSet, RuleText
 
 POINTS = 4096
 STUDY = "examples/lora-v2.1.yaml"

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from constraints import domain as domains
-from constraints import ruleset as rulesets
-from constraints import sample
+from constraints.names import domain as domains
+from constraints.proving import sample
+from constraints.rules import ruleset as rulesets
 from optimizer import facts, judgement
 from optimizer import study as studies
 

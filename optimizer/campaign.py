@@ -11,8 +11,8 @@ from typing import Any
 import optuna
 import sqlalchemy as sa
 
-from constraints import ruleset as rulesets
-from constraints import verdict as verdicts
+from constraints.judging import verdict as verdicts
+from constraints.rules import ruleset as rulesets
 from optimizer import estimates, facts, observer, pruning, rulebook, settings, space, study
 from optimizer import search as searches
 from storage import artifacts, database, leases, optuna_studies, runs, studies

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from constraints import sample
+from constraints.proving import sample
 from optimizer import facts
 from optimizer import study as studies
 from trainers import architecture, buckets, captions, contradictions, dataset

@@ -5,9 +5,10 @@ import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from constraints import errors as constraint_errors
-from constraints import examination, examine, loading
-from constraints import ruleset as rulesets
+from constraints.proving import examination, examine
+from constraints.rules import loading
+from constraints.rules import ruleset as rulesets
+from constraints.text import errors as constraint_errors
 from optimizer import (
     asked,
     cautions,

@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from constraints import verdict as verdicts
-from constraints import witness
+from constraints.judging import verdict as verdicts
+from constraints.proving import witness
 from optimizer import errors, reservoir, sampler
 from optimizer import search as searches
 

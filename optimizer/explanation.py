@@ -5,12 +5,13 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from constraints import document as documents
-from constraints import errors as constraint_errors
-from constraints import explain, loading, vocabulary
-from constraints import ruleset as rulesets
-from constraints import scope as scopes
-from constraints import verdict as verdicts
+from constraints.judging import verdict as verdicts
+from constraints.names import scope as scopes
+from constraints.names import vocabulary
+from constraints.rules import explain, loading
+from constraints.rules import ruleset as rulesets
+from constraints.text import document as documents
+from constraints.text import errors as constraint_errors
 from optimizer import errors, facts, judgement, points, rulebook
 from optimizer import space as spaces
 from optimizer import study as studies

@@ -1,7 +1,7 @@
 """Facts that rules may name beside the parameters: the GPU, the dataset, and what follows from a point.
 
 `total_steps`, `effective_batch`, `warmup_share` and the estimates follow from the parameters, so they are columns like
-them. Their names and meanings stand in `constraints.vocabulary`.
+them. Their names and meanings stand in `constraints.names.vocabulary`.
 """
 
 import dataclasses

@@ -5,8 +5,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from constraints import ruleset as rulesets
-from constraints import vocabulary
+from constraints.names import vocabulary
+from constraints.rules import ruleset as rulesets
 from trainers import atomic, events, paths
 
 
@@ -14,7 +14,7 @@ from trainers import atomic, events, paths
 class Guard:
     """What is known of one running trial: its parameters, and the latest of each signal that its trainer told.
 
-    A signal is what `constraints.vocabulary.SIGNALS` names. Signals that were not told yet are not set.
+    A signal is what `constraints.names.vocabulary.SIGNALS` names. Signals that were not told yet are not set.
     """
 
     params: Mapping[str, Any]

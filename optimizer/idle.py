@@ -7,8 +7,9 @@ rules are examined for, so each such condition is examined as a rule that refuse
 import json
 from collections.abc import Mapping
 
-from constraints import examine, loading
-from constraints import ruleset as rulesets
+from constraints.proving import examine
+from constraints.rules import loading
+from constraints.rules import ruleset as rulesets
 from optimizer import study as studies
 from trainers import parameters
 

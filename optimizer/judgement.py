@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from constraints import ruleset as rulesets
-from constraints import verdict as verdicts
+from constraints.judging import verdict as verdicts
+from constraints.rules import ruleset as rulesets
 from optimizer import facts, study
 from trainers import contradictions
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from constraints import verdict as verdicts
+from constraints.judging import verdict as verdicts
 from optimizer import score
 from trainers import events
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from constraints import ruleset as rulesets
-from constraints import sample
+from constraints.proving import sample
+from constraints.rules import ruleset as rulesets
 from optimizer import facts
 from optimizer import study as studies
 from trainers import points as evaluation_points

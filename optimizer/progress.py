@@ -11,7 +11,7 @@ import rich.console
 import rich.live
 import rich.text
 
-from constraints import verdict as verdicts
+from constraints.judging import verdict as verdicts
 from optimizer import columns, records, remarks, score, wording
 from optimizer import study as studies
 from storage import errors as storage_errors

@@ -13,7 +13,7 @@ from typing import Any
 import optuna
 import sqlalchemy as sa
 
-from constraints import verdict as verdicts
+from constraints.judging import verdict as verdicts
 from optimizer import campaign as campaigns
 from optimizer import draw, enqueued, judgement, records
 from optimizer import study as studies

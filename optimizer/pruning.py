@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import optuna
 
-from constraints import sample
+from constraints.proving import sample
 from optimizer import errors, facts, records
 from optimizer import study as studies
 from trainers import counters, events

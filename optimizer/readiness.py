@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from constraints import domain as domains
+from constraints.names import domain as domains
 from optimizer import errors, facts
 from optimizer import study as studies
 from trainers import dataset, parameters, readiness, sd_scripts, sd_scripts_limits, sd_scripts_probe

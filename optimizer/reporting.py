@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from optuna.artifacts import exceptions as artifact_exceptions
 
-from constraints import ruleset as rulesets
+from constraints.rules import ruleset as rulesets
 from optimizer import detail as details
 from optimizer import estimates, facts, judgement, ledger, records, remarks, rulebook, space, wiring
 from optimizer import overview as overviews

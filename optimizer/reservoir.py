@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import qmc
 
-from constraints import conditions as conditionals
-from constraints import domain as domains
+from constraints.judging import conditions as conditionals
+from constraints.names import domain as domains
 from optimizer import space
 
 #: quasi-random points that one proposal looks at before it calls feasible points rarer than that, and in which blocks

@@ -5,8 +5,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from constraints import document as documents
-from constraints import loading
+from constraints.rules import loading
+from constraints.text import document as documents
 from optimizer import errors, wiring
 from optimizer import settings as settings_module
 from storage import embedded, rule_versions

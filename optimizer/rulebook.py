@@ -13,9 +13,10 @@ from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
-from constraints import errors as constraint_errors
-from constraints import examples, expression, loading, rulefile
-from constraints import ruleset as rulesets
+from constraints.rules import examples, loading, rulefile
+from constraints.rules import ruleset as rulesets
+from constraints.text import errors as constraint_errors
+from constraints.text import expression
 from optimizer import errors
 from optimizer import study as studies
 from storage import database as databases

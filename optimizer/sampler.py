@@ -20,8 +20,8 @@ from typing import Any
 
 import optuna
 
-from constraints import conditions as conditionals
-from constraints import domain as domains
+from constraints.judging import conditions as conditionals
+from constraints.names import domain as domains
 from optimizer import errors, space, study_file, thinning
 
 State = optuna.trial.TrialState

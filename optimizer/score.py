@@ -10,7 +10,7 @@ import enum
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from constraints import ruleset as rulesets
+from constraints.rules import ruleset as rulesets
 from optimizer import records
 from trainers import events, failures, job
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import optuna
 
-from constraints import ruleset as rulesets
-from constraints import verdict as verdicts
+from constraints.judging import verdict as verdicts
+from constraints.rules import ruleset as rulesets
 from optimizer import facts, history, judgement, sampler, study
 from optimizer import reservoir as reservoirs
 

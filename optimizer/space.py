@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import optuna
 
-from constraints import conditions as conditionals
-from constraints import domain as domains
-from constraints import sample
+from constraints.judging import conditions as conditionals
+from constraints.names import domain as domains
+from constraints.proving import sample
 
 Distribution = optuna.distributions.BaseDistribution
 

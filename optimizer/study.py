@@ -13,9 +13,9 @@ from typing import Any
 
 import pydantic
 
-from constraints import document as documents
-from constraints import domain as domains
-from constraints import errors as constraint_errors
+from constraints.names import domain as domains
+from constraints.text import document as documents
+from constraints.text import errors as constraint_errors
 from optimizer import errors, study_file
 from optimizer import space as spaces
 from trainers import job as jobs

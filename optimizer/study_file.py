@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
-from constraints import conditions
-from constraints import document as documents
-from constraints import domain as domains
-from constraints import errors as constraint_errors
+from constraints.judging import conditions
+from constraints.names import domain as domains
+from constraints.text import document as documents
+from constraints.text import errors as constraint_errors
 from optimizer import space as spaces
 from trainers import job as jobs
 from trainers import metrics, parameters

@@ -15,8 +15,8 @@ from typing import Any
 
 import optuna
 
-from constraints import domain as domains
-from constraints import verdict as verdicts
+from constraints.judging import verdict as verdicts
+from constraints.names import domain as domains
 from optimizer import errors, records, score, space, table
 from optimizer import study as studies
 from trainers import plain_files

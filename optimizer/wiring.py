@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 import optuna
 import sqlalchemy as sa
 
-from constraints import loading
-from constraints import ruleset as rulesets
+from constraints.rules import loading
+from constraints.rules import ruleset as rulesets
 from optimizer import campaign as campaigns
 from optimizer import (
     enqueued,

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from scipy import optimize
 
 from benchmarks.demo_models import sweep, trials
-from constraints import domain, ruleset
+from constraints.names import domain
+from constraints.rules import ruleset
 
 HERE = pathlib.Path(__file__).resolve().parent
 #: the study's space with learning_rate to 0.1 and to 0.2, 64 trials each; its dangerous corner, 48 trials

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import optuna
 
-from constraints import conditions
+from constraints.judging import conditions
 from optimizer import draw, estimates, space, study_file, wiring
 from optimizer import search as searches
 from tests.optimizer import searching

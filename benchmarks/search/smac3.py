@@ -18,7 +18,7 @@ import smac
 from smac.runhistory import StatusType, TrialValue
 
 from benchmarks.search import landscapes, regret
-from constraints import domain as domains
+from constraints.names import domain as domains
 
 Clauses = Sequence[Any]
 

@@ -8,7 +8,7 @@ import click
 from optimizer.cli import options
 
 if TYPE_CHECKING:
-    from constraints import replay as replays
+    from constraints.history import replay as replays
     from optimizer import facts, wiring
     from optimizer import study as studies
 
@@ -37,7 +37,7 @@ def check(file: str, study_file: pathlib.Path | None, as_json: bool) -> None:
       tuneguard rules check my-rules.yaml --study my-study.yaml
       tuneguard rules check lora-v2.1 --study examples/lora-v2.1.yaml --json
     """
-    from constraints import examine
+    from constraints.proving import examine
     from optimizer import rulebook
     from optimizer import study as studies
 
@@ -67,7 +67,7 @@ def test(file: str, as_json: bool) -> None:
     Example:
       tuneguard rules test my-rules.yaml
     """
-    from constraints import examples
+    from constraints.rules import examples
     from optimizer import rulebook
 
     results = examples.run([rulebook.source_of(file)])
@@ -206,7 +206,7 @@ def replay(file: str, name: str, against: str | None, as_json: bool) -> None:
     Example:
       tuneguard rules replay new-rules.yaml --study quickstart --against examples/quickstart/rules.yaml
     """
-    from constraints import replay as replays
+    from constraints.history import replay as replays
     from optimizer import rulebook, settings, wiring
 
     services = wiring.existing(settings.read())
@@ -236,7 +236,7 @@ def suggest(name: str, output: pathlib.Path | None, as_json: bool) -> None:
     Example:
       tuneguard rules suggest --study quickstart -o learned.yaml
     """
-    from constraints import learn
+    from constraints.history import learn
     from optimizer import errors, settings, wiring
 
     services = wiring.existing(settings.read())
@@ -259,7 +259,7 @@ def suggest(name: str, output: pathlib.Path | None, as_json: bool) -> None:
 
 def _finished(services: "wiring.Services", study: "studies.Study") -> "list[replays.FinishedTrial]":
     """The trials whose parameters proved good or bad; refused, crashed and early stopped ones did not get so far."""
-    from constraints import replay as replays
+    from constraints.history import replay as replays
     from optimizer import reporting, wiring
     from optimizer import study as studies
 

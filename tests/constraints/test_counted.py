@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from constraints import examine, ruleset
-from constraints.domain import Domain, Value
-from constraints.ruleset import RuleSet, RuleText
+from constraints.names.domain import Domain, Value
+from constraints.proving import examine
+from constraints.rules import ruleset
+from constraints.rules.ruleset import RuleSet, RuleText
 
 POSSIBLE = (
     Domain("n", "int", 1, 100),

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from constraints import examine
-from constraints.domain import Domain
+from constraints.names.domain import Domain
+from constraints.proving import examine
 from tests.constraints.test_counted import rules_of
 
 FORMS = ("{x} + {y}", "{x} - {y}", "{x} * {y}", "{x} / {c}", "{x} * {c} + {y}", "{y} - {x} / {c}")

@@ -4,10 +4,11 @@ import pathlib
 
 import pytest
 
-from constraints import examine, examples, ruleset
-from constraints.domain import Domain
-from constraints.errors import DocumentError
-from constraints.ruleset import RuleText
+from constraints.names.domain import Domain
+from constraints.proving import examine
+from constraints.rules import examples, ruleset
+from constraints.rules.ruleset import RuleText
+from constraints.text.errors import DocumentError
 
 SPACE = {
     domain.name: domain

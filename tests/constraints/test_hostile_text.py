@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from constraints import examples, expression, parsing, ruleset
-from constraints.domain import Domain
-from constraints.errors import ConstraintsError
-from constraints.ruleset import RuleText
+from constraints.names.domain import Domain
+from constraints.rules import examples, ruleset
+from constraints.rules.ruleset import RuleText
+from constraints.text import expression, parsing
+from constraints.text.errors import ConstraintsError
 
 SPACE = {
     "learning_rate": Domain("learning_rate", "float", 1e-5, 1e-3, log=True),

@@ -11,9 +11,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from constraints import expression, loading, parsing
-from constraints.domain import Domain
-from constraints.expression import (
+from constraints.judging.judge import LEAST_VIOLATION, MOST_VIOLATION, Judge, Rule
+from constraints.names.domain import Domain
+from constraints.names.scope import Scope, Symbol
+from constraints.rules import loading
+from constraints.rules.loading import World
+from constraints.text import expression, parsing
+from constraints.text.expression import (
     And,
     Arithmetic,
     Call,
@@ -30,9 +34,6 @@ from constraints.expression import (
     Text,
     Truth,
 )
-from constraints.judge import LEAST_VIOLATION, MOST_VIOLATION, Judge, Rule
-from constraints.loading import World
-from constraints.scope import Scope, Symbol
 
 SPACE = {
     domain.name: domain

@@ -7,7 +7,8 @@ import re
 import click
 import pytest
 
-from constraints import document, rulefile
+from constraints.rules import rulefile
+from constraints.text import document
 from docs import generate
 from optimizer import cli, study
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import optuna
 
-from constraints import loading
+from constraints.rules import loading
 from optimizer import facts, rulebook, space, wiring
 from optimizer import search as searches
 from optimizer import study as studies

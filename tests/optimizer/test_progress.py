@@ -6,7 +6,7 @@ from typing import Any
 
 import rich.console
 
-from constraints import verdict as verdicts
+from constraints.judging import verdict as verdicts
 from optimizer import progress, records, score
 from tests.optimizer import recorded, searching
 from trainers import events

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from constraints import loading
-from constraints import ruleset as rulesets
+from constraints.rules import loading
+from constraints.rules import ruleset as rulesets
 from optimizer import score
 from trainers import events
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from constraints import sample
+from constraints.proving import sample
 from optimizer import rulebook
 from optimizer import study as studies
 from trainers import parameters, settings

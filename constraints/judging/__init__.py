@@ -1,0 +1,1 @@
+"""Rules compiled and applied: truth and margin of points, verdicts."""

@@ -1,0 +1,1 @@
+"""Rule files: read, checked, explained, tested by their own examples."""

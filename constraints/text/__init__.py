@@ -1,0 +1,1 @@
+"""Text in, nodes out: YAML with positions, expressions, and the errors that name a place."""
