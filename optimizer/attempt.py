@@ -12,8 +12,9 @@ from optimizer import campaign as campaigns
 from optimizer import errors, follow, guards, launch, patience, propose, score
 from storage import errors as storage_errors
 from storage import runs, workers
-from trainers import atomic, events, job, paths
-from trainers import errors as trainer_errors
+from trainers.contract import errors as trainer_errors
+from trainers.contract import events, job, paths
+from trainers.files import atomic
 
 logger = logging.getLogger(__name__)
 

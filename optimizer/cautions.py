@@ -9,7 +9,8 @@ import numpy as np
 from constraints.proving import sample
 from optimizer import facts
 from optimizer import study as studies
-from trainers import architecture, buckets, captions, contradictions, dataset
+from trainers.data import buckets, captions, dataset
+from trainers.declared import architecture, contradictions
 
 #: a picture enlarged more than this is remarked on, and one that is enlarged far more is not trained on
 _ENLARGED, _TOO_SMALL = 2.0, 8.0

@@ -6,7 +6,7 @@ from typing import Any
 
 from optimizer import records, wording
 from storage import runs
-from trainers import paths
+from trainers.contract import paths
 
 
 def render(record: records.TrialRecord, fixed: Mapping[str, Any], directory: pathlib.Path) -> str:

@@ -9,7 +9,10 @@ import dataclasses
 import pathlib
 from collections.abc import Iterator, Sequence
 
-from trainers import architecture, dataset, sd_scripts, sd_scripts_images, settings, steps
+from trainers.data import dataset
+from trainers.declared import architecture, settings, steps
+from trainers.kohya import images as sd_scripts_images
+from trainers.kohya import settings as sd_scripts
 
 #: family -> the script that trains it
 SCRIPTS: dict[architecture.Family, str] = {

@@ -21,7 +21,7 @@ import optuna
 from optimizer import records
 from optimizer import study as studies
 from storage import runs
-from trainers import footprint
+from trainers.declared import footprint
 
 State = optuna.trial.TrialState
 

@@ -15,7 +15,8 @@ from constraints.text import errors as constraint_errors
 from optimizer import errors, facts, judgement, points, rulebook
 from optimizer import space as spaces
 from optimizer import study as studies
-from trainers import contradictions, counters, parameters
+from trainers.data import counters
+from trainers.declared import contradictions, parameters
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,18 +14,12 @@ from typing import Any
 
 from optimizer import diffusers_script, errors, records
 from optimizer import study as studies
-from trainers import (
-    buckets,
-    counters,
-    dataset,
-    parameters,
-    sd_scripts,
-    sd_scripts_images,
-    sd_scripts_limits,
-    settings,
-    steps,
-)
-from trainers import errors as trainer_errors
+from trainers.contract import errors as trainer_errors
+from trainers.data import buckets, counters, dataset
+from trainers.declared import parameters, settings, steps
+from trainers.kohya import images as sd_scripts_images
+from trainers.kohya import limits as sd_scripts_limits
+from trainers.kohya import settings as sd_scripts
 
 #: states of which there is nothing to export, and why
 _NEVER_TRAINED = {

@@ -8,7 +8,8 @@ from typing import Any
 
 from optimizer import errors, export, readiness, records, table, wiring
 from optimizer import study as studies
-from trainers import dataset, sd_scripts_images
+from trainers.data import dataset
+from trainers.kohya import images as sd_scripts_images
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from optimizer import estimates
-from trainers import counters
+from trainers.data import counters
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 
-from trainers import events, paths
+from trainers.contract import events, paths
 
 #: seconds between two looks at the event file; a step of the demo base takes 0.05 s
 POLL_SECONDS = 0.1

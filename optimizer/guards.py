@@ -7,7 +7,8 @@ from typing import Any
 
 from constraints.names import vocabulary
 from constraints.rules import ruleset as rulesets
-from trainers import atomic, events, paths
+from trainers.contract import events, paths
+from trainers.files import atomic
 
 
 @dataclasses.dataclass

@@ -11,7 +11,7 @@ from constraints.proving import examine
 from constraints.rules import loading
 from constraints.rules import ruleset as rulesets
 from optimizer import study as studies
-from trainers import parameters
+from trainers.declared import parameters
 
 
 def conditions(study: studies.Study) -> Mapping[str, str]:

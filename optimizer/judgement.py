@@ -9,7 +9,7 @@ import numpy.typing as npt
 from constraints.judging import verdict as verdicts
 from constraints.rules import ruleset as rulesets
 from optimizer import facts, study
-from trainers import contradictions
+from trainers.declared import contradictions
 
 #: what refuses a point that its trainer cannot train, beside the study's rules; no rule's id holds a colon
 UNTRAINABLE = "trainer:cannot-train"

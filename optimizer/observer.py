@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from constraints.judging import verdict as verdicts
 from optimizer import score
-from trainers import events
+from trainers.contract import events
 
 
 class Observer(Protocol):

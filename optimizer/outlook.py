@@ -11,7 +11,7 @@ from constraints.proving import sample
 from constraints.rules import ruleset as rulesets
 from optimizer import facts
 from optimizer import study as studies
-from trainers import points as evaluation_points
+from trainers.contract import points as evaluation_points
 
 #: points of the space that are looked at
 _POINTS = 4096

@@ -15,7 +15,7 @@ from constraints.judging import verdict as verdicts
 from optimizer import columns, records, remarks, score, wording
 from optimizer import study as studies
 from storage import errors as storage_errors
-from trainers import events
+from trainers.contract import events
 
 #: seconds of a trainer's own clock between two lines of a log about a trial that trains
 LOG_SECONDS = 10.0

@@ -17,7 +17,8 @@ import optuna
 from constraints.proving import sample
 from optimizer import errors, facts, records
 from optimizer import study as studies
-from trainers import counters, events
+from trainers.contract import events
+from trainers.data import counters
 
 State = optuna.trial.TrialState
 

@@ -10,8 +10,13 @@ from typing import Any
 from constraints.names import domain as domains
 from optimizer import errors, facts
 from optimizer import study as studies
-from trainers import dataset, parameters, readiness, sd_scripts, sd_scripts_limits, sd_scripts_probe
-from trainers import errors as trainer_errors
+from trainers.contract import errors as trainer_errors
+from trainers.data import dataset
+from trainers.declared import parameters
+from trainers.kohya import limits as sd_scripts_limits
+from trainers.kohya import probe as sd_scripts_probe
+from trainers.kohya import settings as sd_scripts
+from trainers.preflight import readiness
 
 #: which sections must be readable before something can be looked at
 _NEEDS = {

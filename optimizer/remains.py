@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from optimizer import settings as settings_module
 from storage import studies
-from trainers import paths
+from trainers.contract import paths
 
 
 @dataclasses.dataclass(frozen=True)

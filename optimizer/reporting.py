@@ -17,7 +17,7 @@ from optimizer import study as studies
 from optimizer.report import curves, grid, html
 from optimizer.report import records as report_records
 from storage import refusals, rule_versions
-from trainers import dataset
+from trainers.data import dataset
 
 #: refused points that are looked at one by one for the ledger; beyond, their mean is charged
 _LOOKED_AT = 10_000

@@ -21,7 +21,7 @@ from optimizer import errors
 from optimizer import study as studies
 from storage import database as databases
 from storage import rule_versions
-from trainers import metrics, parameters
+from trainers.declared import metrics, parameters
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from constraints.rules import ruleset as rulesets
 from optimizer import records
-from trainers import events, failures, job
+from trainers.contract import events, failures, job
 
 #: the constraint that every trial carries: at most 0 when its training came to an end; no rule's id holds a colon
 TRAINED = "trainer:training"
@@ -41,7 +41,7 @@ FINAL = (Ending.USABLE, Ending.UNUSABLE, Ending.STOPPED_EARLY)
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """Why a trial is unusable: the kind (trainers.failures), where, and in words."""
+    """Why a trial is unusable: the kind (trainers.contract.failures), where, and in words."""
 
     kind: str
     step: int | None

@@ -18,8 +18,9 @@ from constraints.text import document as documents
 from constraints.text import errors as constraint_errors
 from optimizer import errors, study_file
 from optimizer import space as spaces
-from trainers import job as jobs
-from trainers import metrics, parameters, plain_files
+from trainers.contract import job as jobs
+from trainers.declared import metrics, parameters
+from trainers.files import plain_files
 
 
 class Study(pydantic.BaseModel):

@@ -16,8 +16,8 @@ from constraints.names import domain as domains
 from constraints.text import document as documents
 from constraints.text import errors as constraint_errors
 from optimizer import space as spaces
-from trainers import job as jobs
-from trainers import metrics, parameters
+from trainers.contract import job as jobs
+from trainers.declared import metrics, parameters
 
 Scalar = bool | int | float | str
 Direction = Literal["maximize", "minimize"]

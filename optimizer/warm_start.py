@@ -19,7 +19,7 @@ from constraints.judging import verdict as verdicts
 from constraints.names import domain as domains
 from optimizer import errors, records, score, space, table
 from optimizer import study as studies
-from trainers import plain_files
+from trainers.files import plain_files
 
 #: a table of earlier trials; a million of them hold less
 _MOST_BYTES = 256 * 2**20

@@ -52,7 +52,8 @@ from storage import (
 from storage import errors as storage_errors
 from storage import studies as stored_studies
 from storage import trials as stored_trials
-from trainers import architecture, buckets, counters, dataset
+from trainers.data import buckets, counters, dataset
+from trainers.declared import architecture
 
 logger = logging.getLogger(__name__)
 

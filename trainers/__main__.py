@@ -15,7 +15,12 @@ import threading
 import traceback
 from collections.abc import Iterator
 
-from trainers import atomic, console, errors, events, interruption, job, orders, parameters, paths, recipes, tracking
+from trainers import recipes
+from trainers.contract import errors, events, interruption, job, paths
+from trainers.declared import parameters
+from trainers.files import atomic, console
+from trainers.recipes import orders
+from trainers.training import tracking
 
 #: what a full or failing disk answers with
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)

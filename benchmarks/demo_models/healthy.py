@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 
 from benchmarks.demo_models import sweep, trials
-from trainers import job
+from trainers.contract import job
 
 #: tighter than the defaults: where `docs/log.md` found sound pictures and broken ones apart
 THRESHOLDS = job.Thresholds(

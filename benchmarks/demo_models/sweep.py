@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable, Iterator
 
 from benchmarks.demo_models import trials
-from trainers import job
+from trainers.contract import job
 
 Params = dict[str, job.Scalar]
 

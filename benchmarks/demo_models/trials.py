@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from trainers import job
+from trainers.contract import job
 from trainers.demo import world
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

@@ -17,7 +17,8 @@ from constraints.judging import conditions
 from optimizer import draw, estimates, space, study_file, wiring
 from optimizer import search as searches
 from tests.optimizer import searching
-from trainers import footprint, job
+from trainers.contract import job
+from trainers.declared import footprint
 
 SAMPLERS: tuple[str, ...] = typing.get_args(study_file.Search.model_fields["sampler"].annotation)
 #: proposals of a search after its first, each learned as a usable trial

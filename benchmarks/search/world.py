@@ -14,7 +14,7 @@ from optimizer import campaign as campaigns
 from optimizer import facts, launch, observer, rulebook, settings, space, wiring
 from optimizer import study as studies
 from storage import embedded
-from trainers import buckets
+from trainers.data import buckets
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 

@@ -7,7 +7,8 @@ import diffusers
 import torch
 import transformers
 
-from trainers import architecture, models
+from trainers.bases import models
+from trainers.declared import architecture
 
 SIZES = {
     "sd15": {

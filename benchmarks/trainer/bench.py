@@ -10,7 +10,10 @@ import accelerate
 import torch
 
 from benchmarks.trainer import bases
-from trainers import architecture, events, interruption, job, kept, models, orders
+from trainers.bases import models
+from trainers.contract import events, interruption, job
+from trainers.declared import architecture
+from trainers.recipes import kept, orders
 
 DATASET = architecture.DEMO.parent / "quickstart" / "dataset"
 

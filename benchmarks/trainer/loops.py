@@ -11,7 +11,11 @@ import torch
 
 from benchmarks.trainer.bench import Bench
 from benchmarks.trainer.parts import DATA, REST, Parts
-from trainers import adapters, data, dataset, models, settings, text
+from trainers.adapters import adapters
+from trainers.bases import latents as data
+from trainers.bases import models, text
+from trainers.data import dataset
+from trainers.declared import settings
 from trainers.recipes import diffusion_lora
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import accelerate
 
 from benchmarks.trainer.bench import Bench
-from trainers import models
+from trainers.bases import models
 from trainers.recipes import diffusion_lora
 
 DATA, VAE, TEXT, FORWARD = "data, noise, loss", "VAE", "text encoder", "forward"

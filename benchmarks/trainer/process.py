@@ -14,7 +14,9 @@ from PIL import Image
 
 from benchmarks.trainer import loops
 from benchmarks.trainer.bench import DATASET, Bench
-from trainers import architecture, job, models
+from trainers.bases import models
+from trainers.contract import job
+from trainers.declared import architecture
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 

@@ -94,7 +94,7 @@ def exit_code(error: Exception) -> int | None:
     for kind in type(error).__mro__:
         if (kind.__module__, kind.__name__) == ("storage.errors", "ServiceUnreachable"):
             return 4
-        if kind.__module__ in ("constraints.text.errors", "storage.errors", "trainers.errors"):
+        if kind.__module__ in ("constraints.text.errors", "storage.errors", "trainers.contract.errors"):
             return 2
     return None
 

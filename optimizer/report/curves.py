@@ -8,8 +8,8 @@ from plotly import graph_objects
 
 from optimizer import records as trial_records
 from optimizer.report import panels
-from trainers import errors as trainer_errors
-from trainers import events
+from trainers.contract import errors as trainer_errors
+from trainers.contract import events
 
 #: points of a line; more would only make the file large
 _POINTS = 200

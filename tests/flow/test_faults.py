@@ -13,7 +13,7 @@ import pytest
 from storage import embedded
 from tests.flow import place as places
 from tests.flow import stepping
-from trainers import events
+from trainers.contract import events
 
 pytestmark = pytest.mark.slow
 

@@ -18,7 +18,7 @@ from safetensors import safe_open
 
 from optimizer import score
 from tests.flow import place as places
-from trainers import events
+from trainers.contract import events
 
 pytestmark = pytest.mark.slow
 

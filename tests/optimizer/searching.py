@@ -10,7 +10,7 @@ from constraints.rules import loading
 from optimizer import facts, rulebook, space, wiring
 from optimizer import search as searches
 from optimizer import study as studies
-from trainers import buckets, counters
+from trainers.data import buckets, counters
 
 #: a space as a study file writes it: scales, choices, steps, whole numbers, a condition
 LORA = {

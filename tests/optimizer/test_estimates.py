@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from optimizer import estimates, facts
 from storage import runs
 from tests.optimizer import searching
-from trainers import footprint, job
+from trainers.contract import job
+from trainers.declared import footprint
 
 State = optuna.trial.TrialState
 PRIOR = footprint.of("diffusion-lora", "demo", job.Evaluation(prompts=("a", "b")))

@@ -9,7 +9,10 @@ import pytest
 from PIL import Image
 
 from optimizer import errors, export, records, study
-from trainers import dataset, job, sd_scripts, sd_scripts_images
+from trainers.contract import job
+from trainers.data import dataset
+from trainers.kohya import images as sd_scripts_images
+from trainers.kohya import settings as sd_scripts
 
 STUDY = """\
 study_version: 1

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer import facts
-from trainers import buckets, contradictions, counters, settings
+from trainers.data import buckets, counters
+from trainers.declared import contradictions, settings
 
 NO_GPU = facts.Gpu(0, None)
 SHOWN = buckets.Showings(5, (((64, 64), 30), ((64, 128), 7), ((96, 64), 4), ((128, 64), 9), ((300, 64), 1)))

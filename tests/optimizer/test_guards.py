@@ -7,7 +7,7 @@ import pytest
 from constraints.rules import loading
 from constraints.rules import ruleset as rulesets
 from optimizer import guards
-from trainers import events
+from trainers.contract import events
 
 RULES = """\
 rules_version: 1

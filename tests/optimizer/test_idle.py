@@ -8,7 +8,8 @@ import torch
 
 from optimizer import idle, study
 from tests.optimizer import searching
-from trainers import optim, parameters, settings, steps
+from trainers.declared import parameters, settings, steps
+from trainers.training import optim
 
 STUDY = """\
 study_version: 1

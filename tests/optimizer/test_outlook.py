@@ -4,7 +4,7 @@ import pytest
 
 from optimizer import estimates, facts, outlook
 from tests.optimizer import searching
-from trainers import job
+from trainers.contract import job
 
 SPACE = {"network_dim": {"choices": [4, 1024]}, "max_train_epochs": {"choices": [1, 3]}}
 

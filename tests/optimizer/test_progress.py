@@ -9,7 +9,7 @@ import rich.console
 from constraints.judging import verdict as verdicts
 from optimizer import progress, records, score
 from tests.optimizer import recorded, searching
-from trainers import events
+from trainers.contract import events
 
 
 def shown(

@@ -28,7 +28,7 @@ from optimizer import campaign as campaigns
 from optimizer import study as studies
 from storage import artifacts, database, optuna_store, refusals, workers
 from tests.storage import holding
-from trainers import settings as lora_settings
+from trainers.declared import settings as lora_settings
 
 State = optuna.trial.TrialState
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]

@@ -15,7 +15,8 @@ from optimizer import errors, pruning, records, study_file
 from optimizer import study as studies
 from storage import database, optuna_store
 from tests.optimizer import searching
-from trainers import counters, events, job
+from trainers.contract import events, job
+from trainers.data import counters
 
 State = optuna.trial.TrialState
 

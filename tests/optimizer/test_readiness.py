@@ -6,7 +6,7 @@ import pytest
 
 from optimizer import check, errors, readiness, study
 from tests.trainers import test_sd_scripts_probe as probes
-from trainers import sd_scripts
+from trainers.kohya import settings as sd_scripts
 
 STUDY = """\
 study_version: 1

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from optimizer import errors, ledger, records
 from optimizer.report import curves, figures, grid, html, importance
 from optimizer.report import records as report_records
-from trainers import events
+from trainers.contract import events
 
 OBJECTIVES: dict[str, report_records.Direction] = {"clip_score": "maximize", "failure_rate": "minimize"}
 DISTRIBUTIONS: dict[str, optuna.distributions.BaseDistribution] = {

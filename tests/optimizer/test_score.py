@@ -8,7 +8,7 @@ import pytest
 from constraints.rules import loading
 from constraints.rules import ruleset as rulesets
 from optimizer import score
-from trainers import events
+from trainers.contract import events
 
 RULES = """\
 rules_version: 1

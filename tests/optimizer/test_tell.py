@@ -12,7 +12,7 @@ from optimizer import campaign as campaigns
 from storage import artifacts, database, optuna_store, refusals, results, runs
 from storage import errors as storage_errors
 from tests.optimizer import test_propose as proposing
-from trainers import events
+from trainers.contract import events
 
 State = optuna.trial.TrialState
 DEVICE = launch.Device(None, 1)

@@ -10,7 +10,7 @@ import pytest
 from constraints.proving import sample
 from optimizer import rulebook
 from optimizer import study as studies
-from trainers import parameters, settings
+from trainers.declared import parameters, settings
 
 #: trainers that know the parameters of a LoRA, with what each cannot do without
 ALIKE: Mapping[str, Mapping[str, str]] = {"diffusion-lora": {}, "sd-scripts": {"sd_scripts": "/nowhere"}}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from trainers import events, interruption, job, paths
+from trainers.contract import events, interruption, job, paths
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 DATASET = CHECKOUT / "examples" / "quickstart" / "dataset"
@@ -82,7 +82,7 @@ class Told:
 def kept() -> Any:
     import torch
 
-    from trainers import kept as kept_models
+    from trainers.recipes import kept as kept_models
 
     torch.set_num_threads(1)  # small tensors on shared cores: a second thread mostly waits for the first
     return kept_models.Kept()
@@ -93,8 +93,7 @@ def run(kept: Any) -> Callable[..., Told]:
     """Runs a job in this process and returns what it told."""
 
     def run_job(train_job: job.TrainJob, asked: interruption.Interruption | None = None) -> Told:
-        from trainers import orders
-        from trainers.recipes import diffusion_lora
+        from trainers.recipes import diffusion_lora, orders
 
         file = paths.JobPaths(pathlib.Path(train_job.directory)).events
         _, offset = events.read(file)

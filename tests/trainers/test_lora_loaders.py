@@ -22,7 +22,7 @@ import transformers
 from diffusers import UNet2DConditionModel
 
 from tests.trainers import test_lora_files, test_single_file
-from trainers import adapters, lora_files
+from trainers.adapters import adapters, lora_files
 
 SMALL_TEXT = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
 LARGE_TEXT = {"hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "num_attention_heads": 20}
@@ -114,7 +114,7 @@ def test_both_find_every_layer_of_the_text_encoders(prefix: str, kind: Any, shap
 
 
 def test_a_file_holds_nothing_that_loaders_do_not_look_for(tmp_path: Any) -> None:
-    from trainers import models
+    from trainers.bases import models
 
     base = models.load("demo", "no", torch.device("cpu"), tmp_path)
     adapters.attach(base.unet, adapters.UNET_TARGETS, dim=4, alpha=3.0, dropout=0.0, seed=1)

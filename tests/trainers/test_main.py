@@ -15,7 +15,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from trainers import events, job, paths
+from trainers.contract import events, job, paths
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from trainers import job, optim, parameters, settings, steps
+from trainers.contract import job
+from trainers.declared import parameters, settings, steps
+from trainers.training import optim
 
 #: on the CPU bitsandbytes says so, and takes the same steps without pages
 pytestmark = pytest.mark.filterwarnings("ignore:Paged optimizers are not supported on CPU")

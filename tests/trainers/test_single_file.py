@@ -17,7 +17,9 @@ from diffusers import (
     UNet2DConditionModel,
 )
 
-from trainers import architecture, errors, job, models
+from trainers.bases import models
+from trainers.contract import errors, job
+from trainers.declared import architecture
 
 CPU = torch.device("cpu")
 RESNET = {

@@ -3,7 +3,7 @@
 import importlib
 from typing import Protocol
 
-from trainers import events, interruption, job
+from trainers.contract import events, interruption, job
 
 _MODULES = {
     "diffusion-lora": "trainers.recipes.diffusion_lora",
@@ -28,6 +28,6 @@ class Recipe(Protocol):
 
 
 def load(trainer: str) -> Recipe:
-    """Import the recipe of a trainer that `trainers.parameters` knows; seconds for those that need torch."""
+    """Import the recipe of a trainer that `trainers.declared.parameters` knows; seconds for those that need torch."""
     recipe: Recipe = importlib.import_module(_MODULES[trainer]).Recipe()
     return recipe

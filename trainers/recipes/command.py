@@ -1,8 +1,8 @@
 """A user's own training script as a trainer. Torch-free.
 
 The script is run with the job file as its one argument, inside the environment that `accelerate launch` made. It tells
-its events itself, through `trainers.events.Reporter`, into the job's event file, and answers with the exit codes of
-`trainers.job.ExitCode`.
+its events itself, through `trainers.contract.events.Reporter`, into the job's event file, and answers with the exit
+codes of `trainers.contract.job.ExitCode`.
 """
 
 import os
@@ -10,7 +10,8 @@ import pathlib
 import subprocess
 import sys
 
-from trainers import errors, events, interruption, job, paths, processes
+from trainers.contract import errors, events, interruption, job, paths
+from trainers.recipes import processes
 
 
 class Recipe:

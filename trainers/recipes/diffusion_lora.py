@@ -1,8 +1,8 @@
 """LoRA for Stable Diffusion 1.5 and SDXL: one job from its file to its scores.
 
 Reads from top to bottom in the order things happen. A step is an optimizer step everywhere. Everything random is
-drawn from a seed of its own (`trainers.randomness`), so that equal seeds give equal results and a resumed trial is
-the uninterrupted one.
+drawn from a seed of its own (`trainers.files.randomness`), so that equal seeds give equal results and a resumed trial
+is the uninterrupted one.
 
 Shapes: B images of a batch, C latent channels, h and w latent sides, T tokens.
 """
@@ -18,33 +18,15 @@ import accelerate.state
 import torch
 from diffusers import DDPMScheduler
 
-from trainers import (
-    adapters,
-    cache,
-    checkpoints,
-    data,
-    dataset,
-    diffusion,
-    errors,
-    evaluation,
-    events,
-    health,
-    interruption,
-    job,
-    kept,
-    lora_files,
-    lora_metadata,
-    memory,
-    models,
-    optim,
-    orders,
-    paths,
-    points,
-    randomness,
-    settings,
-    steps,
-    text,
-)
+from trainers.adapters import adapters, lora_files, lora_metadata
+from trainers.bases import diffusion, models, text
+from trainers.bases import latents as data
+from trainers.contract import errors, events, interruption, job, paths, points
+from trainers.data import dataset
+from trainers.declared import settings, steps
+from trainers.files import cache, randomness
+from trainers.recipes import evaluation, kept, orders
+from trainers.training import checkpoints, health, memory, optim
 
 #: a divergence is found at most this many steps after it happened
 _LONGEST_BLINDNESS_STEPS = 20

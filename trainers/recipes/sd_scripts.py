@@ -13,25 +13,15 @@ import accelerate
 import safetensors.torch
 import torch
 
-from trainers import (
-    dataset,
-    digests,
-    errors,
-    evaluation,
-    events,
-    interruption,
-    job,
-    kept,
-    orders,
-    paths,
-    processes,
-    sd_scripts,
-    sd_scripts_images,
-    sd_scripts_limits,
-    sd_scripts_probe,
-    settings,
-    steps,
-)
+from trainers.contract import errors, events, interruption, job, paths
+from trainers.data import dataset
+from trainers.declared import settings, steps
+from trainers.files import digests
+from trainers.kohya import images as sd_scripts_images
+from trainers.kohya import limits as sd_scripts_limits
+from trainers.kohya import probe as sd_scripts_probe
+from trainers.kohya import settings as sd_scripts
+from trainers.recipes import evaluation, kept, orders, processes
 
 
 class Recipe:

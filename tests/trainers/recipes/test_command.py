@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from trainers import errors, events, interruption, job, paths, processes
-from trainers.recipes import command
+from trainers.contract import errors, events, interruption, job, paths
+from trainers.recipes import command, processes
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[3]
 Make = Callable[..., job.TrainJob]

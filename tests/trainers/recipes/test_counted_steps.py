@@ -11,7 +11,7 @@ from PIL import Image
 
 from optimizer import readiness, wiring
 from optimizer import study as studies
-from trainers import events, interruption, job, paths
+from trainers.contract import events, interruption, job, paths
 
 Make = Callable[..., job.TrainJob]
 Run = Callable[..., Any]

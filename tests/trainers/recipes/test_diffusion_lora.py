@@ -11,7 +11,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from trainers import events, interruption, job, models
+from trainers.bases import models
+from trainers.contract import events, interruption, job
 
 Make = Callable[..., job.TrainJob]
 Run = Callable[..., Any]

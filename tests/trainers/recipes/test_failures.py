@@ -10,7 +10,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from trainers import architecture, errors, failures, job
+from trainers.contract import errors, failures, job
+from trainers.declared import architecture
 from trainers.recipes import diffusion_lora
 
 Make = Callable[..., job.TrainJob]

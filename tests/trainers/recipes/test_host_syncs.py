@@ -16,7 +16,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from trainers import job
+from trainers.contract import job
 from trainers.recipes import diffusion_lora
 
 Make = Callable[..., job.TrainJob]

@@ -13,7 +13,11 @@ import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
 from diffusers.optimization import get_scheduler
 
-from trainers import architecture, data, dataset, job, randomness, settings
+from trainers.bases import latents as data
+from trainers.contract import job
+from trainers.data import dataset
+from trainers.declared import architecture, settings
+from trainers.files import randomness
 
 Make = Callable[..., job.TrainJob]
 Run = Callable[..., Any]

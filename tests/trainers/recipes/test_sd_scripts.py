@@ -14,22 +14,12 @@ from typing import Any
 import pytest
 import torch
 
-from trainers import (
-    adapters,
-    architecture,
-    errors,
-    events,
-    interruption,
-    job,
-    lora_files,
-    models,
-    noise,
-    paths,
-    sd_scripts,
-    sd_scripts_images,
-    settings,
-    steps,
-)
+from trainers.adapters import adapters, lora_files
+from trainers.bases import models
+from trainers.contract import errors, events, interruption, job, paths
+from trainers.declared import architecture, noise, settings, steps
+from trainers.kohya import images as sd_scripts_images
+from trainers.kohya import settings as sd_scripts
 from trainers.recipes import sd_scripts as recipe
 
 Make = Callable[..., job.TrainJob]

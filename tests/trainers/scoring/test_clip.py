@@ -10,8 +10,9 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from trainers import errors, job, kept
-from trainers.scoring import clip
+from trainers.contract import errors, job
+from trainers.pictures.scoring import clip
+from trainers.recipes import kept
 
 CPU = torch.device("cpu")
 ARCHITECTURE = "ViT-S-32-alt"
@@ -73,8 +74,8 @@ def test_weights_changed_under_the_same_path_are_never_measured_with_the_old_bas
 
 def untrained_scores(train_job: job.TrainJob, models: kept.Kept) -> Any:
     """The untrained base's scores in a trial of a process that keeps these models."""
-    from trainers import events, interruption, orders, paths
-    from trainers.recipes import diffusion_lora
+    from trainers.contract import events, interruption, paths
+    from trainers.recipes import diffusion_lora, orders
 
     file = paths.JobPaths(pathlib.Path(train_job.directory)).events
     reporter = events.Reporter(file)

@@ -10,8 +10,8 @@ import timm
 import torch
 from PIL import Image
 
-from trainers import errors, job
-from trainers.scoring import dino
+from trainers.contract import errors, job
+from trainers.pictures.scoring import dino
 
 CPU = torch.device("cpu")
 NAME = "vit_small_patch16_224.dino"

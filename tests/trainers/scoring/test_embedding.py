@@ -3,7 +3,7 @@ import torch
 from PIL import Image
 from torchvision.transforms.functional import to_tensor
 
-from trainers.scoring import embedding
+from trainers.pictures.scoring import embedding
 
 
 @pytest.mark.parametrize("count", [1, 31, 32, 33, 70])

@@ -3,8 +3,8 @@ import pytest
 import torch
 from PIL import Image
 
-from trainers import job
-from trainers.scoring import pictures
+from trainers.contract import job
+from trainers.pictures.scoring import pictures
 
 SOUND = torch.zeros(4, 8, 8)
 

@@ -9,8 +9,9 @@ from hypothesis import strategies
 from hypothesis.extra import numpy as numpy_strategies
 from PIL import Image
 
-from trainers import job, sampling
-from trainers.scoring import clip, judges, scores, verdicts
+from trainers.contract import job
+from trainers.pictures import sampling
+from trainers.pictures.scoring import clip, judges, scores, verdicts
 
 
 class Embedder:

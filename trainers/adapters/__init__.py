@@ -1,0 +1,1 @@
+"""The LoRA: put into a model, measured, taken out, written to files."""

@@ -1,0 +1,1 @@
+"""What trainers say of themselves: parameters, settings, steps, metrics, memory and time. Torch-free."""

@@ -1,0 +1,1 @@
+"""Files and caches: whole or absent, keyed by content; randomness by purpose."""

@@ -1,0 +1,1 @@
+"""Pictures of a trial: drawn, told broken from sound, scored."""

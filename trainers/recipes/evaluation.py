@@ -1,0 +1,108 @@
+"""Draws a trial's pictures, judges them, and tells what they are worth beside the untrained base's."""
+
+import contextlib
+import dataclasses
+import pathlib
+from collections.abc import Iterator
+
+import torch
+
+from trainers.bases import models
+from trainers.contract import job, paths, points
+from trainers.data import dataset
+from trainers.pictures import sampling
+from trainers.pictures.scoring import baseline, judges, scores, verdicts
+from trainers.recipes import orders
+
+
+@dataclasses.dataclass(frozen=True)
+class Yardstick:
+    """What the trials of a job are measured with.
+
+    `during` is the base's own score at an evaluation point: the same pictures, drawn in as many sampler steps.
+    """
+
+    base: models.Base
+    judge: judges.Judges
+    references: scores.References
+    during: baseline.Baseline | None
+    baseline: baseline.Baseline
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """Where in its training a trial is looked at: optimizer steps done, samples they saw, and the point that passed."""
+
+    step: int
+    samples: int
+    point: int
+
+
+def yardstick(
+    order: orders.Order, spec: job.TrialSpec, base: models.Base, facts: dataset.DatasetFacts, device: torch.device
+) -> Yardstick:
+    """Load the judges and measure the base, which must carry no LoRA; tells `baseline`."""
+    judge = order.kept.judge(order.job.evaluation, device, order.cache)
+    references = scores.references(judge, facts)
+    check = order.asked.check
+    untrained = baseline.measure(base, judge, order.job, order.job.evaluation, references, check)
+    fewer = points.evaluation(order.job.evaluation)
+    during = None if fewer is None else baseline.measure(base, judge, order.job, fewer, references, check)
+    order.reporter.tell("baseline", spec.number, metrics=untrained.metrics, images=untrained.images)
+    return Yardstick(base, judge, references, during, untrained)
+
+
+def evaluate(
+    order: orders.Order, spec: job.TrialSpec, measure: Yardstick, last_step: int, seconds: dict[str, float]
+) -> None:
+    """Draw with the base as it stands, LoRA included; tells `sampled`, `scored` and what is wrong with the pictures."""
+    thresholds = order.job.thresholds
+    with orders.Clock(seconds, "sample"):
+        drawn = sampling.draw(measure.base, order.job.evaluation, thresholds, order.asked.check)
+        files = sampling.save(drawn, paths.TrialPaths(pathlib.Path(spec.directory)))
+    images = [str(file) for file in files]
+    order.reporter.tell("sampled", spec.number, images=images, seconds=seconds["sample"])
+    with orders.Clock(seconds, "score"):
+        cosines = scores.score(measure.judge, drawn, measure.references)
+        drawn = scores.off_prompt(drawn, cosines, measure.baseline.text, thresholds.off_prompt_margin)
+        metrics = scores.metrics(drawn, cosines, measure.baseline.text)
+    records = scores.records(drawn, cosines, files)
+    order.reporter.tell("scored", spec.number, metrics=metrics, images=records, seconds=seconds["score"])
+    for finding in verdicts.findings(metrics, records, cosines, thresholds, last_step):
+        order.reporter.tell("failed", spec.number, **dataclasses.asdict(finding), fatal=False)
+
+
+def glance(order: orders.Order, spec: job.TrialSpec, measure: Yardstick, at: Point, seconds: dict[str, float]) -> None:
+    """Draw and score the few pictures of an evaluation point with the LoRA as it stands; tells `evaluated`.
+
+    Nothing of the training changes: pictures have generators of their own. The time is taken off the training's.
+
+    Raises:
+        interruption.Interrupted: asked to stop meanwhile; nothing is told.
+    """
+    fewer = points.evaluation(order.job.evaluation)
+    assert fewer is not None, "there are no points without `during`"
+    assert measure.during is not None
+    before = seconds["sample"] + seconds["score"]
+    with orders.Clock(seconds, "sample", within="train"), _at_rest(measure.base):
+        drawn = sampling.draw(measure.base, fewer, order.job.thresholds, order.asked.check)
+    with orders.Clock(seconds, "score", within="train"):
+        cosines = scores.score(measure.judge, drawn, measure.references)
+        drawn = scores.off_prompt(drawn, cosines, measure.during.text, order.job.thresholds.off_prompt_margin)
+        metrics = scores.metrics(drawn, cosines, measure.during.text)
+    took = seconds["sample"] + seconds["score"] - before
+    order.reporter.tell("evaluated", spec.number, **dataclasses.asdict(at), metrics=metrics, seconds=took)
+
+
+@contextlib.contextmanager
+def _at_rest(base: models.Base) -> Iterator[None]:
+    """The models as they draw, without dropout; afterwards each trains again if it did before."""
+    adapted = (base.unet, *base.text_encoders)
+    training = [model.training for model in adapted]
+    for model in adapted:
+        model.eval()
+    try:
+        yield
+    finally:
+        for model, trains in zip(adapted, training, strict=True):
+            model.train(trains)

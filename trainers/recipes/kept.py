@@ -1,0 +1,37 @@
+"""What a warm process keeps between jobs: base model and judges, as long as the jobs ask for the same ones."""
+
+import dataclasses
+import pathlib
+
+import torch
+
+from trainers.bases import models
+from trainers.contract import job
+from trainers.pictures.scoring import judges
+
+
+@dataclasses.dataclass
+class Kept:
+    """Loaded models with what they were asked for by."""
+
+    _base: models.Base | None = None
+    _base_key: tuple[str, str] | None = None
+    _judge: judges.Judges | None = None
+    _judge_key: str | None = None
+
+    def base(self, source: str, precision: str, device: torch.device, cache: pathlib.Path) -> models.Base:
+        """The base model, loaded if the last job had another; see `models.load`."""
+        wanted = (source, precision)
+        if self._base is None or self._base_key != wanted:
+            self._base = None  # two bases need not fit into the device's memory
+            self._base = models.load(source, precision, device, cache)
+            self._base_key = wanted
+        return self._base
+
+    def judge(self, wanted: job.Evaluation, device: torch.device, cache: pathlib.Path) -> judges.Judges:
+        """The judges, loaded if the last job had others or their files have changed; see `judges.load`."""
+        version = judges.version(wanted, cache)
+        if self._judge is None or self._judge_key != version:
+            self._judge = judges.load(wanted, device, cache)
+            self._judge_key = version
+        return self._judge

@@ -1,0 +1,1 @@
+"""A training run: optimizers, schedules, health, checkpoints, memory, trackers."""
