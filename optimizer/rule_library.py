@@ -9,7 +9,8 @@ from constraints.rules import loading
 from constraints.text import document as documents
 from optimizer import errors, wiring
 from optimizer import settings as settings_module
-from storage import embedded, rule_versions
+from storage import rule_versions
+from storage.server import embedded
 
 
 @dataclasses.dataclass(frozen=True)

@@ -39,7 +39,6 @@ from optimizer import study as study_module
 from storage import (
     artifacts,
     database,
-    embedded,
     leases,
     migration,
     optuna_store,
@@ -52,6 +51,7 @@ from storage import (
 from storage import errors as storage_errors
 from storage import studies as stored_studies
 from storage import trials as stored_trials
+from storage.server import embedded
 from trainers.data import buckets, counters, dataset
 from trainers.declared import architecture
 

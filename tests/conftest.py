@@ -9,7 +9,8 @@ import pytest
 import sqlalchemy
 
 from storage import database as storage_database
-from storage import embedded, migration
+from storage import migration
+from storage.server import embedded
 
 # the machine that runs the tests may be busy: no deadline a case, and no complaint about slow generation
 hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])

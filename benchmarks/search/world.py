@@ -13,7 +13,7 @@ from psycopg2 import extras
 from optimizer import campaign as campaigns
 from optimizer import facts, launch, observer, rulebook, settings, space, wiring
 from optimizer import study as studies
-from storage import embedded
+from storage.server import embedded
 from trainers.data import buckets
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]

@@ -21,7 +21,8 @@ def up(port: int | None, as_json: bool) -> None:
       tuneguard db up --port 5433
     """
     from optimizer import errors, settings
-    from storage import database, embedded, migration
+    from storage import database, migration
+    from storage.server import embedded
 
     read = settings.read()
     if read.database_url is not None:
@@ -39,7 +40,7 @@ def up(port: int | None, as_json: bool) -> None:
 def down(as_json: bool) -> None:
     """Stop the embedded Postgres."""
     from optimizer import settings
-    from storage import embedded
+    from storage.server import embedded
 
     stopped = embedded.stop(settings.read().home)
     if as_json:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from storage import embedded
+from storage.server import embedded
 from tests.flow import place as places
 
 

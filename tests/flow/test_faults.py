@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import optuna
 import pytest
 
-from storage import embedded
+from storage.server import embedded
 from tests.flow import place as places
 from tests.flow import stepping
 from trainers.contract import events

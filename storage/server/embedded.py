@@ -20,7 +20,8 @@ from collections.abc import Iterator
 import psutil
 import sqlalchemy
 
-from storage import data_folder, errors
+from storage import errors
+from storage.server import data_folder
 
 #: tried in turn where no port is asked for; below the range that systems give to outgoing connections
 _PORTS = range(15432, 15532)

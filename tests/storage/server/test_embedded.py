@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from storage import database, embedded, errors, server_user
+from storage import database, errors
+from storage.server import embedded, server_user
 
 PORT = 17321
 

@@ -10,7 +10,8 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 
-from storage import errors, server_user
+from storage import errors
+from storage.server import server_user
 
 POSTGRES_VERSION = 18
 ROLE = "tuneguard"
