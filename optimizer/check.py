@@ -9,20 +9,15 @@ from constraints.proving import examination, examine
 from constraints.rules import loading
 from constraints.rules import ruleset as rulesets
 from constraints.text import errors as constraint_errors
-from optimizer import (
-    asked,
-    cautions,
-    errors,
-    facts,
-    idle,
-    pruning,
-    readiness,
-    rulebook,
-    warm_start,
-    wiring,
-)
-from optimizer import outlook as outlooks
-from optimizer import study as studies
+from optimizer import errors, wiring
+from optimizer.designs.search import pruning, warm_start
+from optimizer.forecast import cautions, readiness
+from optimizer.forecast import outlook as outlooks
+from optimizer.forecast import situation as facts
+from optimizer.rules import asked
+from optimizer.rules import book as rulebook
+from optimizer.study import idle
+from optimizer.study import resolved as studies
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,8 +6,10 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from optimizer import errors, export, readiness, records, table, wiring
-from optimizer import study as studies
+from optimizer import errors, wiring
+from optimizer.forecast import readiness
+from optimizer.results import export, records, table
+from optimizer.study import resolved as studies
 from trainers.data import dataset
 from trainers.kohya import images as sd_scripts_images
 

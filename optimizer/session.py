@@ -6,9 +6,12 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 
-from optimizer import crew as crews
-from optimizer import launch, observer, progress, propose, records, wiring, worker
-from optimizer import study as studies
+from optimizer import wiring
+from optimizer.results import records
+from optimizer.running import crew as crews
+from optimizer.running import launch, progress, worker
+from optimizer.study import resolved as studies
+from optimizer.trials import observer, propose
 from storage import errors as storage_errors
 from storage import workers
 

@@ -16,26 +16,20 @@ import sqlalchemy as sa
 
 from constraints.rules import loading
 from constraints.rules import ruleset as rulesets
-from optimizer import campaign as campaigns
-from optimizer import (
-    enqueued,
-    errors,
-    estimates,
-    facts,
-    history,
-    launch,
-    provenance,
-    pruning,
-    readiness,
-    records,
-    rulebook,
-    sampler,
-    warm_start,
-)
-from optimizer import observer as observers
-from optimizer import search as searches
+from optimizer import errors, provenance
 from optimizer import settings as settings_module
-from optimizer import study as study_module
+from optimizer.designs.search import history, pruning, warm_start
+from optimizer.designs.search import search as searches
+from optimizer.designs.search import sketch as sampler
+from optimizer.forecast import estimates, readiness
+from optimizer.forecast import situation as facts
+from optimizer.results import records
+from optimizer.rules import book as rulebook
+from optimizer.running import launch
+from optimizer.study import resolved as study_module
+from optimizer.trials import campaign as campaigns
+from optimizer.trials import enqueued
+from optimizer.trials import observer as observers
 from storage import (
     artifacts,
     database,

@@ -9,7 +9,8 @@ import optuna
 import sqlalchemy as sa
 
 from benchmarks.search import latency, world
-from optimizer import propose, wiring
+from optimizer import wiring
+from optimizer.trials import propose
 
 
 def run(workers: int, trials: int) -> str:

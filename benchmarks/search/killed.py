@@ -10,8 +10,9 @@ import optuna
 import sqlalchemy as sa
 
 from benchmarks.search import latency, world
-from optimizer import propose, settings, wiring
-from optimizer import study as studies
+from optimizer import settings, wiring
+from optimizer.study import resolved as studies
+from optimizer.trials import propose
 
 _LEASE_SECONDS = 1
 _WORKERS = 4

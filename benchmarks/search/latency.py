@@ -11,8 +11,11 @@ import optuna
 import sqlalchemy as sa
 
 from benchmarks.search import world
-from optimizer import campaign as campaigns
-from optimizer import propose, score, space, tell, wiring
+from optimizer import wiring
+from optimizer.study import space
+from optimizer.trials import campaign as campaigns
+from optimizer.trials import conclusion as score
+from optimizer.trials import propose, tell
 
 SIZES = (20, 1000, 10000)
 

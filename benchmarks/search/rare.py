@@ -1,7 +1,7 @@
 """Seconds of whole proposals where the rules accept about one point in 100,000, for every sampler.
 
-A proposal is `optimizer.draw.draw`: the sampler's draws that are refused, the reservoir, and z3 where it is needed.
-Each search runs in a process of its own, so that nothing is known before its first proposal.
+A proposal is `optimizer.designs.search.draw.draw`: the sampler's draws that are refused, the reservoir, and z3 where it
+is needed. Each search runs in a process of its own, so that nothing is known before its first proposal.
 """
 
 import dataclasses
@@ -14,8 +14,12 @@ import numpy as np
 import optuna
 
 from constraints.judging import conditions
-from optimizer import draw, estimates, space, study_file, wiring
-from optimizer import search as searches
+from optimizer import wiring
+from optimizer.designs.search import draw
+from optimizer.designs.search import search as searches
+from optimizer.forecast import estimates
+from optimizer.study import space
+from optimizer.study import written as study_file
 from tests.optimizer import searching
 from trainers.contract import job
 from trainers.declared import footprint

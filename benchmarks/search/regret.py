@@ -15,8 +15,10 @@ import numpy as np
 import optuna
 
 from benchmarks.search import kept, landscapes
-from optimizer import draw, score, space
-from optimizer import search as searches
+from optimizer.designs.search import draw
+from optimizer.designs.search import search as searches
+from optimizer.study import space
+from optimizer.trials import conclusion as score
 from tests.optimizer import searching
 
 BUDGET = 40
@@ -38,7 +40,8 @@ def open_search(landscape: landscapes.Landscape, seed: int, sampler: str = "tpe"
     if landscape.rules:
         return searching.search(study, *landscape.rules, seed=seed)
     # the source experiment's rules are shipped
-    from optimizer import rulebook, wiring  # noqa: PLC0415
+    from optimizer import wiring  # noqa: PLC0415
+    from optimizer.rules import book as rulebook  # noqa: PLC0415
 
     return wiring.open_search(study, rulebook.load(study, ["lora-v2.1"]), searching.SITUATION, seed)
 

@@ -11,8 +11,11 @@ import numpy as np
 import optuna
 
 from benchmarks.search import kept, landscapes, regret
-from optimizer import draw, sampler, score, wiring
-from optimizer import search as searches
+from optimizer import wiring
+from optimizer.designs.search import draw
+from optimizer.designs.search import search as searches
+from optimizer.designs.search import sketch as sampler
+from optimizer.trials import conclusion as score
 from tests.optimizer import searching
 
 #: numbers of trials after which searches are compared

@@ -10,9 +10,14 @@ import optuna
 import sqlalchemy as sa
 from psycopg2 import extras
 
-from optimizer import campaign as campaigns
-from optimizer import facts, launch, observer, rulebook, settings, space, wiring
-from optimizer import study as studies
+from optimizer import settings, wiring
+from optimizer.forecast import situation as facts
+from optimizer.rules import book as rulebook
+from optimizer.running import launch
+from optimizer.study import resolved as studies
+from optimizer.study import space
+from optimizer.trials import campaign as campaigns
+from optimizer.trials import observer
 from storage.server import embedded
 from trainers.data import buckets
 

@@ -23,8 +23,8 @@ def command(trials: int | None, gpu: int | None, cpu: bool, workers: int | None,
       tuneguard quickstart --trials 8      # eight more
     """
     from optimizer import settings, wiring
-    from optimizer import study as studies
     from optimizer.cli import study as study_commands
+    from optimizer.study import resolved as studies
 
     read = settings.read()
     study = studies.read(wiring.checkout() / "examples" / "quickstart" / "study.yaml")

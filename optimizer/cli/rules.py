@@ -9,8 +9,9 @@ from optimizer.cli import options
 
 if TYPE_CHECKING:
     from constraints.history import replay as replays
-    from optimizer import facts, wiring
-    from optimizer import study as studies
+    from optimizer import wiring
+    from optimizer.forecast import situation as facts
+    from optimizer.study import resolved as studies
 
 
 @click.group("rules")
@@ -38,8 +39,8 @@ def check(file: str, study_file: pathlib.Path | None, as_json: bool) -> None:
       tuneguard rules check lora-v2.1 --study examples/lora-v2.1.yaml --json
     """
     from constraints.proving import examine
-    from optimizer import rulebook
-    from optimizer import study as studies
+    from optimizer.rules import book as rulebook
+    from optimizer.study import resolved as studies
 
     if study_file is None:
         read = rulebook.read_alone(file)
@@ -68,7 +69,7 @@ def test(file: str, as_json: bool) -> None:
       tuneguard rules test my-rules.yaml
     """
     from constraints.rules import examples
-    from optimizer import rulebook
+    from optimizer.rules import book as rulebook
 
     results = examples.run([rulebook.source_of(file)])
     if as_json:
@@ -97,7 +98,9 @@ def explain(file: str, params: str, name: str | None, as_json: bool) -> None:
       tuneguard rules explain lora-v2.1 --params '{"learning_rate": 1.84e-4, "optimizer_type": "AdamW8bit"}'
       tuneguard rules explain my-rules.yaml --study my-study.yaml --params '{"learning_rate": 3.0e-4}'
     """
-    from optimizer import explanation, points, rulebook
+    from optimizer import explanation
+    from optimizer.rules import book as rulebook
+    from optimizer.study import points
 
     point = points.read(params)
     source = rulebook.source_of(file)
@@ -114,8 +117,10 @@ def explain(file: str, params: str, name: str | None, as_json: bool) -> None:
 
 def _study_of(name: str) -> "tuple[studies.Study, facts.Situation]":
     """A study and what its search knows: of a file that is there, else of the study of that name."""
-    from optimizer import readiness, reporting, settings, wiring
-    from optimizer import study as studies
+    from optimizer import settings, wiring
+    from optimizer.forecast import readiness
+    from optimizer.report import gather as reporting
+    from optimizer.study import resolved as studies
 
     path = pathlib.Path(name)
     if path.exists() or path.suffix in (".yaml", ".yml"):
@@ -139,7 +144,8 @@ def push(file: pathlib.Path, note: str, as_json: bool) -> None:
     Example:
       tuneguard rules push my-rules.yaml --note "warmup after trial 17"
     """
-    from optimizer import rulebook, settings, wiring
+    from optimizer import settings, wiring
+    from optimizer.rules import book as rulebook
 
     read = rulebook.read_alone(str(file))
     services = wiring.existing(settings.read())
@@ -207,7 +213,8 @@ def replay(file: str, name: str, against: str | None, as_json: bool) -> None:
       tuneguard rules replay new-rules.yaml --study quickstart --against examples/quickstart/rules.yaml
     """
     from constraints.history import replay as replays
-    from optimizer import rulebook, settings, wiring
+    from optimizer import settings, wiring
+    from optimizer.rules import book as rulebook
 
     services = wiring.existing(settings.read())
     _, study = wiring.stored_study(services, name)
@@ -260,8 +267,9 @@ def suggest(name: str, output: pathlib.Path | None, as_json: bool) -> None:
 def _finished(services: "wiring.Services", study: "studies.Study") -> "list[replays.FinishedTrial]":
     """The trials whose parameters proved good or bad; refused, crashed and early stopped ones did not get so far."""
     from constraints.history import replay as replays
-    from optimizer import reporting, wiring
-    from optimizer import study as studies
+    from optimizer import wiring
+    from optimizer.report import gather as reporting
+    from optimizer.study import resolved as studies
 
     situation = reporting.situation(services, study)
     finished = []

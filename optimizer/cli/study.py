@@ -8,9 +8,11 @@ import click
 from optimizer.cli import options
 
 if TYPE_CHECKING:
-    from optimizer import launch, records, wiring
-    from optimizer import overview as overviews
-    from optimizer import study as studies
+    from optimizer import wiring
+    from optimizer.report import overview as overviews
+    from optimizer.results import records
+    from optimizer.running import launch
+    from optimizer.study import resolved as studies
 
 
 @click.group("study")
@@ -30,7 +32,7 @@ def check(file: pathlib.Path, as_json: bool) -> None:
     """
     from optimizer import check as checks
     from optimizer import settings, wiring
-    from optimizer import study as studies
+    from optimizer.study import resolved as studies
 
     drafted = studies.draft(file)
     found = checks.check(drafted, wiring.before(settings.read(), drafted.study))
@@ -59,7 +61,7 @@ def run(file: pathlib.Path, trials: int | None, gpu: int | None, cpu: bool, work
     """
     from optimizer import check as checks
     from optimizer import settings, wiring
-    from optimizer import study as studies
+    from optimizer.study import resolved as studies
 
     drafted = studies.draft(file)
     checks.look(drafted, None).demand()  # before a database is started, and a study made
@@ -124,7 +126,9 @@ def show(
       tuneguard study show quickstart --sort gain --last 20
       tuneguard study show quickstart --trial 7
     """
-    from optimizer import overview, reporting, settings, wiring
+    from optimizer import settings, wiring
+    from optimizer.report import gather as reporting
+    from optimizer.report import overview
 
     services = wiring.existing(settings.read())
     _, study = wiring.stored_study(services, name)
@@ -154,7 +158,8 @@ def best(name: str, as_json: bool) -> None:
     Example:
       tuneguard study best quickstart --json
     """
-    from optimizer import errors, repeats, settings, wiring
+    from optimizer import errors, settings, wiring
+    from optimizer.results import repeats
 
     services = wiring.existing(settings.read())
     _, study = wiring.stored_study(services, name)
@@ -253,8 +258,12 @@ def enqueue(name: str, params: str, anyway: bool, as_json: bool) -> None:
     Example:
       tuneguard study enqueue quickstart --params '{"learning_rate": 0.004}'
     """
-    from optimizer import asked, errors, points, reporting, rulebook, settings, wiring
-    from optimizer import study as studies
+    from optimizer import errors, settings, wiring
+    from optimizer.report import gather as reporting
+    from optimizer.rules import asked
+    from optimizer.rules import book as rulebook
+    from optimizer.study import points
+    from optimizer.study import resolved as studies
 
     point = points.read(params)
     services = wiring.existing(settings.read())
@@ -287,7 +296,8 @@ def delete(name: str, yes: bool, keep_files: bool, as_json: bool) -> None:
       tuneguard study delete my-character
       tuneguard study delete my-character --keep-files
     """
-    from optimizer import remains, settings, wiring
+    from optimizer import settings, wiring
+    from optimizer.results import remains
     from storage import studies as stored_studies
 
     services = wiring.existing(settings.read())
@@ -315,7 +325,10 @@ def run_and_report(
     as_json: bool,
 ) -> None:
     """Work on a study here, then say what came of it. Exits with 130 when stopped."""
-    from optimizer import overview, records, reporting, session, wording
+    from optimizer import session, wording
+    from optimizer.report import gather as reporting
+    from optimizer.report import overview
+    from optimizer.results import records
 
     ending = session.run(services, study, chosen, add_trials=trials, quiet=as_json)
     study = ending.study
@@ -358,7 +371,9 @@ def devices(services: "wiring.Services", gpu: int | None, cpu: bool, workers: in
 
     Several workers on the CPU share its cores, since more threads than cores slow all of them down.
     """
-    from optimizer import errors, facts, launch
+    from optimizer import errors
+    from optimizer.forecast import situation as facts
+    from optimizer.running import launch
 
     there = facts.gpus().count
     threads = services.settings.trainer_threads
@@ -375,7 +390,8 @@ def devices(services: "wiring.Services", gpu: int | None, cpu: bool, workers: in
 
 def write_report(services: "wiring.Services", study: "studies.Study", output: pathlib.Path | None) -> pathlib.Path:
     """Write a study's report.html; by default into the study's folder of runs."""
-    from optimizer import reporting, wiring
+    from optimizer import wiring
+    from optimizer.report import gather as reporting
 
     stored = wiring.row_of(services, study)
     path = output or services.settings.runs / stored.folder / "report.html"
@@ -395,14 +411,16 @@ def trial_of(found: "overviews.Overview", number: int) -> "records.TrialRecord":
 
 
 def _check_state(state: str | None) -> None:
-    from optimizer import errors, records
+    from optimizer import errors
+    from optimizer.results import records
 
     if state is not None and state not in records.STATES:
         raise errors.BadInput(f"--state {state}: there are {', '.join(records.STATES)}")
 
 
 def _print_best(found: "records.TrialRecord") -> None:
-    from optimizer import overview, wording
+    from optimizer import wording
+    from optimizer.report import overview
 
     click.echo(wording.wrapped(f"best: {overview.outcome(found)}", options.width()))
     width = max(map(len, found.params), default=0)

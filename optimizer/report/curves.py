@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from plotly import graph_objects
 
-from optimizer import records as trial_records
 from optimizer.report import panels
+from optimizer.results import records as trial_records
 from trainers.contract import errors as trainer_errors
 from trainers.contract import events
 

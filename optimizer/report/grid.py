@@ -3,8 +3,8 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from optimizer import records as trial_records
 from optimizer.report import pictures, records
+from optimizer.results import records as trial_records
 
 #: trials that are pictured, the best first; more would make the file slow to open
 MOST_TRIALS = 30

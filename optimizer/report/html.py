@@ -13,8 +13,8 @@ import jinja2
 import markupsafe
 
 from optimizer import columns, errors, wording
-from optimizer import records as trial_records
 from optimizer.report import figures, grid, records
+from optimizer.results import records as trial_records
 
 _TEMPLATES = pathlib.Path(__file__).parent / "templates"
 

@@ -7,9 +7,9 @@ from typing import Any
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from plotly import colors, graph_objects
 
-from optimizer import records as trial_records
 from optimizer import wording
 from optimizer.report import panels, records
+from optimizer.results import records as trial_records
 
 #: where a parameter that a trial does not have is drawn; axes run from 0 to 1
 _UNSET = -0.16

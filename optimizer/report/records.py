@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from optuna.distributions import BaseDistribution
 
-from optimizer import ledger, records
 from optimizer.report import curves as told_curves
+from optimizer.results import ledger, records
 
 Direction = Literal["maximize", "minimize"]
 

@@ -10,9 +10,11 @@ from typing import Any
 import jinja2
 from starlette import requests, responses
 
-from optimizer import records, reporting, wiring
-from optimizer import study as study_module
+from optimizer import wiring
+from optimizer.report import gather as reporting
 from optimizer.report import html
+from optimizer.results import records
+from optimizer.study import resolved as study_module
 from optimizer.web import access
 from storage import errors as storage_errors
 from storage import refusals, workers

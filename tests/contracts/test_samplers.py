@@ -11,8 +11,13 @@ import optuna
 import pytest
 from hypothesis import strategies
 
-from optimizer import draw, errors, sampler, score, space, study_file
-from optimizer import search as searches
+from optimizer import errors
+from optimizer.designs.search import draw
+from optimizer.designs.search import search as searches
+from optimizer.designs.search import sketch as sampler
+from optimizer.study import space
+from optimizer.study import written as study_file
+from optimizer.trials import conclusion as score
 from tests.optimizer import searching
 
 SAMPLERS = typing.get_args(study_file.Search.model_fields["sampler"].annotation)

@@ -10,7 +10,8 @@ import pytest
 from constraints.rules import rulefile
 from constraints.text import document
 from docs import generate
-from optimizer import cli, study
+from optimizer import cli
+from optimizer.study import resolved as study
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 PAGES = sorted([*CHECKOUT.glob("docs/**/*.md"), *CHECKOUT.glob("*.md")])

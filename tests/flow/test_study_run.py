@@ -16,7 +16,7 @@ import optuna
 import pytest
 from safetensors import safe_open
 
-from optimizer import score
+from optimizer.trials import conclusion as score
 from tests.flow import place as places
 from trainers.contract import events
 

@@ -1,6 +1,6 @@
 """Trials as records, for what shows them."""
 
-from optimizer import records
+from optimizer.results import records
 
 
 def trial(number: int, state: str = "usable", **changes: object) -> records.TrialRecord:

@@ -7,9 +7,12 @@ from typing import Any
 import optuna
 
 from constraints.rules import loading
-from optimizer import facts, rulebook, space, wiring
-from optimizer import search as searches
-from optimizer import study as studies
+from optimizer import wiring
+from optimizer.designs.search import search as searches
+from optimizer.forecast import situation as facts
+from optimizer.rules import book as rulebook
+from optimizer.study import resolved as studies
+from optimizer.study import space
 from trainers.data import buckets, counters
 
 #: a space as a study file writes it: scales, choices, steps, whole numbers, a condition

@@ -8,8 +8,12 @@ from typing import Any
 import optuna
 import pytest
 
-from optimizer import launch, observer, propose, records, score, settings, tell, wiring
-from optimizer import study as studies
+from optimizer import settings, wiring
+from optimizer.results import records
+from optimizer.running import launch
+from optimizer.study import resolved as studies
+from optimizer.trials import conclusion as score
+from optimizer.trials import observer, propose, tell
 from storage import database as databases
 from storage import rule_versions
 

@@ -13,9 +13,13 @@ import pytest
 import sqlalchemy
 from starlette import testclient
 
-from optimizer import campaign as campaigns
-from optimizer import cli, launch, observer, propose, records, score, settings, tell, wiring
-from optimizer import study as studies
+from optimizer import cli, settings, wiring
+from optimizer.results import records
+from optimizer.running import launch
+from optimizer.study import resolved as studies
+from optimizer.trials import campaign as campaigns
+from optimizer.trials import conclusion as score
+from optimizer.trials import observer, propose, tell
 from optimizer.web import app
 from storage import database as databases
 from storage import errors, migration

@@ -12,9 +12,10 @@ import optuna
 import pytest
 from PIL import Image, ImageDraw
 
-from optimizer import errors, ledger, records
+from optimizer import errors
 from optimizer.report import curves, figures, grid, html, importance
 from optimizer.report import records as report_records
+from optimizer.results import ledger, records
 from trainers.contract import events
 
 OBJECTIVES: dict[str, report_records.Direction] = {"clip_score": "maximize", "failure_rate": "minimize"}

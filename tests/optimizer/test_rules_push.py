@@ -4,8 +4,10 @@ import pathlib
 
 import pytest
 
-from optimizer import cli, errors, launch, observer, settings, wiring
-from optimizer import study as studies
+from optimizer import cli, errors, settings, wiring
+from optimizer.running import launch
+from optimizer.study import resolved as studies
+from optimizer.trials import observer
 from storage import database as databases
 from storage import rule_versions
 

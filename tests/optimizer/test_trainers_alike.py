@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from constraints.proving import sample
-from optimizer import rulebook
-from optimizer import study as studies
+from optimizer.rules import book as rulebook
+from optimizer.study import resolved as studies
 from trainers.declared import parameters, settings
 
 #: trainers that know the parameters of a LoRA, with what each cannot do without

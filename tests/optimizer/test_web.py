@@ -11,8 +11,9 @@ import pytest
 import uvicorn
 from starlette import testclient
 
-from optimizer import errors, score, settings, wiring
-from optimizer import study as studies
+from optimizer import errors, settings, wiring
+from optimizer.study import resolved as studies
+from optimizer.trials import conclusion as score
 from optimizer.web import access, app, serving
 from storage import artifacts, leases, optuna_store, refusals, results, workers
 from storage import database as db

@@ -5,7 +5,8 @@ import pathlib
 
 import pytest
 
-from optimizer import check, errors, settings, study, wiring
+from optimizer import check, errors, settings, wiring
+from optimizer.study import resolved as study
 from storage import database
 
 

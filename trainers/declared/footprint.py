@@ -1,9 +1,9 @@
 """What training a LoRA takes, before any has been trained: peak memory of the device, and seconds. Torch-free.
 
-A prior, to be corrected by measurements (`optimizer.estimates`). Memory is counted: weights, LoRA with its gradients
-and optimizer state, and what the backward pass needs of the forward one. The bytes that a block keeps for it were
-counted with torch's saved-tensor hooks over fake tensors, with this trainer's own LoRA layer, for SD 1.5, SDXL and five
-other UNets; the sums below meet those counts within 1 %, with gradient checkpointing within 9 %.
+A prior, to be corrected by measurements (`optimizer.forecast.estimates`). Memory is counted: weights, LoRA with its
+gradients and optimizer state, and what the backward pass needs of the forward one. The bytes that a block keeps for it
+were counted with torch's saved-tensor hooks over fake tensors, with this trainer's own LoRA layer, for SD 1.5, SDXL and
+five other UNets; the sums below meet those counts within 1 %, with gradient checkpointing within 9 %.
 
 Checked against SimpleTuner's published H100 figures (its SEGMENTED_CHECKPOINTING.md), for UNet and LoRA alone as there:
 SD 1.5, 512 pixels, bf16 2.87 GiB, checkpointed 1.98; SDXL, 1024 pixels, 13.0 and 6.5. A test keeps this within 10 %.

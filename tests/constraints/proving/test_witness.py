@@ -7,7 +7,7 @@ import hypothesis
 from hypothesis import strategies
 
 from constraints.proving import witness
-from optimizer import space
+from optimizer.study import space
 from tests.optimizer import searching
 
 STUDY = searching.study(

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from optimizer import readiness, wiring
-from optimizer import study as studies
+from optimizer import wiring
+from optimizer.forecast import readiness
+from optimizer.study import resolved as studies
 from trainers.contract import events, interruption, job, paths
 
 Make = Callable[..., job.TrainJob]

@@ -1,0 +1,1 @@
+"""The search: proposals by any Optuna sampler, under rules, from what is known of trials."""

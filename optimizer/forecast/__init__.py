@@ -1,0 +1,1 @@
+"""What is known before a trial runs: facts, estimates, whether it could start at all."""

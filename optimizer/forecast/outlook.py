@@ -1,0 +1,166 @@
+"""What a study's trials will take, before they run: hours of its budget, memory against the GPU's."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from constraints.proving import sample
+from constraints.rules import ruleset as rulesets
+from optimizer.forecast import situation as facts
+from optimizer.study import resolved as studies
+from trainers.contract import points as evaluation_points
+
+#: points of the space that are looked at
+_POINTS = 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class Outlook:
+    """Estimates over the points that the rules accept; over all points where they accept none.
+
+    Attributes:
+        minutes: of the mean trial; None where it cannot be known.
+        hours: of all trials of the budget, one after another.
+        accepted_share: share of the space that the rules accept, those included that name estimates.
+        vram_gb: peak memory of the median trial and of the largest; None where the base is not known.
+        gpu_vram_gb: memory of the smallest GPU here, None without one.
+        too_large_share: share of trials that need more than that.
+        quality: how good the estimates are, in words.
+        points: evaluation points of the mean trial and of the longest; None where there are none, or nobody knows.
+        point_pictures: pictures that are drawn at each of them.
+    """
+
+    trials: float
+    accepted_share: float
+    minutes: float | None
+    hours: float | None
+    workers: int
+    vram_gb: tuple[float, float] | None
+    gpu_vram_gb: float | None
+    too_large_share: float | None
+    quality: str
+    #: rules that cannot be decided at any point here, and so refuse all of them: a fact is missing
+    undecided: tuple[str, ...]
+    points: tuple[float, float] | None = None
+    point_pictures: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        typical, most = self.vram_gb or (None, None)
+        return {
+            "trials": self.trials,
+            "accepted_share": self.accepted_share,
+            "minutes": self.minutes,
+            "hours": self.hours,
+            "workers": self.workers,
+            "vram_gb": typical,
+            "vram_gb_most": most,
+            "gpu_vram_gb": self.gpu_vram_gb,
+            "too_large_share": self.too_large_share,
+            "quality": self.quality,
+            "undecided": list(self.undecided),
+            "points": None if self.points is None else {"mean": self.points[0], "most": self.points[1]},
+            "point_pictures": self.point_pictures,
+        }
+
+    def render(self) -> str:
+        lines = [f"estimates ({self.quality}):", f"  {self._time()}", f"  {self._memory()}", *self._drawing()]
+        lines += [f"  {rule} cannot be decided on this machine, and so refuses every trial" for rule in self.undecided]
+        return "\n".join(lines)
+
+    def _time(self) -> str:
+        if self.minutes is None or self.hours is None:
+            return "time: not known before a trial has finished"
+        beside = f", {_duration(self.hours / self.workers)} on {self.workers} GPUs" if self.workers > 1 else ""
+        each = _duration(self.minutes / 60)
+        return (
+            f"time: {each} a trial, {_duration(self.hours)} for {self.trials:.0f} trials{beside}, over the "
+            f"{self.accepted_share:.0%} of the space that the rules accept here"
+        )
+
+    def _drawing(self) -> list[str]:
+        if self.points is None:
+            return []
+        mean, most = self.points
+        if not most:
+            return ["  evaluation points: none, no trial is so long; make `evaluation.during.every_samples` smaller"]
+        drawn = f"{self.point_pictures} picture{'s' if self.point_pictures > 1 else ''}"
+        return [f"  evaluation points: {mean:.1f} in the mean trial, {most:.0f} at most, {drawn} at each"]
+
+    def _memory(self) -> str:
+        if self.vram_gb is None:
+            return "memory: not known; it needs a base that lies here as a folder or a file"
+        said = f"memory: {self.vram_gb[0]:.1f} GiB for a typical trial, {self.vram_gb[1]:.1f} GiB at most"
+        if self.gpu_vram_gb is None:
+            return f"{said}; there is no GPU here to hold it against"
+        said += f"; the GPU has {self.gpu_vram_gb:.1f} GiB"
+        if not self.too_large_share:
+            return said
+        return (
+            f"{said}, too few for {self.too_large_share:.0%} of the trials: "
+            "`refuse: estimate.vram_gb > gpu.vram_gb - 1` spares the search from them"
+        )
+
+
+def outlook(study: studies.Study, rules: rulesets.RuleSet, situation: facts.Situation) -> Outlook:
+    """Look at points spread over a study's space, as a search that knows nothing yet would draw them."""
+    drawn = sample.draw(study.space, study.fixed)
+    stride = max(1, drawn.points // _POINTS)
+    columns = {name: column[::stride] for name, column in drawn.columns.items()}
+    points = len(range(0, drawn.points, stride))
+    known = situation.facts({**study.fixed, **columns})
+    judged = rules.check(columns, known)
+    accepted = judged.accepted
+    if study.search.refusals == "prune":
+        trials = study.search.trials * float(accepted.mean())
+    else:
+        trials = float(study.search.trials)
+    chosen = accepted if accepted.any() else np.ones(points, dtype=bool)
+    minutes = _chosen(known.get("estimate.minutes"), chosen)
+    vram = _chosen(known.get("estimate.vram_gb"), chosen)
+    gpu = situation.gpu.vram_gb
+    mean = None if minutes is None else float(minutes.mean())
+    return Outlook(
+        trials=trials,
+        accepted_share=float(accepted.mean()),
+        minutes=mean,
+        hours=None if mean is None else mean * trials / 60,
+        workers=max(1, situation.gpu.count),
+        vram_gb=None if vram is None else (float(np.median(vram)), float(vram.max())),
+        gpu_vram_gb=gpu,
+        too_large_share=None if vram is None or gpu is None else float((vram > gpu).mean()),
+        quality="" if situation.estimator is None else situation.estimator.quality.sentence(),
+        points=_points(study, known, chosen),
+        point_pictures=evaluation_points.pictures(study.evaluation),
+        undecided=tuple(rule for rule, where in zip(judged.rule_ids, judged.undecided, strict=True) if where.all()),
+    )
+
+
+def _points(
+    study: studies.Study, known: Mapping[str, Any], chosen: npt.NDArray[np.bool_]
+) -> tuple[float, float] | None:
+    """Evaluation points of the mean and of the longest of the chosen trials."""
+    during = study.evaluation.during
+    if during is None or "total_steps" not in known or "effective_batch" not in known:
+        return None
+    counted = _chosen(
+        evaluation_points.count(known["total_steps"], known["effective_batch"], during.every_samples), chosen
+    )
+    return None if counted is None else (float(counted.mean()), float(counted.max()))
+
+
+def _duration(hours: float) -> str:
+    if hours >= 1:
+        return f"{hours:.1f} h"
+    return f"{60 * hours:.1f} min" if 60 * hours >= 1 else f"{3600 * hours:.0f} s"
+
+
+def _chosen(column: Any, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64] | None:
+    """A fact at the chosen points, those left out where it is not known; None where it is known at none."""
+    if column is None:
+        return None
+    values = np.broadcast_to(np.asarray(column, dtype=float), chosen.shape)[chosen]
+    finite: npt.NDArray[np.float64] = values[np.isfinite(values)]
+    return finite if len(finite) else None

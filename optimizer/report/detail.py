@@ -1,0 +1,110 @@
+"""Everything about one trial, for a terminal: what it was, what came of it, who ran it, where its files lie."""
+
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from optimizer import wording
+from optimizer.results import records
+from storage import runs
+from trainers.contract import paths
+
+
+def render(record: records.TrialRecord, fixed: Mapping[str, Any], directory: pathlib.Path) -> str:
+    """Sections of name and value, one a line.
+
+    Args:
+        record: the trial.
+        fixed: what its study fixes beside the trial's own parameters.
+        directory: the trial's own folder, which need not be there.
+    """
+    sections = [
+        ("", _outcome(record)),
+        ("parameters", [(name, wording.value(value)) for name, value in record.params.items()]),
+        ("fixed", [(name, wording.value(value)) for name, value in fixed.items() if name not in record.params]),
+        ("rules", list(_rules(record))),
+        ("metrics", [(name, _metric(value)) for name, value in record.metrics.items() if name not in record.values]),
+        (
+            "evaluation points",
+            [(f"{samples} samples", wording.value(value)) for samples, value in record.curve.items()],
+        ),
+        ("seconds", [(phase, f"{seconds:.1f}") for phase, seconds in records.in_order(record.phases)]),
+        ("attempts", [(str(run.attempt), _attempt(run)) for run in record.tries]),
+        ("files", list(_files(record, directory))),
+    ]
+    return "\n".join(line for heading, pairs in sections for line in _section(heading, pairs))
+
+
+def _section(heading: str, pairs: Sequence[tuple[str, str]]) -> Iterator[str]:
+    if not pairs:
+        return
+    indent = "  " if heading else ""
+    width = max(len(name) for name, _ in pairs)
+    if heading:
+        yield f"{heading}:"
+    for name, text in pairs:
+        first, *more = text.splitlines() or [""]
+        yield f"{indent}{name.ljust(width)}  {first}".rstrip()
+        yield from (f"{indent}{' ' * width}  {line}" for line in more)
+
+
+def _outcome(record: records.TrialRecord) -> list[tuple[str, str]]:
+    found = [("trial", str(record.number)), ("state", f"{record.state}: {records.STATES[record.state]}")]
+    found += [(name, wording.value(value)) for name, value in record.values.items()]
+    if record.gain is not None:
+        found.append(("gain", record.gain.render().removeprefix("gain ")))
+    if record.likeness is not None:
+        found.append(("likeness", f"{wording.value(record.likeness)} (subject_similarity)"))
+    if record.steps is not None:
+        found.append(("steps", record.progress().removeprefix(" at step ")))
+    if record.seconds is not None:
+        found.append(("time", wording.duration(record.seconds)))
+    if record.failure is not None:
+        where = "" if record.failure["step"] is None else f" at step {record.failure['step']}"
+        found.append(("why", f"{record.failure['kind']}{where}: {record.failure['message']}"))
+    elif record.why():
+        found.append(("why", record.why()))
+    if record.taken_over:
+        found.append(("result", "taken over from a trial of the same parameters and seed"))
+    return found
+
+
+def _rules(record: records.TrialRecord) -> Iterator[tuple[str, str]]:
+    if record.rule_version:
+        yield "judged by", record.rule_version
+    if record.stop_rule is not None:
+        yield "stopped by", record.stop_rule
+    for rule, violation in record.constraints.items():
+        yield rule, "held" if violation <= 0 else f"broken, violation {wording.value(float(violation))}"
+
+
+def _metric(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return wording.settings(value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(wording.value(each) for each in value)
+    return wording.value(value)
+
+
+def _attempt(run: runs.Run) -> str:
+    began = run.started_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    said = f"{run.outcome or 'not ended'}, by {run.worker_id} on {run.gpu}, from {began}"
+    if run.exit_code is not None:
+        said += f", exit code {run.exit_code}"
+    if run.step is not None:
+        said += f", step {run.step}"
+    return f"{said}\n{run.message}" if run.message else said
+
+
+def _files(record: records.TrialRecord, directory: pathlib.Path) -> Iterator[tuple[str, str]]:
+    if record.lora is not None:
+        yield "LoRA", record.lora
+    if record.lora_sha256 is not None:
+        yield "its sha256", record.lora_sha256
+    if record.images:
+        yield "pictures", str(pathlib.Path(str(record.images[0]["path"])).parent)
+    for run in record.tries:
+        attempt = paths.JobPaths(paths.TrialPaths(directory).attempt(run.attempt))
+        for name, path in (("events", attempt.events), ("console", attempt.console)):
+            if path.exists():
+                yield f"{name} of attempt {run.attempt}", str(path)

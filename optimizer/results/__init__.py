@@ -1,0 +1,1 @@
+"""What came of trials: records, statistics, ledger, tables, exports."""

@@ -1,0 +1,339 @@
+"""What a study holds, read back from Optuna's own rows into plain records."""
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import optuna
+
+from optimizer import wording
+from optimizer.results import gain as gains
+from optimizer.results import repeats
+from storage import results, runs
+
+State = optuna.trial.TrialState
+
+#: user attributes of an Optuna trial that say what the rules said
+REFUSED_BY = "refused_by"
+RULE_VERSION = "rule_version"
+#: ... and where a trial's outcome comes from: the trial of the same point whose result it took over, and which repeat
+#: of its point it is (1 is the first repeat; the seed is that much higher)
+TAKEN_FROM = "taken_from"
+REPEAT = "repeat"
+#: ... and which pruner (`pruner:asha`) or which stop rule (its id) ended a trial, after how many steps of how many
+STOPPED_BY = "stopped_by"
+STOP_RULE = "stop_rule"
+STEPS = "steps"
+TOTAL_STEPS = "total_steps"
+#: what the wish of a pruner begins with; no rule's id holds a colon
+PRUNER = "pruner:"
+
+#: states of trials that trained, to their end or a part of the way
+TRAINED = ("usable", "unusable", "stopped-early")
+
+#: what a state means to a reader, in the order in which states are counted
+STATES = {
+    "usable": "trained, and its pictures are fit for use",
+    "unusable": "trained, but its parameters made it fail or a rule on the result is broken",
+    "stopped-early": "others were ahead of it at an evaluation point, so a pruner ended its training",
+    "refused": "a rule refused it before any training",
+    "crashed": "the machine failed at every attempt",
+    "running": "is being trained",
+    "interrupted": "was begun and nobody trains it now; the next worker goes on with it from its checkpoint",
+    "waiting": "is to be trained",
+}
+
+#: phases of a trial in the order they happen; any other phase comes after them
+PHASES = ("launch", "load", "train", "sample", "score")
+
+#: Optuna's states in a reader's words; PRUNED is told apart by what the row says, RUNNING by whether it is held
+_WORDS = {State.RUNNING: "running", State.COMPLETE: "usable", State.FAIL: "crashed", State.WAITING: "waiting"}
+
+
+@dataclasses.dataclass(frozen=True)
+class EarlyStop:
+    """Where a pruner ended a trial: `score` is the primary objective's at its last evaluation point.
+
+    `samples` names that point. An early stop says nothing against a trial but that others were ahead of it there.
+    """
+
+    by: str
+    step: int
+    total_steps: int | None
+    samples: int | None
+    score: float | None
+
+    def render(self) -> str:
+        """In words: who ended it, where."""
+        whole = "" if self.total_steps is None else f" of {self.total_steps}"
+        scored = "" if self.score is None else f", at {wording.value(self.score)} after {self.samples} samples"
+        return f"{self.by} at step {self.step}{whole}{scored}"
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialRecord:
+    """One trial. `state` is one of `STATES`."""
+
+    number: int
+    state: str
+    params: Mapping[str, Any]
+    #: measured objectives by name; an unusable trial keeps what was measured, None where nothing was
+    values: Mapping[str, float | None]
+    refused_by: tuple[str, ...]
+    #: seconds in all, None before the trial has ended
+    seconds: float | None
+    #: kind, step and message of what made the trial unusable
+    failure: Mapping[str, Any] | None
+    phases: Mapping[str, float]
+    metrics: Mapping[str, Any]
+    images: Sequence[Mapping[str, Any]]
+    constraints: Mapping[str, float]
+    lora: str | None
+    #: optimizer steps that were done
+    steps: int | None
+    attempts: int
+    rule_version: str
+    #: which training of its point this is: 0 is the first, and each has a seed of its own
+    repeat: int = 0
+    #: whether the outcome is another trial's, of the same point and seed
+    taken_over: bool = False
+    early_stop: EarlyStop | None = None
+    #: the primary objective at evaluation points, by samples seen
+    curve: Mapping[int, float] = dataclasses.field(default_factory=dict)
+    #: the stop rule that ended its training
+    stop_rule: str | None = None
+    #: optimizer steps that it was to do; None where nobody has said
+    total_steps: int | None = None
+    lora_sha256: str | None = None
+    #: its attempts, oldest first
+    tries: Sequence[runs.Run] = ()
+
+    @property
+    def gain(self) -> gains.Gain | None:
+        """How much better than the untrained base it is, where the trainer compared them."""
+        return gains.of(self.metrics, list(self.values))
+
+    @property
+    def likeness(self) -> float | None:
+        """How alike its pictures and the training images are (`subject_similarity`), where that was measured."""
+        measured = self.metrics.get("subject_similarity")
+        return float(measured) if isinstance(measured, int | float) else None
+
+    def why(self) -> str:
+        """In a few words why it is no usable trial; empty for one that is, and for one that has not ended."""
+        if self.refused_by:
+            return ", ".join(self.refused_by)
+        if self.early_stop is not None:
+            return self.early_stop.render()
+        if self.stop_rule is not None:
+            return f"stop rule {self.stop_rule}{self.progress()}"
+        if self.failure is None:
+            return ""
+        return str(self.failure["message" if self.failure["kind"] == "expect" else "kind"])
+
+    def progress(self) -> str:
+        """How far its training came, as ` at step 12 of 40`; empty where nobody has said."""
+        if self.steps is None:
+            return ""
+        return f" at step {self.steps}" + ("" if self.total_steps is None else f" of {self.total_steps}")
+
+    def as_json(self) -> dict[str, Any]:
+        """The contract of `study show --json` (docs/reference/json.md)."""
+        return {
+            "number": self.number,
+            "state": self.state,
+            "params": dict(self.params),
+            "values": dict(self.values),
+            "metrics": dict(self.metrics),
+            "gain": None if self.gain is None else dataclasses.asdict(self.gain),
+            "likeness": self.likeness,
+            "refused_by": list(self.refused_by),
+            "stop_rule": self.stop_rule,
+            "early_stop": None if self.early_stop is None else dataclasses.asdict(self.early_stop),
+            "failure": None if self.failure is None else dict(self.failure),
+            "constraints": dict(self.constraints),
+            "rules": self.rule_version,
+            "steps": self.steps,
+            "total_steps": self.total_steps,
+            "seconds": self.seconds,
+            "phases": {name: round(seconds, 3) for name, seconds in in_order(self.phases)},
+            "curve": {str(samples): value for samples, value in self.curve.items()},
+            "lora": self.lora,
+            "lora_sha256": self.lora_sha256,
+            "taken_over": self.taken_over,
+            "attempts": [_attempt(run) for run in self.tries],
+        }
+
+
+def _attempt(run: runs.Run) -> dict[str, Any]:
+    """An attempt in JSON; what is not known before its end is null."""
+    return {
+        "attempt": run.attempt,
+        "worker": run.worker_id,
+        "device": run.gpu,
+        "started_at": run.started_at.isoformat(),
+        "finished_at": None if run.finished_at is None else run.finished_at.isoformat(),
+        "outcome": run.outcome,
+        "exit_code": run.exit_code,
+        "step": run.step,
+        "seconds": dict(run.seconds),
+        "message": run.message,
+    }
+
+
+def read(
+    trials: Sequence[optuna.trial.FrozenTrial],
+    objectives: Sequence[str],
+    measured: Sequence[results.Result] = (),
+    attempts: Sequence[runs.Run] = (),
+    abandoned: Collection[int] = (),
+) -> list[TrialRecord]:
+    """Trials as records, in the order of their numbers: Optuna's rows beside what our tables keep of them.
+
+    Args:
+        trials: Optuna's rows.
+        objectives: names of their values.
+        measured: what our own table keeps of results.
+        attempts: ... and of attempts.
+        abandoned: numbers of running trials that no worker holds.
+    """
+    result_of = {result.trial_number: result for result in measured}
+    runs_of: dict[int, list[runs.Run]] = {}
+    for run in attempts:
+        runs_of.setdefault(run.trial_number, []).append(run)
+    return [
+        _record(
+            trial,
+            "interrupted" if trial.number in abandoned else _state(trial),
+            objectives,
+            result_of.get(trial.number),
+            runs_of.get(trial.number, []),
+        )
+        for trial in trials
+    ]
+
+
+def _record(
+    trial: optuna.trial.FrozenTrial,
+    state: str,
+    objectives: Sequence[str],
+    result: results.Result | None,
+    attempts: Sequence[runs.Run],
+) -> TrialRecord:
+    metrics = {} if result is None else result.metrics
+    values: dict[str, float | None] = dict(zip(objectives, trial.values or (), strict=False))
+    phases = _phases(attempts)
+    return TrialRecord(
+        number=trial.number,
+        state=state,
+        params=trial.params,
+        values=values or {name: metrics.get(name) for name in objectives},
+        refused_by=refused_by(trial),
+        seconds=round(sum(phases.values()), 2) if phases else None,
+        failure=(None if result is None else result.failure) or _broken(trial),
+        phases=phases,
+        metrics=metrics,
+        images=() if result is None else result.images,
+        constraints=trial.constraints,
+        lora=None if result is None else result.lora_path,
+        steps=max((run.step for run in attempts if run.step is not None), default=_whole(trial.user_attrs, STEPS)),
+        attempts=len(attempts),
+        rule_version=str(trial.user_attrs.get(RULE_VERSION, "")),
+        repeat=repeat_of(trial.user_attrs),
+        taken_over=is_taken_over(trial),
+        early_stop=_early_stop(trial),
+        curve=dict(sorted(trial.intermediate_values.items())),
+        stop_rule=_text(trial.user_attrs, STOP_RULE),
+        total_steps=_whole(trial.user_attrs, TOTAL_STEPS),
+        lora_sha256=None if result is None else result.lora_sha256,
+        tries=attempts,
+    )
+
+
+def in_order(phases: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Phases with their seconds, as they happen in a trial."""
+    return sorted(phases.items(), key=lambda item: PHASES.index(item[0]) if item[0] in PHASES else len(PHASES))
+
+
+def _phases(attempts: Sequence[runs.Run]) -> dict[str, float]:
+    """Seconds by phase over all attempts: what an interrupted one did before its checkpoint counts, too."""
+    total: dict[str, float] = {}
+    for run in attempts:
+        for phase, seconds in run.seconds.items():
+            total[phase] = total.get(phase, 0.0) + seconds
+    return total
+
+
+def _state(trial: optuna.trial.FrozenTrial) -> str:
+    if trial.state is not State.PRUNED:
+        return _WORDS[trial.state]
+    if is_stopped_early(trial):
+        return "stopped-early"
+    return "refused" if refused_by(trial) else "unusable"
+
+
+# People edit attributes in optuna-dashboard, so that they may hold anything.
+
+
+def refused_by(trial: optuna.trial.FrozenTrial) -> tuple[str, ...]:
+    """The rules that refused a trial."""
+    found = trial.user_attrs.get(REFUSED_BY)
+    return tuple(map(str, found)) if isinstance(found, list | tuple) else ()
+
+
+def repeat_of(attributes: Mapping[str, Any]) -> int:
+    """Which training of its point a trial is, by its attributes: 0 is the first."""
+    return max(0, _whole(attributes, REPEAT) or 0)
+
+
+def is_taken_over(trial: optuna.trial.FrozenTrial) -> bool:
+    """Whether a trial's outcome is that of another one, and nothing was trained."""
+    return _whole(trial.user_attrs, TAKEN_FROM) is not None
+
+
+def _text(attributes: Mapping[str, Any], name: str) -> str | None:
+    found = attributes.get(name)
+    return found if isinstance(found, str) else None
+
+
+def _whole(attributes: Mapping[str, Any], name: str) -> int | None:
+    found = attributes.get(name)
+    return found if isinstance(found, int) and not isinstance(found, bool) else None
+
+
+def is_stopped_early(trial: optuna.trial.FrozenTrial) -> bool:
+    """Whether a pruner ended a trial, so that nothing is known of what it would have come to."""
+    return isinstance(trial.user_attrs.get(STOPPED_BY), str)
+
+
+def _early_stop(trial: optuna.trial.FrozenTrial) -> EarlyStop | None:
+    if not is_stopped_early(trial):
+        return None
+    said = trial.user_attrs
+    samples, score = max(trial.intermediate_values.items(), default=(None, None))
+    return EarlyStop(said[STOPPED_BY], _whole(said, STEPS) or 0, _whole(said, TOTAL_STEPS), samples, score)
+
+
+def _broken(trial: optuna.trial.FrozenTrial) -> dict[str, Any] | None:
+    """A trial that trained well but broke expect rules: the rules are what failed it."""
+    if trial.state is State.FAIL:
+        return {"kind": "machine", "step": None, "message": str(trial.user_attrs.get("message", ""))}
+    if trial.state is not State.PRUNED or refused_by(trial):
+        return None
+    broken = sorted(key for key, value in trial.constraints.items() if value > 0)
+    return {"kind": "expect", "step": None, "message": f"broke {', '.join(broken)}"} if broken else None
+
+
+def done(records: Sequence[TrialRecord], refusals: str) -> list[TrialRecord]:
+    """The trials that have ended and count towards a study's budget: refused ones under `refusals: prune` alone."""
+    ended = (*TRAINED, "crashed", "refused") if refusals == "prune" else (*TRAINED, "crashed")
+    return [record for record in records if record.state in ended and (refusals == "prune" or not record.taken_over)]
+
+
+def best(records: Sequence[TrialRecord], directions: Mapping[str, str]) -> TrialRecord | None:
+    """The best usable trial: the first objective decides, the next ones break ties; repeats count by their mean.
+
+    A study with several objectives has a whole front of best trials; a person who asks for one gets the end of the
+    front that their first objective names.
+    """
+    return next(iter(repeats.best(records, directions)), None)

@@ -1,0 +1,1 @@
+"""The rules of a study: followed while it runs, and what else stands against a point."""

@@ -1,0 +1,48 @@
+"""What stands against a point of a study: its rules, and what its trainer cannot train."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from constraints.judging import verdict as verdicts
+from constraints.rules import ruleset as rulesets
+from optimizer.forecast import situation as facts
+from optimizer.study import resolved as study
+from trainers.declared import contradictions
+
+#: what refuses a point that its trainer cannot train, beside the study's rules; no rule's id holds a colon
+UNTRAINABLE = "trainer:cannot-train"
+
+
+def judge(
+    study_: study.Study, rules: rulesets.RuleSet, situation: facts.Situation, params: Mapping[str, Any]
+) -> verdicts.Verdict:
+    """What the rules and the trainer say of a point (sampled parameters; the fixed ones are added)."""
+    point = study.complete(study_, params)
+    verdict = rules.check_point(params, facts=situation.facts(point))
+    problems = contradictions.of_point(study_.trainer, situation.counter.beside(point))
+    return _untrainable(verdict, problems) if problems else verdict
+
+
+def weigh(
+    study_: study.Study, rules: rulesets.RuleSet, situation: facts.Situation, columns: Mapping[str, npt.NDArray[Any]]
+) -> npt.NDArray[np.float64]:
+    """The same for a table of points, shape (points,): 0 refused, 1 accepted, between them discouraged."""
+    points = {**study_.fixed, **columns}
+    judged = rules.check(columns, facts=situation.facts(points))
+    known = situation.counter.beside(points)
+    trainable = ~contradictions.of_points(study_.trainer, known, len(judged.weight))
+    weights: npt.NDArray[np.float64] = np.where(judged.accepted & trainable, judged.weight, 0.0)
+    return weights
+
+
+def _untrainable(verdict: verdicts.Verdict, problems: Sequence[str]) -> verdicts.Verdict:
+    """A verdict with the trainer's own refusal last; how far outside a contradiction is cannot be said."""
+    return verdict._replace(
+        verdict="refused",
+        refused_by=(*verdict.refused_by, UNTRAINABLE),
+        violations={**verdict.violations, UNTRAINABLE: 1.0},
+        undecided={**verdict.undecided, UNTRAINABLE: f"the trainer cannot train this: {'; '.join(problems)}"},
+    )

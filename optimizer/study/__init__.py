@@ -1,0 +1,1 @@
+"""The study: the file as written, the record it becomes, its space."""

@@ -1,0 +1,274 @@
+"""The study file: one YAML document that says what is tried, read strictly into a frozen record.
+
+The reader reports every error of a file at once, each with file, line, column and remedy. A study that runs keeps its
+*resolved* form (absolute paths, prompts written out) in the database; it is the same format, read by the same reader.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pydantic
+
+from constraints.names import domain as domains
+from constraints.text import document as documents
+from constraints.text import errors as constraint_errors
+from optimizer import errors
+from optimizer.study import space as spaces
+from optimizer.study import written as study_file
+from trainers.contract import job as jobs
+from trainers.declared import metrics, parameters
+from trainers.files import plain_files
+
+
+class Study(pydantic.BaseModel):
+    """A study, resolved: absolute paths, prompts written out, domains checked. `source` is the resolved document."""
+
+    model_config = pydantic.ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    name: str
+    trainer: str
+    base: str
+    dataset: jobs.Dataset
+    space: Mapping[str, domains.Domain]
+    fixed: Mapping[str, study_file.Scalar]
+    rules: tuple[str, ...]
+    objectives: Mapping[str, study_file.Direction]
+    search: study_file.Search
+    evaluation: jobs.Evaluation
+    thresholds: jobs.Thresholds
+    launch: study_file.Launch
+    source: str
+    #: of the row that keeps it, by which it is found whatever it is called; None before it is stored
+    id: str | None = None
+
+    @property
+    def primary(self) -> str:
+        """The objective that trials are compared by while they run."""
+        return self.search.primary or next(iter(self.objectives))
+
+
+@dataclasses.dataclass(frozen=True)
+class Draft:
+    """A study file as far as it can be read, so that all its problems can be told at once.
+
+    Attributes:
+        study: the study; neutral values stand where a section cannot be read.
+        broken: sections that cannot be read, and `prompts` where there are none; what follows from them means nothing.
+        problems: everything that is wrong with the file itself.
+        document: says where everything stands.
+    """
+
+    study: Study
+    broken: frozenset[str]
+    problems: tuple[constraint_errors.Problem, ...]
+    document: documents.Document
+
+
+def read(path: pathlib.Path) -> Study:
+    """Read a study file.
+
+    Raises:
+        errors.BadInput: the file is missing or wrong; the message lists every problem found.
+    """
+    return _whole(draft(path))
+
+
+def draft(path: pathlib.Path) -> Draft:
+    """Read a study file as far as it goes.
+
+    Raises:
+        errors.BadInput: there is no such file, or it is no YAML that could be read further.
+    """
+    try:
+        return resolve(documents.read(path), path.parent)
+    except constraint_errors.DocumentError as error:
+        raise errors.BadInput(str(error)) from error
+
+
+def parse(text: str, name: str) -> Study:
+    """Read a resolved study document, as the database keeps it."""
+    try:
+        return _whole(resolve(documents.parse(text, name), pathlib.Path("/")))
+    except constraint_errors.DocumentError as error:
+        raise errors.BadInput(str(error)) from error
+
+
+def _whole(drafted: Draft) -> Study:
+    if drafted.problems:
+        raise errors.BadInput(str(constraint_errors.DocumentError(drafted.problems)))
+    return drafted.study
+
+
+def resolve(document: documents.Document, folder: pathlib.Path) -> Draft:
+    """Turn a document into a study; relative paths count from `folder`."""
+    form = study_file.read(document)
+    file = form.file
+    space, problems = study_file.check(document, form)
+    problems += form.problems
+    broken = set(form.broken)
+    if space is None:
+        broken.add("space")
+    prompts = _prompts(document, file, "prompts", folder, problems)
+    held_out = _prompts(document, file, "held_out", folder, problems)
+    evaluation = {**_judges(file.evaluation, folder), "prompts": prompts or ["a picture"], "held_out": held_out}
+    if not prompts:
+        broken.add("prompts")
+    asked = jobs.Evaluation.model_validate_json(json.dumps(evaluation))
+    if not broken & {"objectives", "trainer", "evaluation", "prompts"}:
+        problems += _untold(document, file, asked)
+    study = _study(file, space or {}, folder, evaluation, asked)
+    if len(study.source) > documents.MAXIMUM_BYTES:
+        text = f"the study with its prompts written out holds {len(study.source):,} bytes"
+        remedy = f"at most {documents.MAXIMUM_BYTES:,} are kept: write fewer or shorter prompts"
+        problems.append(document.problem(("evaluation",), text, remedy))
+    return Draft(study, frozenset(broken), tuple(problems), document)
+
+
+def _untold(
+    document: documents.Document, file: study_file.StudyFile, evaluation: jobs.Evaluation
+) -> Iterator[constraint_errors.Problem]:
+    """Objectives that the trainer tells only under a condition that this study does not meet."""
+    if parameters.unknown_trainer(file.trainer):
+        return
+    for name in file.objectives:
+        missing = metrics.untold(file.trainer, name, evaluation)
+        if missing:
+            yield document.problem(("objectives", name), missing, "add that, or take it out", key=True)
+
+
+def _study(
+    file: study_file.StudyFile,
+    space: Mapping[str, domains.Domain],
+    folder: pathlib.Path,
+    evaluation: Mapping[str, Any],
+    asked: jobs.Evaluation,
+) -> Study:
+    dataset = file.dataset if isinstance(file.dataset, jobs.Dataset) else jobs.Dataset(path=file.dataset)
+    dataset = jobs.Dataset(path=_absolute(dataset.path, folder), repeats=dataset.repeats, flip=dataset.flip)
+    base = _absolute(file.base, folder) if _is_path(file.base, folder) else file.base
+    rules = tuple(_absolute(rule, folder) if rule.endswith((".yaml", ".yml")) else rule for rule in file.rules)
+    earlier = tuple(_absolute(name, folder) if name.endswith(".csv") else name for name in file.search.warm_start)
+    search = file.search.model_copy(update={"warm_start": earlier})
+    fixed = _with_paths(file, folder)
+    resolved = {
+        **file.model_dump(mode="json", by_alias=True, exclude_defaults=True),
+        "study_version": 1,
+        "base": base,
+        "dataset": dataset.model_dump(mode="json"),
+        "rules": rules,
+        "evaluation": evaluation,
+        "search": search.model_dump(mode="json", exclude_defaults=True),
+        **({"fixed": fixed} if fixed else {}),
+    }
+    return Study(
+        name=file.name,
+        trainer=file.trainer,
+        base=base,
+        dataset=dataset,
+        space=space,
+        fixed=fixed,
+        rules=rules,
+        objectives=file.objectives,
+        search=search,
+        evaluation=asked,
+        thresholds=file.thresholds,
+        launch=file.launch,
+        source=json.dumps(resolved, indent=1),
+    )
+
+
+def _with_paths(file: study_file.StudyFile, folder: pathlib.Path) -> dict[str, study_file.Scalar]:
+    """The fixed parameters; those that name a file or folder count from the study file's."""
+    if parameters.unknown_trainer(file.trainer):
+        return dict(file.fixed)
+    known = parameters.table(file.trainer)
+    return {
+        name: _absolute(value, folder) if isinstance(value, str) and name in known and known[name].is_path else value
+        for name, value in file.fixed.items()
+    }
+
+
+def _prompts(
+    document: documents.Document,
+    file: study_file.StudyFile,
+    key: str,
+    folder: pathlib.Path,
+    problems: list[constraint_errors.Problem],
+) -> list[str]:
+    value: str | tuple[str, ...] = getattr(file.evaluation, key)
+    if not isinstance(value, str):
+        return list(value)
+    path, where = pathlib.Path(_absolute(value, folder)), ("evaluation", key)
+    try:
+        lines = [line.strip() for line in plain_files.read_text(path, documents.MAXIMUM_BYTES).splitlines()]
+    except (OSError, ValueError) as error:
+        why = plain_files.reason(error) if isinstance(error, OSError) else str(error)
+        remedy = "name a text file with a prompt a line, or a list"
+        problems.append(document.problem(where, f"cannot read {value}: {why}", remedy))
+        return []
+    prompts = [line for line in lines if line and not line.startswith("#")]
+    if not prompts:
+        problems.append(document.problem(where, f"{value} holds no prompt", "write a prompt a line"))
+    problems += study_file.prompt_problems(document, key, prompts)
+    return prompts
+
+
+def _judges(evaluation: study_file.EvaluationEntry, folder: pathlib.Path) -> dict[str, Any]:
+    """The evaluation with absolute paths to the folders and files of its judges; names stay as they are."""
+    written = evaluation.model_dump(mode="json", exclude_none=True)
+    for judge, key in (("clip", "model"), ("clip", "pretrained"), ("dino", "weights")):
+        if judge in written and _looks_like_path(written[judge][key]):
+            written[judge][key] = _absolute(written[judge][key], folder)
+    return written
+
+
+def _is_path(base: str, folder: pathlib.Path) -> bool:
+    """Whether a base is a path, and no hub id: it looks like one, or stands beside the study file."""
+    return base != "demo" and (_looks_like_path(base) or os.path.exists(folder / os.path.expanduser(base)))
+
+
+def _looks_like_path(source: str) -> bool:
+    return source.startswith((".", "/", "~")) or source.endswith((".safetensors", ".pt", ".pth", ".bin"))
+
+
+def _absolute(path: str, folder: pathlib.Path) -> str:
+    """A path from the file's folder on; its own last name stays, wherever a link of that name leads."""
+    whole = folder / os.path.expanduser(path)
+    if whole.name in ("", ".."):
+        return os.path.realpath(whole)
+    return os.path.join(os.path.realpath(whole.parent), whole.name)
+
+
+def complete(study: Study, sampled: Mapping[str, Any]) -> dict[str, study_file.Scalar]:
+    """All parameters of a trial: what is fixed and what was sampled."""
+    return {**study.fixed, **sampled}
+
+
+#: what must stay the same for the trials of one study to be compared with each other
+_IDENTITY = ("trainer", "base", "dataset", "space", "fixed", "objectives", "evaluation")
+
+
+def incompatible(old: Study, new: Study) -> list[str]:
+    """The sections in which two studies of one name differ so that their trials would not compare."""
+    return [name for name in _IDENTITY if getattr(old, name) != getattr(new, name)]
+
+
+def check_point(study: Study, point: Mapping[str, Any]) -> None:
+    """Check a point that a person named; it may leave parameters out.
+
+    Raises:
+        errors.BadInput: a parameter is not searched, or its value lies outside of its domain.
+    """
+    problems = []
+    for name, value in point.items():
+        if name not in study.space:
+            hint = documents.did_you_mean(name, study.space)
+            problems.append(f"{name}: this study does not search it; {hint}")
+        elif not study.space[name].contains(value):
+            problems.append(f"{name}: {value!r} is outside of {spaces.describe(study.space[name])}")
+    if problems:
+        raise errors.BadInput("\n".join(problems))

@@ -1,0 +1,1 @@
+"""The life of a trial: proposed, claimed, concluded, told, once."""

@@ -1,0 +1,264 @@
+"""Telling on a real database: once, whoever else tells, and whatever breaks in between."""
+
+import pathlib
+from typing import Any
+
+import optuna
+import pytest
+import sqlalchemy as sa
+
+from optimizer import patience, settings, wiring
+from optimizer.running import attempt, launch
+from optimizer.trials import campaign as campaigns
+from optimizer.trials import conclusion as score
+from optimizer.trials import heirs, propose, tell
+from storage import artifacts, database, optuna_store, refusals, results, runs
+from storage import errors as storage_errors
+from tests.optimizer import test_propose as proposing
+from trainers.contract import events
+
+State = optuna.trial.TrialState
+DEVICE = launch.Device(None, 1)
+
+
+@pytest.fixture
+def place(database: database.Database, home: pathlib.Path, tmp_path: pathlib.Path) -> proposing.Place:
+    storage = optuna_store.open_storage(database)
+    read = settings.read({"TUNEGUARD_HOME": str(home)})
+    return proposing.Place(wiring.Services(read, database, storage, artifacts.open_store(home)), tmp_path)
+
+
+def waiting(campaign: campaigns.Campaign) -> patience.Patience:
+    return patience.Patience(campaign.database, 0, lambda: False)
+
+
+def usable(*pictures: pathlib.Path) -> score.Conclusion:
+    images = tuple({"path": str(picture)} for picture in pictures)
+    return score.Conclusion(
+        score.Ending.USABLE,
+        values=(0.5,),
+        constraints={score.TRAINED: 0.0},
+        metrics={"clip_score": 0.5},
+        images=images,
+    )
+
+
+class Trainer(launch.TrainerProcess):
+    """A trainer that has ended, and told what it was made with."""
+
+    def __init__(self, folder: pathlib.Path, *told: tuple[str, int | None, dict[str, Any]], broken: str = "") -> None:
+        super().__init__(DEVICE, "command", folder / "worker.log", 1)
+        self.told, self.broken = told, broken
+
+    def start(self, job: pathlib.Path) -> None:
+        reporter = events.Reporter(job.with_name("events.jsonl"))
+        for event, trial, data in self.told:
+            reporter.tell(event, trial, **data)
+        reporter.close()
+        with job.with_name("events.jsonl").open("a") as raw:
+            raw.write(self.broken)
+
+
+def trained(lora: pathlib.Path) -> tuple[tuple[str, int | None, dict[str, Any]], ...]:
+    lora.write_bytes(b"a LoRA")
+    return (
+        ("saved", 0, {"path": str(lora), "sha256": "0"}),
+        ("scored", 0, {"metrics": {"clip_score": 0.5}, "images": [], "seconds": 0.0}),
+        ("trial-finished", 0, {"outcome": "finished", "seconds": {"train": 1.0}}),
+        ("job-finished", None, {"exit_code": 0}),
+    )
+
+
+@pytest.mark.parametrize("by_hand", [State.FAIL, State.COMPLETE])
+def test_a_trial_that_somebody_told_by_hand_stays_so_and_what_was_measured_is_kept_beside_it(
+    place: proposing.Place, tmp_path: pathlib.Path, by_hand: State
+) -> None:
+    campaign = place.open(place.study(trials=2))
+    claim = proposing.claimed(campaign)
+    told = optuna.load_study(study_name="proposed", storage=campaign.database.url)
+    told.tell(claim.number, 0.9 if by_hand is State.COMPLETE else None, state=by_hand)
+    picture = tmp_path / "a.png"
+    picture.write_bytes(b"a picture")
+    assert tell.settle(campaign, claim, usable(picture))
+    assert proposing.trials(campaign)[0].state is by_hand
+    (kept,) = results.listed(campaign.database, campaign.study_id)
+    assert kept.metrics == {"clip_score": 0.5}
+    assert proposing.claimed(campaign).number == 1
+
+
+def test_a_telling_that_broke_off_is_done_again_and_links_each_picture_once(
+    place: proposing.Place, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = place.open(place.study(trials=1))
+    claim = proposing.claimed(campaign)
+    pictures = [tmp_path / name for name in ("a.png", "b.png")]
+    for picture in pictures:
+        picture.write_bytes(b"a picture")
+
+    def break_off(*_: Any, **__: Any) -> None:
+        raise storage_errors.ServiceUnreachable("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(campaign, "end_trial", break_off)
+        with pytest.raises(storage_errors.ServiceUnreachable):
+            tell.settle(campaign, claim, usable(*pictures))
+    assert proposing.trials(campaign)[0].state is State.RUNNING
+    assert tell.settle(campaign, claim, usable(*pictures))
+    (trial,) = proposing.trials(campaign)
+    assert trial.state is State.COMPLETE
+    storage = optuna_store.open_storage(campaign.database)
+    metas = optuna.artifacts.get_all_artifact_meta(trial, storage=storage)
+    assert sorted(meta.filename for meta in metas) == ["a.png", "b.png"]
+
+
+def test_a_picture_that_is_gone_keeps_no_trial_from_being_told(place: proposing.Place, tmp_path: pathlib.Path) -> None:
+    campaign = place.open(place.study(trials=1))
+    claim = proposing.claimed(campaign)
+    assert tell.settle(campaign, claim, usable(tmp_path / "gone.png"))
+    assert proposing.trials(campaign)[0].state is State.COMPLETE
+
+
+def test_every_rule_version_in_force_is_kept_with_a_result_and_with_a_refusal(place: proposing.Place) -> None:
+    study = place.study(trials=1)
+    second = proposing.RULES.replace("propose-rules", "more-rules").replace("high-rate", "too-high")
+    file = place.folder / "more.yaml"
+    file.write_text(second.replace("0.004", "0.005"), encoding="utf-8")
+    campaign = place.open(study.model_copy(update={"rules": (*study.rules, str(file))}))
+    ids = [version.id for version in campaign.book.versions]
+    assert len(ids) == 2
+    proposing.enqueue(campaign, {"learning_rate": 0.0045, "network_dim": 4, "lr_scheduler": "cosine"})
+    assert isinstance(propose.claim(campaign), propose.Refused)
+    tell.settle(campaign, proposing.claimed(campaign), usable())
+    (refusal, *_) = refusals.recent(campaign.database, campaign.study_id)
+    (result,) = results.listed(campaign.database, campaign.study_id)
+    assert list(refusal.refusal.rule_version_ids) == ids
+    assert list(result.rule_version_ids) == ids
+
+
+def test_nothing_is_told_of_a_study_that_was_deleted(place: proposing.Place) -> None:
+    campaign = place.open(place.study(trials=1))
+    claim = proposing.claimed(campaign)
+    optuna.delete_study(study_name="proposed", storage=campaign.database.url)
+    with pytest.raises(storage_errors.NotFound, match="was deleted"):
+        tell.settle(campaign, claim, usable())
+
+
+def test_a_finished_attempt_that_nobody_told_is_found_by_the_next_holder(
+    place: proposing.Place, tmp_path: pathlib.Path
+) -> None:
+    campaign = place.open(place.study(trials=1))
+    claim = proposing.claimed(campaign)
+    trainer = Trainer(tmp_path, *trained(tmp_path / "lora.safetensors"))
+    concluded = attempt.run(campaign, trainer, DEVICE, claim, waiting(campaign))
+    found = attempt.left_behind(campaign, claim, waiting(campaign))
+    assert found is not None
+    assert (found.ending, found.values) == (concluded.ending, concluded.values) == (score.Ending.USABLE, (0.5,))
+    (run,) = runs.of_trial(campaign.database, campaign.study_id, claim.number)
+    assert run.outcome == "usable"
+
+
+def test_an_attempt_is_not_taken_for_a_finished_one_unless_it_is_this_very_job(
+    place: proposing.Place, tmp_path: pathlib.Path
+) -> None:
+    campaign = place.open(place.study(trials=1))
+    claim = proposing.claimed(campaign)
+    lora = tmp_path / "lora.safetensors"
+    attempt.run(campaign, Trainer(tmp_path, *trained(lora)), DEVICE, claim, waiting(campaign))
+    job = campaign.settings.run_directory(campaign.stored.folder, 0) / "attempt-1" / "job.json"
+    text = job.read_text(encoding="utf-8")
+    for own, other in [(f'"seed": {claim.seed}', '"seed": 99'), (campaign.study_id, "another study")]:
+        assert own in text
+        job.write_text(text.replace(own, other), encoding="utf-8")
+        assert attempt.left_behind(campaign, claim, waiting(campaign)) is None
+    job.write_text(text, encoding="utf-8")
+    lora.unlink()
+    assert attempt.left_behind(campaign, claim, waiting(campaign)) is None
+    lora.write_bytes(b"again")
+    assert attempt.left_behind(campaign, claim, waiting(campaign)) is not None
+
+
+def test_an_attempt_that_was_interrupted_is_gone_on_with(place: proposing.Place, tmp_path: pathlib.Path) -> None:
+    campaign = place.open(place.study(trials=1))
+    claim = proposing.claimed(campaign)
+    interrupted = ("trial-finished", 0, {"outcome": "interrupted", "seconds": {}})
+    attempt.run(campaign, Trainer(tmp_path, interrupted), DEVICE, claim, waiting(campaign))
+    assert attempt.left_behind(campaign, claim, waiting(campaign)) is None
+
+
+def test_a_line_that_is_no_event_is_named_in_what_the_trial_is_told_with(
+    place: proposing.Place, tmp_path: pathlib.Path
+) -> None:
+    campaign = place.open(place.study(trials=1))
+    claim = proposing.claimed(campaign)
+    trainer = Trainer(tmp_path, *trained(tmp_path / "lora.safetensors")[:-1], broken="loss: 0.3\nloss: 0.2\n")
+    conclusion = attempt.run(campaign, trainer, DEVICE, claim, waiting(campaign))
+    assert conclusion.ending is score.Ending.USABLE
+    assert "events.jsonl:4: no JSON" in conclusion.message
+    assert "1 more line" in conclusion.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "exit_code", "gives_up"),
+    [
+        pytest.param("refused-job", 2, True, id="the script refuses the job again and again"),
+        pytest.param("unusable-input", 2, False, id="an image cannot be read"),
+        pytest.param("machine", 74, False, id="the disk is full"),
+    ],
+)
+def test_only_what_may_be_the_trial_s_own_fault_is_given_up(
+    place: proposing.Place, tmp_path: pathlib.Path, kind: str, exit_code: int, gives_up: bool
+) -> None:
+    campaign = place.open(place.study(trials=1))
+    failed = ("failed", None, {"kind": kind, "step": None, "message": "no", "evidence": {}, "fatal": True})
+    ended = ("job-finished", None, {"exit_code": exit_code, "message": "no"})
+    settled = []
+    for _ in range(campaign.study.launch.attempts):
+        claim = proposing.claimed(campaign)
+        conclusion = attempt.run(campaign, Trainer(tmp_path, failed, ended), DEVICE, claim, waiting(campaign))
+        assert conclusion.ending is score.Ending.REJECTED
+        settled.append(tell.settle(campaign, claim, conclusion))
+    assert settled == [False, False, gives_up]
+    assert proposing.trials(campaign)[0].state is (State.FAIL if gives_up else State.RUNNING)
+
+
+def test_a_point_that_the_trainer_contradicts_is_its_trial_s_fault_alone(
+    place: proposing.Place, tmp_path: pathlib.Path
+) -> None:
+    campaign = place.open(place.study(trials=2))
+    claim = proposing.claimed(campaign)
+    failed = {"kind": "contradictory-parameters", "step": None, "message": "5e-08 is not above 1e-07"}
+    finished = {"outcome": "failed", "seconds": {}}
+    trainer = Trainer(tmp_path, ("failed", 0, failed), ("trial-finished", 0, finished))
+    conclusion = attempt.run(campaign, trainer, DEVICE, claim, waiting(campaign))
+    assert tell.settle(campaign, claim, conclusion)
+    (trial,) = proposing.trials(campaign)
+    assert trial.state is State.PRUNED
+    assert trial.constraints == {score.TRAINED: 1.0}
+    found = propose.claim(campaign)
+    assert isinstance(found, propose.Claim)
+    assert found.number == 1
+
+
+def test_a_worker_without_work_waits_for_a_trial_whose_holder_may_be_dead_and_leaves_one_that_is_alive(
+    place: proposing.Place,
+) -> None:
+    study = place.study(trials=2)
+    living, dead, heir = (place.open(study) for _ in range(3))
+    kept, lost = proposing.claimed(living), proposing.claimed(dead)
+    others = heirs.Heirs(heir)
+    assert propose.claim(heir) is None
+    assert others.may_come()
+    assert living.renew(kept.lease)
+    assert others.may_come()
+    with heir.database.transaction() as connection:
+        connection.execute(
+            sa.text("UPDATE tuneguard_data.leases SET expires_at = now() WHERE token = 1 AND trial_number = 1")
+        )
+    taken = proposing.claimed(heir)
+    assert taken.number == lost.number == 1
+    tell.settle(heir, taken, usable())
+    assert propose.claim(heir) is None
+    assert not others.may_come()
+    tell.settle(living, kept, usable())
+    assert propose.claim(heir) is None
+    assert not others.may_come()
