@@ -17,7 +17,7 @@ import transformers
 from torch.nn import functional
 
 from benchmarks.demo_models import pictures, training
-from trainers.demo import drawing, world
+from benchmarks.demo_models.drawn import drawing, world
 
 CONTEXT_LENGTH = 24
 BATCH = 128

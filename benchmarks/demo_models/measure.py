@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from benchmarks.demo_models import make, pictures, trials
-from trainers.demo import drawing, world
+from benchmarks.demo_models.drawn import drawing, world
 
 PLAIN_CAPTIONS = 128
 BATCH = 16

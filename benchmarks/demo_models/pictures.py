@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from trainers.demo import drawing, world
+from benchmarks.demo_models.drawn import drawing, world
 
 Pixels = npt.NDArray[np.uint8]  # (64, 64, 3)
 Pair = tuple[Pixels, str]

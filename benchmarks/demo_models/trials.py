@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from benchmarks.demo_models.drawn import world
 from trainers.contract import job
-from trainers.demo import world
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DATASET = ROOT / "examples" / "quickstart" / "dataset"

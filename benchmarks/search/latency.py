@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from benchmarks.search import world
 from optimizer import wiring
+from optimizer.results import records
 from optimizer.study import space
 from optimizer.trials import campaign as campaigns
 from optimizer.trials import conclusion as score
@@ -124,7 +125,7 @@ def plain_optuna(
 
     def step() -> None:
         trial = study.ask(forms)
-        trial.set_constraint(score.TRAINED, 0.0)
+        trial.set_constraint(records.TRAINING, 0.0)
         study.tell(trial, chance.random(2).tolist())
 
     return step
@@ -162,5 +163,5 @@ def reopened(opened: wiring.Services) -> optuna.storages.BaseStorage:
 
 def finish(campaign: campaigns.Campaign, claim: propose.Claim, values: list[float]) -> None:
     """Tell a trial as if it had been trained."""
-    conclusion = score.Conclusion(score.Ending.USABLE, values=tuple(values), constraints={score.TRAINED: 0.0})
+    conclusion = score.Conclusion(score.Ending.USABLE, values=tuple(values), constraints={records.TRAINING: 0.0})
     tell.settle(campaign, claim, conclusion)

@@ -17,8 +17,8 @@ import optuna
 from benchmarks.search import kept, landscapes
 from optimizer.designs.search import draw
 from optimizer.designs.search import search as searches
+from optimizer.results import records
 from optimizer.study import space
-from optimizer.trials import conclusion as score
 from tests.optimizer import searching
 
 BUDGET = 40
@@ -55,7 +55,7 @@ def ours(landscape: landscapes.Landscape, seed: int, sampler: str = "tpe") -> Ou
         drawn = draw.draw(search)
         assert drawn.params is not None
         told.append(loss := landscape.loss(drawn.params))
-        trained = {score.TRAINED: float(loss is None)}
+        trained = {records.TRAINING: float(loss is None)}
         trials.add(drawn.params, None if loss is None else [loss], drawn.notes, constraints=trained)
         trials.look()
     return outcome(told, 0)

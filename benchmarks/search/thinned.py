@@ -15,7 +15,7 @@ from optimizer import wiring
 from optimizer.designs.search import draw
 from optimizer.designs.search import search as searches
 from optimizer.designs.search import sketch as sampler
-from optimizer.trials import conclusion as score
+from optimizer.results import records
 from tests.optimizer import searching
 
 #: numbers of trials after which searches are compared
@@ -57,7 +57,7 @@ def search(case: Case, seed: int, rows: int) -> list[float]:
         assert drawn.params is not None
         loss = landscape.loss(drawn.params)
         values = None if loss is None else [loss, effort(drawn.params)][: case.objectives]
-        trials.add(drawn.params, values, drawn.notes, constraints={score.TRAINED: float(loss is None)})
+        trials.add(drawn.params, values, drawn.notes, constraints={records.TRAINING: float(loss is None)})
         trials.look()
         if loss is not None:
             told.append((loss, effort(drawn.params)))

@@ -20,10 +20,10 @@ import numpy.typing as npt
 from constraints.history.replay import FinishedTrial
 from constraints.judging.judge import Clause, Judge
 from constraints.names import typecheck
+from constraints.names import world as worlds
 from constraints.names.domain import Domain, Value
 from constraints.names.scope import Scope
-from constraints.rules import loading
-from constraints.rules.loading import World
+from constraints.names.world import World
 from constraints.rules.rulefile import MAXIMUM_NAME_LENGTH
 from constraints.text import expression, parsing
 from constraints.text.errors import ExpressionError
@@ -153,7 +153,7 @@ def _candidates(
     for estimator in forest.estimators_:
         for branch in _branches(estimator.tree_):
             found.setdefault(_conjunction(branch, features, space))
-    scope = loading.study_scope(World(space, {}))
+    scope = worlds.study_scope(World(space, {}))
     return [condition for condition in found if _is_written(condition, scope)]
 
 
@@ -233,7 +233,7 @@ def _covered(
     conditions: Sequence[str], trials: Sequence[FinishedTrial], space: Mapping[str, Domain]
 ) -> dict[str, npt.NDArray[np.bool_]]:
     """Which trials each condition refuses, as the rule engine judges: condition to shape (trials,)."""
-    scope = loading.study_scope(World(space, {}))
+    scope = worlds.study_scope(World(space, {}))
     judge = Judge([Clause(parsing.parse(condition), scope) for condition in conditions])
     columns = {
         name: np.array([trial.params.get(name) for trial in trials], dtype=object if d.value_kind == "text" else float)

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from constraints.judging.judge import Clause, Judge
 from constraints.names import typecheck
+from constraints.names import world as worlds
 from constraints.names.domain import Domain, Value
-from constraints.rules import loading
 from constraints.text import parsing
 from constraints.text.errors import ExpressionError
 
@@ -45,7 +45,7 @@ class Conditions:
 
     @cached_property
     def _judges(self) -> dict[str, Judge]:
-        scope = loading.study_scope(loading.World(self._space, self._fixed))
+        scope = worlds.study_scope(worlds.World(self._space, self._fixed))
         return {
             name: Judge([Clause(parsing.parse(domain.when), scope)])
             for name, domain in self._space.items()
@@ -55,7 +55,7 @@ class Conditions:
 
 def problems(space: Mapping[str, Domain], fixed: Mapping[str, Value] | None = None) -> dict[str, list[ExpressionError]]:
     """What is wrong with each condition (names, kinds, syntax), for the conditional parameters that have a problem."""
-    scope = loading.study_scope(loading.World(space, fixed or {}))
+    scope = worlds.study_scope(worlds.World(space, fixed or {}))
     found = {}
     for name, domain in space.items():
         if domain.when is None:

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from constraints.judging.compile import Compiler, Role
+from constraints.judging.kinds import RuleKind
 from constraints.judging.source import PointProgram, Program
 from constraints.names.intervals import Bounds
 from constraints.names.scope import Scope, Symbol
-from constraints.rules.rulefile import RuleKind
 from constraints.text import expression
 from constraints.text.errors import PointError
 from constraints.text.expression import Node

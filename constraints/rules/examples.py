@@ -8,12 +8,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from constraints.judging.judge import Judge, Rule
+from constraints.judging.kinds import OUTCOMES
+from constraints.judging.reasons import undecided_reason
 from constraints.names import vocabulary
 from constraints.names.scope import Kind
+from constraints.names.world import World
 from constraints.rules import loading
-from constraints.rules.explain import undecided_reason, why_broken
-from constraints.rules.loading import Source, World
-from constraints.rules.rulefile import AND_OTHERS, OUTCOMES, Example, RuleFile
+from constraints.rules.explain import why_broken
+from constraints.rules.loading import Source
+from constraints.rules.rulefile import AND_OTHERS, Example, RuleFile
 from constraints.text.errors import DocumentError, Problem
 
 #: a name of an example this close to one that a rule lacks is a slip of the pen

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from constraints.judging.compile import Role
-from constraints.judging.judge import Clause, Judge, Rule
+from constraints.judging.judge import Rule
+from constraints.judging.reasons import evaluate
 from constraints.names.scope import Scope
 from constraints.text import expression
 from constraints.text.expression import (
@@ -53,37 +52,6 @@ def why_broken(rule: Rule, values: Mapping[str, Any]) -> str:
         return _Speaker(rule.scope, values).why(rule.broken, True)
     speaker = _Speaker(rule.scope, values)
     return _sentence([speaker.why(part, True) for part in rule.broken.parts])
-
-
-def undecided_reason(rule: Rule, values: Mapping[str, Any]) -> str:
-    """Why a rule has no answer at a point: the innermost part without a value."""
-    for node in _innermost_first(rule.broken, rule.scope):
-        if isinstance(node, Name) and values.get(node.name) is None and not rule.scope[node.name].optional:
-            return f"could not be decided: {node.name} has no value"
-        if _is_number(node, rule.scope) and math.isnan(_evaluate(node, rule.scope, "value", values)):
-            return f"could not be decided: {expression.to_text(node)} has no value here"
-    return "could not be decided"
-
-
-def _innermost_first(node: Node, scope: Scope) -> Iterator[Node]:
-    for child in expression.children(node):
-        yield from _innermost_first(child, scope)
-    if isinstance(node, Name) and (symbol := scope[node.name]).body is not None:
-        yield from _innermost_first(symbol.body, scope)
-    elif not (isinstance(node, Name) and scope[node.name].role in ("constant", "absent")):
-        yield node
-
-
-def _is_number(node: Node, scope: Scope) -> bool:
-    if isinstance(node, Name):
-        return scope[node.name].kind == "number"
-    return isinstance(node, Negative | expression.Arithmetic | expression.Call)
-
-
-def _evaluate(node: Node, scope: Scope, role: Role, values: Mapping[str, Any]) -> Any:
-    """One role of a node at one point, through the same compiler that judges."""
-    judge = Judge([Clause(node, scope)])
-    return judge.run(role, 0, values)
 
 
 class _Speaker:
@@ -140,13 +108,13 @@ class _Speaker:
         return f"{expression.to_text(node)} ({self._shown(node)})"
 
     def _shown(self, node: Node) -> str:
-        value = _evaluate(node, self._scope, "value", self._values)
+        value = evaluate(node, self._scope, "value", self._values)
         return value if isinstance(value, str) else f"{value:.6g}"
 
     def _truth(self, node: Node) -> bool | None:
-        if _evaluate(node, self._scope, "holds", self._values):
+        if evaluate(node, self._scope, "holds", self._values):
             return True
-        return False if _evaluate(node, self._scope, "fails", self._values) else None
+        return False if evaluate(node, self._scope, "fails", self._values) else None
 
 
 def _sentence(parts: list[str]) -> str:

@@ -7,25 +7,17 @@ import keyword
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any
 
 import pydantic
 
+from constraints.judging.kinds import KINDS, OUTCOMES, RuleKind
 from constraints.text import document, expression, parsing
 from constraints.text.document import Document
 from constraints.text.errors import DocumentError, ExpressionError, Problem
 from constraints.text.expression import And, Node, Not
 from constraints.text.yaml_data import Location
 
-RuleKind: TypeAlias = Literal["refuse", "require", "discourage", "stop", "expect"]
-KINDS: tuple[RuleKind, ...] = ("refuse", "require", "discourage", "stop", "expect")
-#: what an example may say, and the kinds of rules it says it about
-OUTCOMES: Mapping[str, tuple[RuleKind, ...]] = {
-    "refused_by": ("refuse", "require"),
-    "discouraged_by": ("discourage",),
-    "stopped_by": ("stop",),
-    "unusable_by": ("expect",),
-}
 AND_OTHERS = "..."
 
 MAXIMUM_ID_LENGTH = 100

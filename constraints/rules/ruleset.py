@@ -13,10 +13,11 @@ import numpy as np
 from constraints.judging import verdict
 from constraints.judging.conditions import Conditions
 from constraints.judging.judge import UNDECIDED_VIOLATION, Judge, Rule
+from constraints.judging.reasons import undecided_reason
+from constraints.names import world as worlds
 from constraints.names.domain import Domain, Value
 from constraints.names.scope import Kind, Scope
 from constraints.rules import loading
-from constraints.rules.explain import undecided_reason
 from constraints.rules.loading import RuleText, Source
 from constraints.rules.rulefile import RuleFile
 from constraints.text.errors import DocumentError, PointError
@@ -213,7 +214,7 @@ def load(
     Raises:
         DocumentError: with every problem of every file.
     """
-    return _load(sources, loading.World(space, fixed or {}, facts, metrics, signals, derived or {}))
+    return _load(sources, worlds.World(space, fixed or {}, facts, metrics, signals, derived or {}))
 
 
 def load_alone(sources: Sequence[Source], kinds: Mapping[str, Kind]) -> RuleSet:
@@ -225,10 +226,10 @@ def load_alone(sources: Sequence[Source], kinds: Mapping[str, Kind]) -> RuleSet:
     Raises:
         DocumentError: with every problem of every file.
     """
-    return _load(sources, loading.World({}, {}, loose=kinds))
+    return _load(sources, worlds.World({}, {}, loose=kinds))
 
 
-def _load(sources: Sequence[Source], world: loading.World) -> RuleSet:
+def _load(sources: Sequence[Source], world: worlds.World) -> RuleSet:
     files, problems = loading.files_of(sources)
     rules: list[Rule] = []
     absent: list[str] = []
@@ -249,7 +250,7 @@ def _load(sources: Sequence[Source], world: loading.World) -> RuleSet:
         fixed=world.fixed,
         facts=dict(world.facts) if isinstance(world.facts, Mapping) else {},
         absent=tuple(absent),
-        scope=loading.study_scope(world),
+        scope=worlds.study_scope(world),
     )
 
 

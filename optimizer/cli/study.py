@@ -328,12 +328,12 @@ def run_and_report(
     from optimizer import session, wording
     from optimizer.report import gather as reporting
     from optimizer.report import overview
-    from optimizer.results import records
+    from optimizer.results import repeats
 
     ending = session.run(services, study, chosen, add_trials=trials, quiet=as_json)
     study = ending.study
     found = reporting.overview(services, study)
-    best_found = records.best(found.trials, study.objectives)
+    best_found = repeats.best_trial(found.trials, study.objectives)
     path = write_report(services, study, None)
     if as_json:
         options.print_json(

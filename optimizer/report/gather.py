@@ -17,7 +17,7 @@ from optimizer.report import curves, grid, html
 from optimizer.report import detail as details
 from optimizer.report import overview as overviews
 from optimizer.report import records as report_records
-from optimizer.results import ledger, records, remarks
+from optimizer.results import ledger, records, remarks, repeats
 from optimizer.rules import book as rulebook
 from optimizer.rules import judgement
 from optimizer.study import resolved as studies
@@ -45,7 +45,7 @@ def gather(services: wiring.Services, study: studies.Study) -> report_records.Re
     stored = wiring.row_of(services, study)
     trials = wiring.trial_records(services, study)
     frozen = wiring.trials(services, study)
-    best = records.best(trials, study.objectives)
+    best = repeats.best_trial(trials, study.objectives)
     drawn = grid.ranked(
         [record for record in trials if record.images], study.objectives, None if best is None else best.number
     )

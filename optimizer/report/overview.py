@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optimizer import columns, errors, wording
-from optimizer.results import records, remarks
+from optimizer.results import records, remarks, repeats
 
 #: rank of columns that find room after all parameters
 _LATER = 3.0
@@ -32,7 +32,7 @@ class Overview:
 
     def as_json(self, chosen: Sequence[records.TrialRecord]) -> dict[str, Any]:
         """The contract of `study show --json` (docs/reference/json.md), with the chosen trials alone."""
-        best = records.best(self.trials, self.objectives)
+        best = repeats.best_trial(self.trials, self.objectives)
         return {
             "name": self.name,
             "directions": dict(self.objectives),
@@ -56,7 +56,7 @@ class Overview:
             width: characters a line; None for as many as it takes.
         """
         lines = [self._head()]
-        best = records.best(self.trials, self.objectives)
+        best = repeats.best_trial(self.trials, self.objectives)
         if best is not None:
             lines.append(f"best: {outcome(best)}")
         lines += [f"look at this: {remark.text}" for remark in self.remarks()]

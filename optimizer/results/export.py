@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from optimizer import errors
-from optimizer.results import diffusers_script, records
+from optimizer.results import diffusers_script, records, repeats
 from optimizer.study import resolved as studies
 from trainers.contract import errors as trainer_errors
 from trainers.data import buckets, counters, dataset
@@ -111,7 +111,7 @@ def chosen(study: studies.Study, found: Sequence[records.TrialRecord], number: i
         errors.BadInput: there is none, or nothing was trained of which something could be exported.
     """
     if number is None:
-        best = records.best(found, study.objectives)
+        best = repeats.best_trial(found, study.objectives)
         if best is None:
             raise errors.BadInput(f"the study {study.name!r} has no usable trial yet; name one with --trial")
         return best

@@ -8,7 +8,6 @@ import optuna
 
 from optimizer import wording
 from optimizer.results import gain as gains
-from optimizer.results import repeats
 from storage import results, runs
 
 State = optuna.trial.TrialState
@@ -30,6 +29,8 @@ PRUNER = "pruner:"
 
 #: states of trials that trained, to their end or a part of the way
 TRAINED = ("usable", "unusable", "stopped-early")
+#: the constraint that every trained trial carries: at most 0 when its training came to an end; no rule's id has a colon
+TRAINING = "trainer:training"
 
 #: what a state means to a reader, in the order in which states are counted
 STATES = {
@@ -328,12 +329,3 @@ def done(records: Sequence[TrialRecord], refusals: str) -> list[TrialRecord]:
     """The trials that have ended and count towards a study's budget: refused ones under `refusals: prune` alone."""
     ended = (*TRAINED, "crashed", "refused") if refusals == "prune" else (*TRAINED, "crashed")
     return [record for record in records if record.state in ended and (refusals == "prune" or not record.taken_over)]
-
-
-def best(records: Sequence[TrialRecord], directions: Mapping[str, str]) -> TrialRecord | None:
-    """The best usable trial: the first objective decides, the next ones break ties; repeats count by their mean.
-
-    A study with several objectives has a whole front of best trials; a person who asks for one gets the end of the
-    front that their first objective names.
-    """
-    return next(iter(repeats.best(records, directions)), None)

@@ -8,14 +8,12 @@ standard error. A point that was trained once must therefore be better by more t
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from optimizer import wording
-
-if TYPE_CHECKING:
-    from optimizer.results import records
+from optimizer.results import records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Repeated:
         return f"mean of {len(self.trials)} trainings (trials {', '.join(map(str, self.trials))}): {', '.join(parts)}"
 
 
-def points(found: "Sequence[records.TrialRecord]") -> "list[list[records.TrialRecord]]":
+def points(found: Sequence[records.TrialRecord]) -> list[list[records.TrialRecord]]:
     """Usable trials, those of one point together; what was trained twice from one seed is one result, counted once."""
     groups: dict[tuple[tuple[str, Any], ...], dict[int, records.TrialRecord]] = {}
     for record in found:
@@ -48,7 +46,7 @@ def points(found: "Sequence[records.TrialRecord]") -> "list[list[records.TrialRe
     return [list(group.values()) for group in groups.values()]
 
 
-def summary(group: "Sequence[records.TrialRecord]", objectives: Sequence[str]) -> Repeated:
+def summary(group: Sequence[records.TrialRecord], objectives: Sequence[str]) -> Repeated:
     """Mean and spread of one point's trials."""
     values = _values(group, objectives)
     spreads = values.std(axis=0, ddof=1) if len(group) > 1 else [None] * len(objectives)
@@ -59,7 +57,7 @@ def summary(group: "Sequence[records.TrialRecord]", objectives: Sequence[str]) -
     )
 
 
-def best(found: "Sequence[records.TrialRecord]", directions: Mapping[str, str]) -> "list[records.TrialRecord]":
+def best(found: Sequence[records.TrialRecord], directions: Mapping[str, str]) -> list[records.TrialRecord]:
     """The trials of the best point, its best trial first; empty where nothing is usable.
 
     The first objective decides, the next ones break ties.
@@ -71,7 +69,7 @@ def best(found: "Sequence[records.TrialRecord]", directions: Mapping[str, str]) 
     signs = np.array([1.0 if direction == "maximize" else -1.0 for direction in directions.values()])
     chance = _pooled_deviation(groups, objectives)
 
-    def worth(group: "Sequence[records.TrialRecord]") -> tuple[float, ...]:
+    def worth(group: Sequence[records.TrialRecord]) -> tuple[float, ...]:
         cautious = _values(group, objectives).mean(axis=0) * signs - chance / math.sqrt(len(group))
         return tuple(map(float, cautious))
 
@@ -79,12 +77,21 @@ def best(found: "Sequence[records.TrialRecord]", directions: Mapping[str, str]) 
     return sorted(chosen, key=lambda record: worth([record]), reverse=True)
 
 
-def _values(group: "Sequence[records.TrialRecord]", objectives: Sequence[str]) -> np.ndarray:
+def best_trial(found: Sequence[records.TrialRecord], directions: Mapping[str, str]) -> records.TrialRecord | None:
+    """The best usable trial: the first objective decides, the next ones break ties; repeats count by their mean.
+
+    A study with several objectives has a whole front of best trials; a person who asks for one gets the end of the
+    front that their first objective names.
+    """
+    return next(iter(best(found, directions)), None)
+
+
+def _values(group: Sequence[records.TrialRecord], objectives: Sequence[str]) -> np.ndarray:
     """Shape (trials, objectives)."""
     return np.array([[record.values.get(name) or 0.0 for name in objectives] for record in group], dtype=float)
 
 
-def _pooled_deviation(groups: "Sequence[Sequence[records.TrialRecord]]", objectives: Sequence[str]) -> np.ndarray:
+def _pooled_deviation(groups: Sequence[Sequence[records.TrialRecord]], objectives: Sequence[str]) -> np.ndarray:
     """Standard deviation of one training, shape (objectives,), over all points with repeats; 0 where there are none."""
     squares, freedom = np.zeros(len(objectives)), 0
     for group in groups:

@@ -13,7 +13,7 @@ import rich.text
 
 from constraints.judging import verdict as verdicts
 from optimizer import columns, wording
-from optimizer.results import records, remarks
+from optimizer.results import records, remarks, repeats
 from optimizer.study import resolved as studies
 from optimizer.trials import conclusion as score
 from storage import errors as storage_errors
@@ -224,7 +224,7 @@ class Progress:
         self._done = records.done(found, self._refusals)
         own = {row.number for row in self._rows.values()}
         self._elsewhere = [each.number for each in found if each.state == "running" and each.number not in own]
-        best = records.best(found, self._objectives)
+        best = repeats.best_trial(found, self._objectives)
         if best is not None:
             self._best = (best.values[next(iter(self._objectives))] or 0.0, best.number)
         self._remarks = remarks.of(found, self._refused_points, self._refused)

@@ -14,9 +14,6 @@ from constraints.rules import ruleset as rulesets
 from optimizer.results import records
 from trainers.contract import events, failures, job
 
-#: the constraint that every trial carries: at most 0 when its training came to an end; no rule's id holds a colon
-TRAINED = "trainer:training"
-
 
 class Ending(enum.StrEnum):
     """How an attempt at a trial ended."""
@@ -85,7 +82,9 @@ class Conclusion:
             return f"stopped{where}, the next worker goes on with it"
         if self.failure is not None:
             return f"stop rule {self.failure.rule}{where}" if self.failure.rule else f"{self.failure.kind}{where}"
-        broken = sorted(rule for rule, violation in self.constraints.items() if violation > 0 and rule != TRAINED)
+        broken = sorted(
+            rule for rule, violation in self.constraints.items() if violation > 0 and rule != records.TRAINING
+        )
         if broken:
             return f"broke {', '.join(broken)}"
         return self.message.splitlines()[-1] if self.message and self.ending is not Ending.USABLE else ""
@@ -113,10 +112,10 @@ def conclude(
         return dataclasses.replace(known, ending=ending, message=message)
     if known.stopped_by is not None:
         # nothing is held against its parameters: they trained well as far as they came
-        return dataclasses.replace(known, ending=Ending.STOPPED_EARLY, constraints={TRAINED: 0.0})
+        return dataclasses.replace(known, ending=Ending.STOPPED_EARLY, constraints={records.TRAINING: 0.0})
     if finished["outcome"] == "finished" and by_name.get("scored", {}).get("metrics"):
         return _scored(known, rules, objectives, params)
-    return dataclasses.replace(known, ending=Ending.UNUSABLE, constraints={TRAINED: 1.0})
+    return dataclasses.replace(known, ending=Ending.UNUSABLE, constraints={records.TRAINING: 1.0})
 
 
 def _unfinished(exit_code: int | None, *, stopped: bool) -> Ending:
@@ -181,9 +180,11 @@ def _scored(
         failure = Failure("no-score", None, _missing(missing, known.metrics))
         if known.failure is not None:
             failure = dataclasses.replace(known.failure, message=f"{known.failure.message}; {failure.message}")
-        return dataclasses.replace(known, ending=Ending.UNUSABLE, failure=failure, constraints={**broken, TRAINED: 1.0})
+        return dataclasses.replace(
+            known, ending=Ending.UNUSABLE, failure=failure, constraints={**broken, records.TRAINING: 1.0}
+        )
     failed = known.failure is not None and _is_whole(known.failure.kind)
-    constraints = {TRAINED: 1.0 if failed else 0.0, **broken}
+    constraints = {records.TRAINING: 1.0 if failed else 0.0, **broken}
     usable = all(value <= 0 for value in constraints.values())
     return dataclasses.replace(
         known,

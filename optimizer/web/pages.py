@@ -13,7 +13,7 @@ from starlette import requests, responses
 from optimizer import wiring
 from optimizer.report import gather as reporting
 from optimizer.report import html
-from optimizer.results import records
+from optimizer.results import records, repeats
 from optimizer.study import resolved as study_module
 from optimizer.web import access
 from storage import errors as storage_errors
@@ -106,7 +106,7 @@ class Pages:
             trials=counts,
             refused=refusals.total(self.services.database, study.id),
             refused_by=refusals.count_by_rule(self.services.database, study.id),
-            best=records.best(trials, spec.objectives),
+            best=repeats.best_trial(trials, spec.objectives),
             dashboard=None if study.optuna_id is None else f"/dashboard/studies/{study.optuna_id}",
         )
 

@@ -12,10 +12,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from constraints.judging.judge import LEAST_VIOLATION, MOST_VIOLATION, Judge, Rule
+from constraints.names import world as worlds
 from constraints.names.domain import Domain
 from constraints.names.scope import Scope, Symbol
-from constraints.rules import loading
-from constraints.rules.loading import World
+from constraints.names.world import World
 from constraints.text import expression, parsing
 from constraints.text.expression import (
     And,
@@ -50,7 +50,7 @@ SPACE = {
     )
 }
 DERIVED = {"product": "size * ratio", "risky": "rate > 1e-4 or product / count > 30"}
-KNOWN = loading.study_scope(World(SPACE, {"fixed_steps": 100}, ["gpu.vram_gb"], derived=DERIVED))
+KNOWN = worlds.study_scope(World(SPACE, {"fixed_steps": 100}, ["gpu.vram_gb"], derived=DERIVED))
 SCOPE = Scope({**KNOWN.symbols, "gone": Symbol("gone", "unknown", "absent", optional=True)})
 
 

@@ -15,9 +15,9 @@ from optimizer import errors
 from optimizer.designs.search import draw
 from optimizer.designs.search import search as searches
 from optimizer.designs.search import sketch as sampler
+from optimizer.results import records
 from optimizer.study import space
 from optimizer.study import written as study_file
-from optimizer.trials import conclusion as score
 from tests.optimizer import searching
 
 SAMPLERS = typing.get_args(study_file.Search.model_fields["sampler"].annotation)
@@ -79,7 +79,7 @@ def propose(search: searches.Search, count: int) -> list[Mapping[str, Any]]:
             drawn.params,
             None if is_bad else _values(drawn.params, len(search.study.objectives)),
             drawn.notes,
-            constraints={score.TRAINED: float(is_bad)},
+            constraints={records.TRAINING: float(is_bad)},
         )
         trials.look()
     return points
@@ -159,7 +159,7 @@ class TestSampler:
         for at in range(STARTUP + 5):
             params = draw.draw(search).params
             assert params is not None
-            trials.add(params, None, constraints={score.TRAINED: 1.0 + at})
+            trials.add(params, None, constraints={records.TRAINING: 1.0 + at})
             trials.look()
         assert len({space.point(trial.params) for trial in trials.trials}) == STARTUP + 5
 
@@ -169,7 +169,9 @@ class TestSampler:
         search = open_search(parameters)
         trials = searching.Trials(search)
         for at in range(30):
-            trials.add({"learning_rate": 0.5 + at / 60, "network_dropout": 0.4}, None, constraints={score.TRAINED: 1.0})
+            trials.add(
+                {"learning_rate": 0.5 + at / 60, "network_dropout": 0.4}, None, constraints={records.TRAINING: 1.0}
+            )
             trials.add({"learning_rate": at / 90, "network_dropout": 0.1}, [0.5])
         trials.look()
         drawn = [params for _ in range(10) if (params := draw.draw(search).params) is not None]

@@ -72,7 +72,7 @@ class Race:
                 assert isinstance(claim, propose.Claim)
                 self.claims.append(claim)
                 value = claim.params["network_dim"] / POINTS
-                ending = score.Conclusion(score.Ending.USABLE, values=(value,), constraints={score.TRAINED: 0.0})
+                ending = score.Conclusion(score.Ending.USABLE, values=(value,), constraints={records.TRAINING: 0.0})
                 tell.settle(campaign, claim, ending)
             services.database.close()
         except BaseException as error:

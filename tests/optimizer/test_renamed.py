@@ -101,7 +101,7 @@ def claimed(campaign: campaigns.Campaign) -> propose.Claim:
 
 
 def finish(campaign: campaigns.Campaign, claim: propose.Claim, value: float) -> None:
-    ending = score.Conclusion(score.Ending.USABLE, values=(value, 0.0), constraints={score.TRAINED: 0.0})
+    ending = score.Conclusion(score.Ending.USABLE, values=(value, 0.0), constraints={records.TRAINING: 0.0})
     tell.settle(campaign, claim, ending)
 
 

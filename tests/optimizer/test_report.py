@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from optimizer import errors
 from optimizer.report import curves, figures, grid, html, importance
 from optimizer.report import records as report_records
-from optimizer.results import ledger, records
+from optimizer.results import ledger, records, repeats
 from trainers.contract import events
 
 OBJECTIVES: dict[str, report_records.Direction] = {"clip_score": "maximize", "failure_rate": "minimize"}
@@ -78,7 +78,7 @@ def trial(number: int, state: str = "usable", **changes: object) -> records.Tria
 
 
 def report(trials: list[records.TrialRecord], edge: int = 64) -> report_records.ReportData:
-    best = records.best(trials, OBJECTIVES)
+    best = repeats.best_trial(trials, OBJECTIVES)
     return report_records.ReportData(
         name="kitten <b>",
         made_at=datetime.datetime(2026, 5, 4, 3, 2, tzinfo=datetime.UTC),

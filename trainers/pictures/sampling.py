@@ -10,7 +10,7 @@ from PIL import Image
 from trainers.bases import models
 from trainers.contract import job, paths
 from trainers.files import portions
-from trainers.pictures.scoring import pictures
+from trainers.pictures import soundness
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +82,7 @@ def _draw_batch(
     ).images
     pixels = decode(base, latents)
     return [
-        Drawn(shot, pictures.image(picture), pictures.failure(latent, picture, thresholds))
+        Drawn(shot, soundness.image(picture), soundness.failure(latent, picture, thresholds))
         for shot, latent, picture in zip(wanted, latents, pixels, strict=True)
     ]
 

@@ -21,7 +21,6 @@ from optimizer import errors
 from optimizer.results import records, table
 from optimizer.study import resolved as studies
 from optimizer.study import space
-from optimizer.trials import conclusion as score
 from trainers.files import plain_files
 
 #: a table of earlier trials; a million of them hold less
@@ -100,7 +99,7 @@ def trials(study: studies.Study, priors: Sequence[Prior]) -> list[optuna.trial.F
             values=prior.values,
             params=dict(prior.params),
             distributions={name: space.distribution(study.space[name]) for name in prior.params},
-            constraints={score.TRAINED: float(prior.values is None)},
+            constraints={records.TRAINING: float(prior.values is None)},
         )
         for prior in priors
     ]

@@ -70,4 +70,4 @@ def test_a_result_that_was_taken_over_is_not_a_second_training() -> None:
 
 def test_nothing_usable_has_no_best() -> None:
     assert repeats.best([record(0, 4, 0.5, state="unusable")], DIRECTIONS) == []
-    assert records.best([], DIRECTIONS) is None
+    assert repeats.best_trial([], DIRECTIONS) is None

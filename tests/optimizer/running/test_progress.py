@@ -101,7 +101,7 @@ def test_the_rule_that_ended_a_trial_is_named_in_table_and_log() -> None:
 def test_broken_expect_rules_are_named_in_the_log() -> None:
     told, written = shown()
     train(told, 0, {1: 0.0})
-    constraints = {score.TRAINED: 0.0, "sharp": 0.2}
+    constraints = {records.TRAINING: 0.0, "sharp": 0.2}
     told.concluded(0, score.Conclusion(score.Ending.UNUSABLE, constraints=constraints, metrics={"clip_score": 0.2}))
     assert "trial 0 is unusable: broke sharp, clip_score 0.2" in written.getvalue()
 

@@ -92,9 +92,9 @@ def enqueue(campaign: campaigns.Campaign, params: Mapping[str, Any]) -> None:
 def finish(campaign: campaigns.Campaign, claim: propose.Claim, value: float | None) -> None:
     """Tell a claim as if it had been trained; None: it came to nothing usable."""
     if value is None:
-        ending = score.Conclusion(score.Ending.UNUSABLE, constraints={score.TRAINED: 1.0})
+        ending = score.Conclusion(score.Ending.UNUSABLE, constraints={records.TRAINING: 1.0})
     else:
-        ending = score.Conclusion(score.Ending.USABLE, values=(value,), constraints={score.TRAINED: 0.0})
+        ending = score.Conclusion(score.Ending.USABLE, values=(value,), constraints={records.TRAINING: 0.0})
     tell.settle(campaign, claim, ending)
 
 
@@ -104,7 +104,7 @@ def stop_early(campaign: campaigns.Campaign, claim: propose.Claim) -> None:
     campaign.optuna_storage.set_trial_intermediate_value(row._trial_id, 64, 0.4)
     ending = score.Conclusion(
         score.Ending.STOPPED_EARLY,
-        constraints={score.TRAINED: 0.0},
+        constraints={records.TRAINING: 0.0},
         stopped_by="pruner:asha",
         steps=20,
         total_steps=160,
@@ -348,7 +348,7 @@ def test_an_early_stopped_trial_is_pruned_and_feasible_and_read_back_as_such(pla
     stop_early(campaign, claim)
     (trial,) = trials(campaign)
     assert trial.state is optuna.trial.TrialState.PRUNED
-    assert trial.constraints == {score.TRAINED: 0.0}
+    assert trial.constraints == {records.TRAINING: 0.0}
     (record,) = wiring.trial_records(place.services, campaign.study)
     assert record.state == "stopped-early"
     assert record.failure is None
@@ -366,7 +366,7 @@ def test_the_stop_rule_that_ended_a_trial_is_named_in_the_dashboard_and_in_what_
     campaign = place.open(place.study(trials=2))
     claim = claimed(campaign)
     failure = score.Failure("stopped-by-rule", 12, "the stop rule loud ended the training", "loud")
-    constraints = {score.TRAINED: 1.0}
+    constraints = {records.TRAINING: 1.0}
     ended = score.Conclusion(score.Ending.UNUSABLE, constraints=constraints, failure=failure, steps=12, total_steps=160)
     tell.settle(campaign, claim, ended)
     (trial,) = trials(campaign)

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from optimizer import patience, settings, wiring
+from optimizer.results import records
 from optimizer.running import attempt, launch
 from optimizer.trials import campaign as campaigns
 from optimizer.trials import conclusion as score
@@ -37,7 +38,7 @@ def usable(*pictures: pathlib.Path) -> score.Conclusion:
     return score.Conclusion(
         score.Ending.USABLE,
         values=(0.5,),
-        constraints={score.TRAINED: 0.0},
+        constraints={records.TRAINING: 0.0},
         metrics={"clip_score": 0.5},
         images=images,
     )
@@ -233,7 +234,7 @@ def test_a_point_that_the_trainer_contradicts_is_its_trial_s_fault_alone(
     assert tell.settle(campaign, claim, conclusion)
     (trial,) = proposing.trials(campaign)
     assert trial.state is State.PRUNED
-    assert trial.constraints == {score.TRAINED: 1.0}
+    assert trial.constraints == {records.TRAINING: 1.0}
     found = propose.claim(campaign)
     assert isinstance(found, propose.Claim)
     assert found.number == 1

@@ -152,8 +152,14 @@ def test_an_image_that_the_vae_cannot_represent_is_named(make_job: Make, run: Ru
 
 @pytest.mark.parametrize("kind", sorted(failures.KINDS))
 def test_every_kind_of_failure_is_provoked_by_a_test(kind: str) -> None:
-    folder = pathlib.Path(__file__).parents[1]
-    provoking = (pathlib.Path(__file__), folder / "recipes" / "test_diffusion_lora.py", folder / "test_main.py")
+    tests = pathlib.Path(__file__).parents[2]
+    provoking = (
+        pathlib.Path(__file__),
+        tests / "trainers" / "recipes" / "test_diffusion_lora.py",
+        tests / "trainers" / "test_main.py",
+        tests / "trainers" / "training" / "test_tracking.py",
+        tests / "optimizer" / "trials" / "test_conclusion.py",
+    )
     told = "stopped" if kind == "stopped-by-rule" else kind  # a rule's stop has an event of its own
     assert any(f'"{told}"' in file.read_text(encoding="utf-8") for file in provoking)
 

@@ -112,7 +112,8 @@ def test_a_tracker_that_fails_never_takes_the_trial_with_it(
 def test_a_tracker_that_is_not_installed_is_an_error_before_any_training(make_job: Make, work: Run) -> None:
     train_job = make_job(trackers=("wandb",))
     assert work(train_job) == job.ExitCode.BAD_INPUT
-    (last,) = told(train_job)
+    refused, last = told(train_job)
+    assert refused.data["kind"] == "refused-job"
     assert last.data["message"] == "trackers: wandb is not installed; pip install 'tuneguard[wandb]', or take it out"
 
 

@@ -5,9 +5,9 @@ import pytest
 
 from optimizer import errors
 from optimizer.designs.search import draw
+from optimizer.results import records
 from optimizer.rules import judgement
 from optimizer.study import space as spaces
-from optimizer.trials import conclusion as score
 from tests.optimizer import searching
 
 #: half of the decades lie below the end of the polynomial schedule
@@ -46,7 +46,7 @@ def test_no_draw_is_a_point_that_the_trainer_contradicts(sampler: str) -> None:
         assert drawn.params is not None
         assert drawn.params["learning_rate"] > 1e-7 or drawn.params["lr_scheduler"] == "cosine"
         # the worse, the nearer to what cannot be trained: the sampler is drawn there
-        trials.add(drawn.params, [-drawn.params["learning_rate"]], drawn.notes, constraints={score.TRAINED: 0.0})
+        trials.add(drawn.params, [-drawn.params["learning_rate"]], drawn.notes, constraints={records.TRAINING: 0.0})
         trials.look()
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from optimizer.designs.search import draw, thinning
 from optimizer.designs.search import sketch as sampler
+from optimizer.results import records
 from optimizer.study import space
-from optimizer.trials import conclusion as score
 from tests.optimizer import searching
 
 SPACE = {"learning_rate": {"float": [0.0, 1.0]}, "network_dropout": {"float": [0.0, 0.5]}}
@@ -34,7 +34,9 @@ def test_scores_of_early_stopped_trials_do_not_trip_a_sampler_of_several_objecti
         point = {"learning_rate": at / 12, "network_dropout": 0.1}
         stopped = at % 2 == 0
         curve = {8: 0.5, 16: 0.6}
-        trials.add(point, None if stopped else [0.5, 0.0], constraints={score.TRAINED: 0.0}, intermediate_values=curve)
+        trials.add(
+            point, None if stopped else [0.5, 0.0], constraints={records.TRAINING: 0.0}, intermediate_values=curve
+        )
     trials.look()
     assert draw.draw(search).params is not None
     assert trials.trials[0].intermediate_values == {8: 0.5, 16: 0.6}
@@ -48,7 +50,7 @@ def test_early_stopped_trials_teach_their_scores_where_there_is_one_objective() 
         rate = at / 40
         point = {"learning_rate": rate, "network_dropout": 0.1}
         value = 1 - abs(rate - 0.2)
-        trials.add(point, None, constraints={score.TRAINED: 0.0}, intermediate_values={8: value})
+        trials.add(point, None, constraints={records.TRAINING: 0.0}, intermediate_values={8: value})
     trials.look()
     drawn = [draw.draw(search).params for _ in range(10)]
     assert sum(abs(point["learning_rate"] - 0.2) < 0.25 for point in drawn if point is not None) >= 8

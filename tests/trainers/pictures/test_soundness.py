@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 
 from trainers.contract import job
-from trainers.pictures.scoring import pictures
+from trainers.pictures import soundness
 
 SOUND = torch.zeros(4, 8, 8)
 
@@ -14,7 +14,7 @@ def picture(array: numpy.ndarray) -> torch.Tensor:
 
 
 def failure(pixels: torch.Tensor, latent: torch.Tensor = SOUND) -> str | None:
-    return pictures.failure(latent, pixels, job.Thresholds())
+    return soundness.failure(latent, pixels, job.Thresholds())
 
 
 def noise(low: int, high: int) -> numpy.ndarray:
@@ -59,7 +59,7 @@ def test_one_broken_value_is_found_before_the_cast_to_eight_bit() -> None:
 
 def test_a_picture_survives_the_cast() -> None:
     array = noise(0, 256).astype(numpy.uint8)
-    assert numpy.array_equal(numpy.asarray(pictures.image(picture(array))), array)
-    broken = pictures.image(torch.full((3, 4, 4), torch.nan))
+    assert numpy.array_equal(numpy.asarray(soundness.image(picture(array))), array)
+    broken = soundness.image(torch.full((3, 4, 4), torch.nan))
     assert isinstance(broken, Image.Image)
     assert numpy.asarray(broken).max() == 0

@@ -10,7 +10,7 @@ import random
 
 from PIL import Image, ImageDraw
 
-from trainers.demo import drawing
+from benchmarks.demo_models.drawn import drawing
 
 # direction of each named place from the middle, in x and y
 PLACES: dict[str, tuple[int, int]] = {
@@ -221,7 +221,7 @@ def draw_monster(monster: Monster, scene: Scene, rng: random.Random) -> Image.Im
 
 def character_set(count: int = 16, seed: int = 7, name: str = CHARACTER_NAME) -> list[Picture]:
     """The pictures a LoRA learns the character from: five plain backgrounds, every second one off the middle."""
-    rng = random.Random(seed)  # noqa: S311 - pictures, not secrets
+    rng = random.Random(seed)
     pictures = []
     for index in range(count):
         scene = Scene(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from trainers.demo import drawing, world
+from benchmarks.demo_models.drawn import drawing, world
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 DATASET = ROOT / "examples" / "quickstart" / "dataset"
@@ -29,7 +29,7 @@ def scene_and_monster(seed: int) -> tuple[world.Scene, world.Monster, random.Ran
 
 
 def test_is_importable_without_torch() -> None:
-    program = "import sys; import trainers.demo.world; sys.exit('torch' in sys.modules)"
+    program = "import sys; import benchmarks.demo_models.drawn.world; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
 
 
