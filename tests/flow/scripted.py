@@ -6,7 +6,7 @@ from tests.flow import place as places
 
 SCRIPT = """\
 import pathlib, sys, time
-from trainers import events, job, paths
+from trainers.contract import events, job, paths
 
 train_job = job.read(pathlib.Path(sys.argv[1]))
 reporter = events.Reporter(paths.JobPaths(pathlib.Path(train_job.directory)).events)

@@ -6,7 +6,7 @@ from tests.flow import place as places
 
 SCRIPT = """\
 import json, os, pathlib, signal, sys, time
-from trainers import events, job, paths
+from trainers.contract import events, job, paths
 
 asked = False
 

@@ -21,7 +21,8 @@ import torch
 import transformers
 from diffusers import UNet2DConditionModel
 
-from tests.trainers import test_lora_files, test_single_file
+from tests.trainers import test_single_file
+from tests.trainers.adapters import test_lora_files
 from trainers.adapters import adapters, lora_files
 
 SMALL_TEXT = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}

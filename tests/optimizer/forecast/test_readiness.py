@@ -7,7 +7,7 @@ import pytest
 from optimizer import check, errors
 from optimizer.forecast import readiness
 from optimizer.study import resolved as study
-from tests.trainers import test_sd_scripts_probe as probes
+from tests.trainers.kohya import test_probe as probes
 from trainers.kohya import settings as sd_scripts
 
 STUDY = """\

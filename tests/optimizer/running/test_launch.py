@@ -24,7 +24,7 @@ ADOPT = "import ctypes; assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0\n"
 
 END = f"""\
 import subprocess, sys
-from optimizer import launch
+from optimizer.running import launch
 process = subprocess.Popen([sys.executable, "-c", {GROUP!r}], stdout=subprocess.PIPE, start_new_session=True)
 process.stdout.readline()
 launch.end(process)

@@ -15,7 +15,7 @@ from optimizer.trials import conclusion as score
 from optimizer.trials import heirs, propose, tell
 from storage import artifacts, database, optuna_store, refusals, results, runs
 from storage import errors as storage_errors
-from tests.optimizer import test_propose as proposing
+from tests.optimizer.trials import test_propose as proposing
 from trainers.contract import events
 
 State = optuna.trial.TrialState

@@ -65,7 +65,8 @@ def test_what_is_kept_is_there_after_a_restart_at_the_same_address(initialised: 
 
 
 def test_the_server_outlives_the_process_that_started_it(initialised: pathlib.Path) -> None:
-    program = f"import pathlib; from storage import embedded; print(embedded.start(pathlib.Path({str(initialised)!r})))"
+    start = f"print(embedded.start(pathlib.Path({str(initialised)!r})))"
+    program = f"import pathlib; from storage.server import embedded; {start}"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert answer(done.stdout.strip()).startswith("18")
 
@@ -228,7 +229,7 @@ def test_an_ordinary_user_can_start_it(tmp_path_factory: pytest.TempPathFactory)
 
     root = pathlib.Path(storage.__path__[0]).parent
     program = (
-        "import pathlib, tempfile; from storage import embedded\n"
+        "import pathlib, tempfile; from storage.server import embedded\n"
         "with tempfile.TemporaryDirectory() as home:\n"
         "    print(embedded.start(pathlib.Path(home)), embedded.stop(pathlib.Path(home)))\n"
     )

@@ -53,7 +53,7 @@ def test_a_base_that_cannot_be_loaded_is_one_clear_error(source: str, said: str,
 def load_offline(source: str, hub: pathlib.Path) -> str:
     """What a process without a network prints: the family and name of the base, or the error."""
     program = (
-        "import pathlib, sys, torch; from trainers import errors, models\n"
+        "import pathlib, sys, torch; from trainers.bases import models; from trainers.contract import errors\n"
         "try:\n"
         "    base = models.load(sys.argv[1], 'no', torch.device('cpu'), pathlib.Path(sys.argv[2]))\n"
         "    print(base.family, base.source, base.sha256)\n"

@@ -35,7 +35,7 @@ def test_a_failed_write_keeps_the_old_file_and_no_temporary_one(tmp_path: pathli
 
 def test_a_disk_limit_in_the_middle_of_a_write_leaves_nothing(tmp_path: pathlib.Path) -> None:
     program = (
-        "import resource, pathlib, sys; from trainers import atomic; "
+        "import resource, pathlib, sys; from trainers.files import atomic; "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); "
         "atomic.write(pathlib.Path(sys.argv[1]), bytes(100_000))"
     )
