@@ -98,10 +98,10 @@ class Campaign:
         found = self.stored.require_optuna()
         logger.info("the study %r is called %r now", before.name, self.stored.name)
         self.study = self.study.model_copy(update={"name": self.stored.name})
-        if found != before.optuna_id:
-            optuna_studies.name_objectives(connection, found, list(self.study.objectives))
-            self.trials = stored_trials.Trials(found)
-            self.search = self.begin(self.book, self.situation)
+        optuna_studies.name_objectives(connection, found, list(self.study.objectives))
+        # also where the study is the one that we followed it to before: that transaction may have come to nothing
+        self.trials = stored_trials.Trials(found)
+        self.search = self.begin(self.book, self.situation)
 
     def require_study(self) -> None:
         """As `follow`, in a transaction of its own: what fails may fail because the study is gone."""

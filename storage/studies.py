@@ -44,7 +44,10 @@ _LINK = sa.text("UPDATE tuneguard_data.studies SET name = :name, optuna_id = :op
 
 _LAST_BEGUN = sa.text("SELECT max(trial_number) FROM tuneguard_data.leases WHERE study_id = :id")
 
-_STANDS = sa.text("SELECT 1 FROM studies WHERE study_id = :optuna_id AND study_name = :name")
+_STANDS = sa.text("""
+SELECT 1 FROM tuneguard_data.studies AS ours JOIN studies AS linked ON linked.study_id = ours.optuna_id
+WHERE ours.id = :id AND ours.optuna_id = :optuna_id AND linked.study_name = :name
+""")
 
 _FOUND = sa.select(_T, optuna_studies.TABLE.c.study_id.label("alive")).select_from(
     _T.outerjoin(optuna_studies.TABLE, optuna_studies.TABLE.c.study_id == _T.c.optuna_id)
@@ -150,8 +153,8 @@ def of_id(connection: sa.Connection, study_id: str) -> Study:
 
 
 def stands(connection: sa.Connection, study: Study) -> bool:
-    """Whether Optuna still has the study that this row was linked to, under the same name."""
-    values = {"optuna_id": study.optuna_id, "name": study.name}
+    """Whether this row is still linked to that Optuna study, and it is there under the same name."""
+    values = {"id": study.id, "optuna_id": study.optuna_id, "name": study.name}
     return connection.execute(_STANDS, values).scalar() is not None
 
 

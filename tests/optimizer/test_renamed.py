@@ -1,5 +1,6 @@
 """Studies that people rename, delete, tell and edit in optuna-dashboard, by its own HTTP interface."""
 
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -157,6 +158,19 @@ def test_a_trial_that_began_while_the_study_was_copied_keeps_its_number_and_its_
     assert claimed(other).number == 2
     states = [trial["state"] for trial in json.loads(place.command("study", "show", "copy", "--json"))["trials"]]
     assert states == ["usable", "crashed", "running"]
+
+
+def test_a_rename_that_was_followed_in_a_transaction_that_failed_is_followed_again(place: Place) -> None:
+    """What was written with it is gone: the link, and the trials that keep lost numbers from being given again."""
+    worker = place.open()
+    finish(worker, claimed(worker), 0.5)
+    storage = optuna.storages.RDBStorage(place.services.database.url)
+    optuna.copy_study(from_study_name="kitten", from_storage=storage, to_storage=storage, to_study_name="copy")
+    lost = claimed(worker)
+    storage.delete_study(place.id_of("kitten"))
+    with contextlib.suppress(KeyboardInterrupt), worker.claiming():
+        raise KeyboardInterrupt
+    assert claimed(worker).number == lost.number + 1
 
 
 def test_a_study_deleted_in_the_dashboard_is_said_to_be_gone_and_can_be_removed(place: Place) -> None:
