@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test lint format tests benchmarks demo-models docs clean
+.PHONY: help setup quickstart test check lint format tests benchmarks demo-models docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -24,6 +24,9 @@ quickstart: setup  ## tune a LoRA on the shipped demo base, under rules
 	$(BIN)/tuneguard quickstart
 
 test: setup lint tests  ## everything that CI checks
+
+check: setup lint  ## style, types, import law, and the quick tests
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=2 --dist=loadfile -m 'not slow'
 
 lint: setup  ## style, types, import law
 	$(BIN)/ruff check .
