@@ -17,6 +17,7 @@ from constraints.names import domain as domains
 from constraints.text import document as documents
 from constraints.text import errors as constraint_errors
 from optimizer import errors
+from optimizer.study import problems as study_problems
 from optimizer.study import space as spaces
 from optimizer.study import written as study_file
 from trainers.contract import job as jobs
@@ -107,7 +108,7 @@ def resolve(document: documents.Document, folder: pathlib.Path) -> Draft:
     """Turn a document into a study; relative paths count from `folder`."""
     form = study_file.read(document)
     file = form.file
-    space, problems = study_file.check(document, form)
+    space, problems = study_problems.check(document, form)
     problems += form.problems
     broken = set(form.broken)
     if space is None:
@@ -213,7 +214,7 @@ def _prompts(
     prompts = [line for line in lines if line and not line.startswith("#")]
     if not prompts:
         problems.append(document.problem(where, f"{value} holds no prompt", "write a prompt a line"))
-    problems += study_file.prompt_problems(document, key, prompts)
+    problems += study_problems.prompt_problems(document, key, prompts)
     return prompts
 
 
