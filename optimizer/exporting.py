@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from optimizer import errors, wiring
+from optimizer import errors, opening, wiring
 from optimizer.forecast import readiness
 from optimizer.results import export, records, table
 from optimizer.study import resolved as studies
@@ -69,7 +69,7 @@ class Made:
         }
 
 
-def make(services: wiring.Services, name: str, form: str, number: int | None, output: pathlib.Path | None) -> Made:
+def make(services: opening.Services, name: str, form: str, number: int | None, output: pathlib.Path | None) -> Made:
     """Read what is exported.
 
     Args:

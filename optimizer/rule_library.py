@@ -7,7 +7,7 @@ from typing import Any
 
 from constraints.rules import loading
 from constraints.text import document as documents
-from optimizer import errors, wiring
+from optimizer import errors, opening
 from optimizer import settings as settings_module
 from storage import rule_versions
 from storage.server import embedded
@@ -29,7 +29,7 @@ def stored(settings: settings_module.Settings) -> Sequence[rule_versions.RuleVer
     """Every version in the database, those of a set in their order; where no database was ever made none is made."""
     if settings.database_url is None and not embedded.status(settings.home).data.exists():
         return ()
-    return rule_versions.listed(wiring.services(settings).database)
+    return rule_versions.listed(opening.services(settings).database)
 
 
 def as_json(versions: Sequence[rule_versions.RuleVersion]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 
-from optimizer import wiring
+from optimizer import opening, wiring
 from optimizer.results import records
 from optimizer.running import crew as crews
 from optimizer.running import launch, progress, worker
@@ -28,7 +28,7 @@ class Ending:
 
 
 def run(
-    services: wiring.Services,
+    services: opening.Services,
     study: studies.Study,
     devices: Sequence[launch.Device],
     *,

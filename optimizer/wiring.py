@@ -1,14 +1,12 @@
-"""The only place that constructs: settings to services, services to campaigns."""
+"""The only place that constructs: services and a study to a campaign."""
 
 import dataclasses
 import functools
 import getpass
-import importlib.util
 import logging
 import os
 import pathlib
 import socket
-import warnings
 from collections.abc import Mapping, Sequence
 
 import optuna
@@ -16,7 +14,7 @@ import sqlalchemy as sa
 
 from constraints.rules import loading
 from constraints.rules import ruleset as rulesets
-from optimizer import errors, provenance
+from optimizer import errors, opening, provenance
 from optimizer import settings as settings_module
 from optimizer.designs.search import history, pruning, warm_start
 from optimizer.designs.search import search as searches
@@ -30,19 +28,15 @@ from optimizer.study import resolved as study_module
 from optimizer.trials import campaign as campaigns
 from optimizer.trials import enqueued
 from optimizer.trials import observer as observers
+from storage import errors as storage_errors
 from storage import (
-    artifacts,
-    database,
     leases,
-    migration,
-    optuna_store,
     optuna_studies,
     results,
     rule_versions,
     runs,
     workers,
 )
-from storage import errors as storage_errors
 from storage import studies as stored_studies
 from storage import trials as stored_trials
 from storage.server import embedded
@@ -51,82 +45,8 @@ from trainers.declared import architecture
 
 logger = logging.getLogger(__name__)
 
-#: how long a storage proxy may take to answer at all
-_PROXY_SECONDS = 10
 
-
-@dataclasses.dataclass(frozen=True)
-class Services:
-    """What every command that touches a database needs."""
-
-    settings: settings_module.Settings
-    database: database.Database
-    optuna_storage: optuna.storages.BaseStorage
-    artifact_store: artifacts.ArtifactStore
-
-
-def database_url(settings: settings_module.Settings) -> str:
-    """The external database, or the embedded one, started if it is not running."""
-    if settings.database_url is not None:
-        return settings.database_url
-    return embedded.start(settings.home, settings.database_port)
-
-
-def services(settings: settings_module.Settings) -> Services:
-    """Open the database, brought to the newest schema, and Optuna's storage on it or behind a proxy.
-
-    Raises:
-        errors.BadInput: a proxy is set that cannot be used as it is written.
-        errors.ServiceUnreachable: the proxy does not answer.
-    """
-    opened = database.Database(database_url(settings))
-    migration.migrate(opened)
-    direct = settings.optuna_proxy is None
-    storage = optuna_store.open_storage(opened) if direct else _behind_proxy(settings.optuna_proxy or "")
-    return Services(settings, opened, storage, artifacts.open_store(settings.home))
-
-
-def existing(settings: settings_module.Settings) -> Services:
-    """As `services`, for commands that have nothing to do where no database was ever made; see `existing_url`."""
-    existing_url(settings)
-    return services(settings)
-
-
-def existing_url(settings: settings_module.Settings) -> str:
-    """As `database_url`, but no database is made.
-
-    Raises:
-        errors.BadInput: there is none in the data folder.
-    """
-    if settings.database_url is None and not embedded.status(settings.home).data.exists():
-        raise errors.BadInput(
-            f"there is no database in {settings.home}: run this in the folder that the study was started in, or name "
-            "its data folder by TUNEGUARD_HOME. What makes one: `tuneguard study run FILE`, `tuneguard quickstart`, "
-            "`tuneguard db up`"
-        )
-    return database_url(settings)
-
-
-def _behind_proxy(address: str) -> optuna.storages.BaseStorage:
-    """Optuna's storage through its gRPC proxy; our own tables are read from the database all the same."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
-        raise errors.BadInput(f"TUNEGUARD_OPTUNA_PROXY={address!r}: must be host:port, such as db.example:13000")
-    if importlib.util.find_spec("grpc") is None:
-        raise errors.BadInput("TUNEGUARD_OPTUNA_PROXY needs gRPC: pip install 'tuneguard[proxy]'")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        proxy = optuna.storages.GrpcStorageProxy(host=host, port=int(port))
-    try:
-        proxy.wait_server_ready(timeout=_PROXY_SECONDS)
-    except Exception as error:  # gRPC's own errors have no common public root that could be imported without it
-        raise errors.ServiceUnreachable(
-            f"no storage proxy answers at {address} (TUNEGUARD_OPTUNA_PROXY): start it, or take the setting out"
-        ) from error
-    return proxy
-
-
-def create_study(services: Services, study: study_module.Study) -> stored_studies.Study:
+def create_study(services: opening.Services, study: study_module.Study) -> stored_studies.Study:
     """Store a study, or go on with the one of that name; see `_keep_study`."""
     with services.database.transaction() as connection:
         return _keep_study(connection, study)
@@ -157,7 +77,7 @@ def _keep_study(connection: sa.Connection, study: study_module.Study) -> stored_
     return existing
 
 
-def stored_study(services: Services, name: str) -> tuple[stored_studies.Study, study_module.Study]:
+def stored_study(services: opening.Services, name: str) -> tuple[stored_studies.Study, study_module.Study]:
     """A study by its name.
 
     Raises:
@@ -177,7 +97,9 @@ def parsed(stored: stored_studies.Study) -> study_module.Study:
     return study.model_copy(update={"id": stored.id, "name": stored.name, "rules": rules})
 
 
-def all_records(services: Services) -> list[tuple[stored_studies.Study, study_module.Study, list[records.TrialRecord]]]:
+def all_records(
+    services: opening.Services,
+) -> list[tuple[stored_studies.Study, study_module.Study, list[records.TrialRecord]]]:
     """Every study with its trials, oldest first; one that was deleted in optuna-dashboard has none."""
     found = []
     for stored in stored_studies.listed(services.database):
@@ -189,7 +111,7 @@ def all_records(services: Services) -> list[tuple[stored_studies.Study, study_mo
     return found
 
 
-def row_of(services: Services, study: study_module.Study) -> stored_studies.Study:
+def row_of(services: opening.Services, study: study_module.Study) -> stored_studies.Study:
     """Our row of a study, whatever it is called by now.
 
     Raises:
@@ -201,12 +123,12 @@ def row_of(services: Services, study: study_module.Study) -> stored_studies.Stud
         return stored_studies.of_id(connection, study.id)
 
 
-def followers(services: Services) -> list[study_module.Study]:
+def followers(services: opening.Services) -> list[study_module.Study]:
     """The studies that go on, and so follow their rule sets."""
     return [parsed(stored) for stored in stored_studies.listed(services.database) if stored.optuna_id is not None]
 
 
-def trials(services: Services, study: study_module.Study) -> Sequence[optuna.trial.FrozenTrial]:
+def trials(services: opening.Services, study: study_module.Study) -> Sequence[optuna.trial.FrozenTrial]:
     """All trials of a study as they stand, in the order of their numbers.
 
     Raises:
@@ -217,7 +139,7 @@ def trials(services: Services, study: study_module.Study) -> Sequence[optuna.tri
         return stored_trials.Trials(optuna_id).look(connection)
 
 
-def open_optuna(services: Services, study: study_module.Study) -> optuna.Study:
+def open_optuna(services: opening.Services, study: study_module.Study) -> optuna.Study:
     """Optuna's study. Its sampler never draws: proposals are made in a worker's sketch."""
     name = row_of(services, study).name
     return optuna.load_study(study_name=name, storage=services.optuna_storage, sampler=optuna.samplers.RandomSampler())
@@ -242,7 +164,7 @@ def open_search(
 
 
 def open_campaign(
-    services: Services, study: study_module.Study, device: launch.Device, observer: observers.Observer
+    services: opening.Services, study: study_module.Study, device: launch.Device, observer: observers.Observer
 ) -> campaigns.Campaign:
     """Everything a worker needs to go on with a study.
 
@@ -320,7 +242,7 @@ def _tell_differences(first: Mapping[str, str], here: Mapping[str, str]) -> None
 Earlier = tuple[study_module.Study, list[records.TrialRecord]]
 
 
-def _earlier_studies(services: Services, study: study_module.Study) -> dict[str, Earlier]:
+def _earlier_studies(services: opening.Services, study: study_module.Study) -> dict[str, Earlier]:
     """The studies of the database that a study learns from, unless it keeps already what they said."""
     names = [name for name in study.search.warm_start if not name.endswith(".csv")]
     with services.database.transaction() as connection:
@@ -401,7 +323,7 @@ def before(settings: settings_module.Settings, study: study_module.Study) -> Bef
     if settings.database_url is None and not embedded.status(settings.home).running:
         return Before()
     try:
-        opened = services(settings)
+        opened = opening.services(settings)
         sets = {version.set_name for version in rule_versions.listed(opened.database)}
         texts = {name: rulebook.newest_text(opened.database, name) for name in sets}
         try:
@@ -430,7 +352,7 @@ def _taken(existing: stored_studies.Study, study: study_module.Study) -> str | N
     )
 
 
-def measured(services: Services, study: study_module.Study) -> list[estimates.Measured]:
+def measured(services: opening.Services, study: study_module.Study) -> list[estimates.Measured]:
     """What the latest finished trials of a stored study took."""
     stored = row_of(services, study)
     newest = trials(services, study)[-estimates.NEWEST :]
@@ -446,7 +368,7 @@ def trainer_process(campaign: campaigns.Campaign, device: launch.Device) -> laun
     return launch.TrainerProcess(device, campaign.study.trainer, console, replace_after)
 
 
-def trial_records(services: Services, study: study_module.Study) -> list[records.TrialRecord]:
+def trial_records(services: opening.Services, study: study_module.Study) -> list[records.TrialRecord]:
     """All trials of a study, as records."""
     stored = row_of(services, study)
     found = trials(services, study)
@@ -460,7 +382,7 @@ def trial_records(services: Services, study: study_module.Study) -> list[records
     )
 
 
-def artifacts_of(services: Services, stored: stored_studies.Study) -> list[str]:
+def artifacts_of(services: opening.Services, stored: stored_studies.Study) -> list[str]:
     """The ids of the pictures that a study's trials keep as artifacts."""
     found = results.listed(services.database, stored.id)
     return [str(image["artifact"]) for result in found for image in result.images if "artifact" in image]

@@ -9,7 +9,7 @@ import optuna
 import sqlalchemy as sa
 
 from benchmarks.search import latency, world
-from optimizer import wiring
+from optimizer import opening, wiring
 from optimizer.trials import propose
 
 
@@ -69,7 +69,7 @@ def _work(
     told.put(numbers)
 
 
-def _most_connections(opened: wiring.Services, processes: "list[multiprocessing.context.SpawnProcess]") -> int:
+def _most_connections(opened: opening.Services, processes: "list[multiprocessing.context.SpawnProcess]") -> int:
     """The most connections of all workers together, looked at until they are done."""
     most = 0
     query = sa.text(

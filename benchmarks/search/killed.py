@@ -10,7 +10,7 @@ import optuna
 import sqlalchemy as sa
 
 from benchmarks.search import latency, world
-from optimizer import settings, wiring
+from optimizer import opening, settings, wiring
 from optimizer.study import resolved as studies
 from optimizer.trials import propose
 
@@ -69,7 +69,7 @@ def _study(trials: int) -> studies.Study:
 def _work(home: str, trials: int, seed: int, *, leave: bool = True) -> None:
     chance = random.Random(seed)
     read = settings.read({"TUNEGUARD_HOME": home, "TUNEGUARD_LEASE_SECONDS": str(_LEASE_SECONDS)})
-    campaign = world.campaign(wiring.services(read), _study(trials))
+    campaign = world.campaign(opening.services(read), _study(trials))
     while isinstance(claim := propose.claim(campaign), propose.Claim):
         time.sleep(chance.random() * 0.05)
         latency.finish(campaign, claim, [chance.random(), 1.0])
@@ -77,7 +77,7 @@ def _work(home: str, trials: int, seed: int, *, leave: bool = True) -> None:
         os._exit(0)  # what the parent had open is not this process's to close
 
 
-def _verdict(opened: wiring.Services, trials: int, kills: int, seconds: float) -> str:
+def _verdict(opened: opening.Services, trials: int, kills: int, seconds: float) -> str:
     found = wiring.open_optuna(opened, _study(trials)).get_trials(deepcopy=False)
     assert [trial.number for trial in found] == list(range(trials)), "numbers are missing"
     assert all(trial.state is optuna.trial.TrialState.COMPLETE for trial in found), "trials were left behind"

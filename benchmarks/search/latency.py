@@ -11,7 +11,7 @@ import optuna
 import sqlalchemy as sa
 
 from benchmarks.search import world
-from optimizer import wiring
+from optimizer import opening, wiring
 from optimizer.results import records
 from optimizer.study import space
 from optimizer.trials import campaign as campaigns
@@ -79,7 +79,7 @@ def run(turns: int) -> str:
     return "\n".join(lines)
 
 
-def measure(opened: wiring.Services, size: int, turns: int) -> str:
+def measure(opened: opening.Services, size: int, turns: int) -> str:
     plain = plain_optuna(opened, f"plain-{size}", size, optuna.samplers.TPESampler(seed=1))
     multivariate = plain_optuna(
         opened, f"multivariate-{size}", size, optuna.samplers.TPESampler(seed=1, multivariate=True, constant_liar=True)
@@ -112,7 +112,7 @@ def measure(opened: wiring.Services, size: int, turns: int) -> str:
 
 
 def plain_optuna(
-    opened: wiring.Services, name: str, size: int, sampler: optuna.samplers.BaseSampler
+    opened: opening.Services, name: str, size: int, sampler: optuna.samplers.BaseSampler
 ) -> Callable[[], None]:
     """Ask, suggest, one constraint, tell: as anybody writes it."""
     spec = world.study(name)
@@ -131,7 +131,7 @@ def plain_optuna(
     return step
 
 
-def our_search(opened: wiring.Services, name: str, size: int, clock: Clock) -> tuple[Callable[[], None], float]:
+def our_search(opened: opening.Services, name: str, size: int, clock: Clock) -> tuple[Callable[[], None], float]:
     """The product's own path: rules, lease, proposal, result row, tell. Also how long joining the study takes."""
     spec = world.study(name)
     wiring.create_study(opened, spec)
@@ -154,7 +154,7 @@ def our_search(opened: wiring.Services, name: str, size: int, clock: Clock) -> t
     return step, joined
 
 
-def reopened(opened: wiring.Services) -> optuna.storages.BaseStorage:
+def reopened(opened: opening.Services) -> optuna.storages.BaseStorage:
     """Optuna's storage as a new process has it: nothing read yet."""
     from storage import optuna_store  # noqa: PLC0415
 

@@ -10,7 +10,7 @@ import optuna
 import sqlalchemy as sa
 from psycopg2 import extras
 
-from optimizer import settings, wiring
+from optimizer import opening, settings, wiring
 from optimizer.forecast import situation as facts
 from optimizer.rules import book as rulebook
 from optimizer.running import launch
@@ -47,7 +47,7 @@ evaluation: {{{{prompts: [a prompt]}}}}
 
 
 @contextmanager
-def services() -> Iterator[wiring.Services]:
+def services() -> Iterator[opening.Services]:
     """An embedded Postgres of its own, in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
         home = pathlib.Path(folder)
@@ -57,19 +57,19 @@ def services() -> Iterator[wiring.Services]:
             embedded.stop(home)
 
 
-def open_services(home: pathlib.Path) -> wiring.Services:
-    return wiring.services(settings.read({"TUNEGUARD_HOME": str(home)}))
+def open_services(home: pathlib.Path) -> opening.Services:
+    return opening.services(settings.read({"TUNEGUARD_HOME": str(home)}))
 
 
 def study(name: str, seed: int = 1) -> studies.Study:
     return studies.parse(STUDY.format(name=name, seed=seed), name)
 
 
-def campaign(opened: wiring.Services, spec: studies.Study) -> campaigns.Campaign:
+def campaign(opened: opening.Services, spec: studies.Study) -> campaigns.Campaign:
     return wiring.open_campaign(opened, spec, launch.Device(None, 1), observer.Silent())
 
 
-def load_history(opened: wiring.Services, optuna_study: optuna.Study, spec: studies.Study, trials: int) -> None:
+def load_history(opened: opening.Services, optuna_study: optuna.Study, spec: studies.Study, trials: int) -> None:
     """Write finished trials in bulk, as no product code does; their points are accepted by the rules."""
     chance = np.random.default_rng(trials)
     shown = buckets.Showings(16, (((64, 64), 16),))

@@ -53,10 +53,10 @@ def down(as_json: bool) -> None:
 @options.as_json
 def url(as_json: bool) -> None:
     """Print the URL of the database, password included, for optuna or psql; starts the embedded one if needed."""
-    from optimizer import settings, wiring
+    from optimizer import opening, settings
     from storage import database
 
-    found = database.Database(wiring.existing_url(settings.read())).url
+    found = database.Database(opening.existing_url(settings.read())).url
     if as_json:
         options.print_json({"url": found})
     else:
@@ -67,10 +67,10 @@ def url(as_json: bool) -> None:
 @options.as_json
 def migrate(as_json: bool) -> None:
     """Bring the schema up to date; safe to repeat."""
-    from optimizer import settings, wiring
+    from optimizer import opening, settings
     from storage import database, migration
 
-    opened = database.Database(wiring.existing_url(settings.read()))
+    opened = database.Database(opening.existing_url(settings.read()))
     migration.migrate(opened)
     if as_json:
         options.print_json({"differences": list(migration.verify(opened))})
@@ -82,10 +82,10 @@ def migrate(as_json: bool) -> None:
 @options.as_json
 def verify(as_json: bool) -> None:
     """Compare the database with the schema this version expects; exit code 1 on a difference."""
-    from optimizer import settings, wiring
+    from optimizer import opening, settings
     from storage import database, migration
 
-    found = list(migration.verify(database.Database(wiring.existing_url(settings.read()))))
+    found = list(migration.verify(database.Database(opening.existing_url(settings.read()))))
     if as_json:
         options.print_json({"differences": found})
     else:

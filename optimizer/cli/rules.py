@@ -9,7 +9,7 @@ from optimizer.cli import options
 
 if TYPE_CHECKING:
     from constraints.history import replay as replays
-    from optimizer import wiring
+    from optimizer import opening
     from optimizer.forecast import situation as facts
     from optimizer.study import resolved as studies
 
@@ -117,7 +117,7 @@ def explain(file: str, params: str, name: str | None, as_json: bool) -> None:
 
 def _study_of(name: str) -> "tuple[studies.Study, facts.Situation]":
     """A study and what its search knows: of a file that is there, else of the study of that name."""
-    from optimizer import settings, wiring
+    from optimizer import opening, settings, wiring
     from optimizer.forecast import readiness
     from optimizer.report import gather as reporting
     from optimizer.study import resolved as studies
@@ -126,7 +126,7 @@ def _study_of(name: str) -> "tuple[studies.Study, facts.Situation]":
     if path.exists() or path.suffix in (".yaml", ".yml"):
         study = studies.read(path)
         return study, wiring.situation(study, readiness.inspect_dataset(study))
-    services = wiring.existing(settings.read())
+    services = opening.existing(settings.read())
     _, study = wiring.stored_study(services, name)
     return study, reporting.situation(services, study)
 
@@ -144,11 +144,11 @@ def push(file: pathlib.Path, note: str, as_json: bool) -> None:
     Example:
       tuneguard rules push my-rules.yaml --note "warmup after trial 17"
     """
-    from optimizer import settings, wiring
+    from optimizer import opening, settings, wiring
     from optimizer.rules import book as rulebook
 
     read = rulebook.read_alone(str(file))
-    services = wiring.existing(settings.read())
+    services = opening.existing(settings.read())
     followers = [study for study in wiring.followers(services) if read.name in study.rules]
     rulebook.try_examples(file, followers)
     with services.database.transaction() as connection:
@@ -213,10 +213,10 @@ def replay(file: str, name: str, against: str | None, as_json: bool) -> None:
       tuneguard rules replay new-rules.yaml --study quickstart --against examples/quickstart/rules.yaml
     """
     from constraints.history import replay as replays
-    from optimizer import settings, wiring
+    from optimizer import opening, settings, wiring
     from optimizer.rules import book as rulebook
 
-    services = wiring.existing(settings.read())
+    services = opening.existing(settings.read())
     _, study = wiring.stored_study(services, name)
     trials = _finished(services, study)
     directions = tuple(study.objectives.values())
@@ -244,9 +244,9 @@ def suggest(name: str, output: pathlib.Path | None, as_json: bool) -> None:
       tuneguard rules suggest --study quickstart -o learned.yaml
     """
     from constraints.history import learn
-    from optimizer import errors, settings, wiring
+    from optimizer import errors, opening, settings, wiring
 
-    services = wiring.existing(settings.read())
+    services = opening.existing(settings.read())
     _, study = wiring.stored_study(services, name)
     found = learn.suggest(_finished(services, study), study.space)
     text = found.as_rule_file(f"{name}-learned")
@@ -264,7 +264,7 @@ def suggest(name: str, output: pathlib.Path | None, as_json: bool) -> None:
         click.echo(f"wrote {output}: {len(found.rules)} rules; read and edit them before you use them")
 
 
-def _finished(services: "wiring.Services", study: "studies.Study") -> "list[replays.FinishedTrial]":
+def _finished(services: "opening.Services", study: "studies.Study") -> "list[replays.FinishedTrial]":
     """The trials whose parameters proved good or bad; refused, crashed and early stopped ones did not get so far."""
     from constraints.history import replay as replays
     from optimizer import wiring

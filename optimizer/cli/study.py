@@ -8,7 +8,7 @@ import click
 from optimizer.cli import options
 
 if TYPE_CHECKING:
-    from optimizer import wiring
+    from optimizer import opening
     from optimizer.report import overview as overviews
     from optimizer.results import records
     from optimizer.running import launch
@@ -60,13 +60,13 @@ def run(file: pathlib.Path, trials: int | None, gpu: int | None, cpu: bool, work
       tuneguard study run my-study.yaml --trials 20     # twenty more
     """
     from optimizer import check as checks
-    from optimizer import settings, wiring
+    from optimizer import opening, settings
     from optimizer.study import resolved as studies
 
     drafted = studies.draft(file)
     checks.look(drafted, None).demand()  # before a database is started, and a study made
     study = drafted.study
-    services = wiring.services(settings.read())
+    services = opening.services(settings.read())
     run_and_report(services, study, trials, devices(services, gpu, cpu, workers), as_json)
 
 
@@ -74,9 +74,9 @@ def run(file: pathlib.Path, trials: int | None, gpu: int | None, cpu: bool, work
 @options.as_json
 def list_studies(as_json: bool) -> None:
     """List the studies of this database."""
-    from optimizer import settings, wiring
+    from optimizer import opening, settings, wiring
 
-    services = wiring.existing(settings.read())
+    services = opening.existing(settings.read())
     rows = []
     for study, _, found in wiring.all_records(services):
         gone = study.optuna_id is None
@@ -126,11 +126,11 @@ def show(
       tuneguard study show quickstart --sort gain --last 20
       tuneguard study show quickstart --trial 7
     """
-    from optimizer import settings, wiring
+    from optimizer import opening, settings, wiring
     from optimizer.report import gather as reporting
     from optimizer.report import overview
 
-    services = wiring.existing(settings.read())
+    services = opening.existing(settings.read())
     _, study = wiring.stored_study(services, name)
     found = reporting.overview(services, study)
     if trial is not None:
@@ -158,10 +158,10 @@ def best(name: str, as_json: bool) -> None:
     Example:
       tuneguard study best quickstart --json
     """
-    from optimizer import errors, settings, wiring
+    from optimizer import errors, opening, settings, wiring
     from optimizer.results import repeats
 
-    services = wiring.existing(settings.read())
+    services = opening.existing(settings.read())
     _, study = wiring.stored_study(services, name)
     group = repeats.best(wiring.trial_records(services, study), study.objectives)
     if not group:
@@ -186,9 +186,9 @@ def report(name: str, output: pathlib.Path | None, as_json: bool) -> None:
     Example:
       tuneguard study report quickstart -o report.html
     """
-    from optimizer import settings, wiring
+    from optimizer import opening, settings, wiring
 
-    services = wiring.existing(settings.read())
+    services = opening.existing(settings.read())
     _, study = wiring.stored_study(services, name)
     path = write_report(services, study, output)
     if as_json:
@@ -220,9 +220,9 @@ def export(name: str, trial: int | None, form: str, output: pathlib.Path | None,
       tuneguard study export quickstart --trial 7 --format json
       tuneguard study export quickstart --format csv -o trials.csv
     """
-    from optimizer import errors, exporting, settings, wiring
+    from optimizer import errors, exporting, opening, settings
 
-    services = wiring.existing(settings.read())
+    services = opening.existing(settings.read())
     if form == "csv" and trial is not None:
         raise errors.BadInput(f"--trial {trial}: csv is a table of all trials; take --trial out")
     made = exporting.make(services, name, form, trial, output)
@@ -258,7 +258,7 @@ def enqueue(name: str, params: str, anyway: bool, as_json: bool) -> None:
     Example:
       tuneguard study enqueue quickstart --params '{"learning_rate": 0.004}'
     """
-    from optimizer import errors, settings, wiring
+    from optimizer import errors, opening, settings, wiring
     from optimizer.report import gather as reporting
     from optimizer.rules import asked
     from optimizer.rules import book as rulebook
@@ -266,7 +266,7 @@ def enqueue(name: str, params: str, anyway: bool, as_json: bool) -> None:
     from optimizer.study import resolved as studies
 
     point = points.read(params)
-    services = wiring.existing(settings.read())
+    services = opening.existing(settings.read())
     stored, study = wiring.stored_study(services, name)
     studies.check_point(study, point)
     rules = rulebook.newest(services.database, study, stored.facts.rule_sets or ())
@@ -296,11 +296,11 @@ def delete(name: str, yes: bool, keep_files: bool, as_json: bool) -> None:
       tuneguard study delete my-character
       tuneguard study delete my-character --keep-files
     """
-    from optimizer import settings, wiring
+    from optimizer import opening, settings, wiring
     from optimizer.results import remains
     from storage import studies as stored_studies
 
-    services = wiring.existing(settings.read())
+    services = opening.existing(settings.read())
     stored = stored_studies.get(services.database, name)
     files = remains.of(services.settings, stored, wiring.artifacts_of(services, stored))
     kept = f"its files stay: {files.sentence()} in {files.runs}" if keep_files else f"its files go: {files.sentence()}"
@@ -318,7 +318,7 @@ def delete(name: str, yes: bool, keep_files: bool, as_json: bool) -> None:
 
 
 def run_and_report(
-    services: "wiring.Services",
+    services: "opening.Services",
     study: "studies.Study",
     trials: int | None,
     chosen: "list[launch.Device]",
@@ -366,7 +366,7 @@ def going_on(name: str, trials: int | None, until: int) -> str:
     return f"`tuneguard worker run {name} --until {until}` goes on where it stopped"
 
 
-def devices(services: "wiring.Services", gpu: int | None, cpu: bool, workers: int | None) -> "list[launch.Device]":
+def devices(services: "opening.Services", gpu: int | None, cpu: bool, workers: int | None) -> "list[launch.Device]":
     """What to train on, a device a worker: the GPU that a person asked for, else all of them, else the CPU.
 
     Several workers on the CPU share its cores, since more threads than cores slow all of them down.
@@ -388,7 +388,7 @@ def devices(services: "wiring.Services", gpu: int | None, cpu: bool, workers: in
     return [launch.Device(number % there, threads) for number in range(workers or there)]
 
 
-def write_report(services: "wiring.Services", study: "studies.Study", output: pathlib.Path | None) -> pathlib.Path:
+def write_report(services: "opening.Services", study: "studies.Study", output: pathlib.Path | None) -> pathlib.Path:
     """Write a study's report.html; by default into the study's folder of runs."""
     from optimizer import wiring
     from optimizer.report import gather as reporting

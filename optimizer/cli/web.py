@@ -17,11 +17,11 @@ def command(host: str, port: int, read_only: bool) -> None:
       tuneguard web
       TUNEGUARD_TOKEN=$(openssl rand -hex 16) tuneguard web --host 0.0.0.0 --read-only
     """
-    from optimizer import settings, wiring
+    from optimizer import opening, settings
     from optimizer.web import serving
 
     read = settings.read()
     with serving.bind(host, port, read.token) as listening:
-        services = wiring.existing(read)
+        services = opening.existing(read)
         click.echo(f"open {serving.address(listening)} (Ctrl-C stops)")
         serving.serve(services, listening, read_only=read_only)

@@ -10,7 +10,7 @@ import numpy as np
 from optuna.artifacts import exceptions as artifact_exceptions
 
 from constraints.rules import ruleset as rulesets
-from optimizer import wiring
+from optimizer import opening, wiring
 from optimizer.forecast import estimates
 from optimizer.forecast import situation as facts
 from optimizer.report import curves, grid, html
@@ -31,7 +31,7 @@ _LOOKED_AT = 10_000
 _TRAINING_IMAGES = 16
 
 
-def write(services: wiring.Services, study: studies.Study, path: pathlib.Path) -> None:
+def write(services: opening.Services, study: studies.Study, path: pathlib.Path) -> None:
     """Write a study's report.
 
     Raises:
@@ -40,7 +40,7 @@ def write(services: wiring.Services, study: studies.Study, path: pathlib.Path) -
     html.write(gather(services, study), path)
 
 
-def gather(services: wiring.Services, study: studies.Study) -> report_records.ReportData:
+def gather(services: opening.Services, study: studies.Study) -> report_records.ReportData:
     """Everything that the report shows."""
     stored = wiring.row_of(services, study)
     trials = wiring.trial_records(services, study)
@@ -73,7 +73,7 @@ def gather(services: wiring.Services, study: studies.Study) -> report_records.Re
     )
 
 
-def overview(services: wiring.Services, study: studies.Study) -> overviews.Overview:
+def overview(services: opening.Services, study: studies.Study) -> overviews.Overview:
     """What `study show` shows."""
     stored = wiring.row_of(services, study)
     return overviews.Overview(
@@ -86,13 +86,13 @@ def overview(services: wiring.Services, study: studies.Study) -> overviews.Overv
     )
 
 
-def detail(services: wiring.Services, study: studies.Study, record: records.TrialRecord) -> str:
+def detail(services: opening.Services, study: studies.Study, record: records.TrialRecord) -> str:
     """Everything about one trial, for a terminal."""
     stored = wiring.row_of(services, study)
     return details.render(record, study.fixed, services.settings.run_directory(stored.folder, record.number))
 
 
-def situation(services: wiring.Services, study: studies.Study) -> facts.Situation:
+def situation(services: opening.Services, study: studies.Study) -> facts.Situation:
     """What is known of a study by now; its dataset need not be there any more."""
     stored = wiring.row_of(services, study)
     gpu = facts.gpus()
@@ -103,7 +103,7 @@ def situation(services: wiring.Services, study: studies.Study) -> facts.Situatio
     )
 
 
-def balance(services: wiring.Services, study: studies.Study, trials: Sequence[records.TrialRecord]) -> ledger.Ledger:
+def balance(services: opening.Services, study: studies.Study, trials: Sequence[records.TrialRecord]) -> ledger.Ledger:
     """What was spent and what refusals and early stops have saved."""
     stored = wiring.row_of(services, study)
     known_here = situation(services, study)
@@ -148,7 +148,7 @@ def _seconds(known_here: facts.Situation, study: studies.Study, points: Sequence
     return [60 * float(each) for each in np.broadcast_to(minutes, len(points))]
 
 
-def _curves(services: wiring.Services, folder: str, trials: Sequence[records.TrialRecord]) -> dict[int, curves.Curve]:
+def _curves(services: opening.Services, folder: str, trials: Sequence[records.TrialRecord]) -> dict[int, curves.Curve]:
     """What the newest trials told while they trained, as far as their files lie here."""
     begun = [record for record in trials if record.attempts][-curves.MOST_TRIALS :]
     found = {record.number: curves.read(services.settings.run_directory(folder, record.number)) for record in begun}
@@ -163,7 +163,7 @@ def _training_images(study: studies.Study) -> list[report_records.TrainingImage]
     return [report_records.TrainingImage(file.name, file.read_bytes()) for file in found]
 
 
-def _pictures(services: wiring.Services, images: Sequence[Mapping[str, Any]]) -> list[report_records.Picture]:
+def _pictures(services: opening.Services, images: Sequence[Mapping[str, Any]]) -> list[report_records.Picture]:
     return [
         report_records.Picture(
             prompt=str(image["prompt"]),
@@ -177,7 +177,7 @@ def _pictures(services: wiring.Services, images: Sequence[Mapping[str, Any]]) ->
     ]
 
 
-def _content(services: wiring.Services, image: Mapping[str, Any]) -> bytes | None:
+def _content(services: opening.Services, image: Mapping[str, Any]) -> bytes | None:
     """A picture's bytes: from the artifacts, which every worker uploads to, else from where it was drawn."""
     try:
         if "artifact" in image:
@@ -188,14 +188,14 @@ def _content(services: wiring.Services, image: Mapping[str, Any]) -> bytes | Non
         return None
 
 
-def _baseline(services: wiring.Services, baseline: Mapping[str, Any] | None) -> report_records.Baseline | None:
+def _baseline(services: opening.Services, baseline: Mapping[str, Any] | None) -> report_records.Baseline | None:
     if baseline is None:
         return None
     return report_records.Baseline(baseline["metrics"], _pictures(services, baseline["images"]))
 
 
 def _refusing_rules(
-    services: wiring.Services, study: studies.Study, study_id: str, versions: Sequence[rule_versions.RuleVersion]
+    services: opening.Services, study: studies.Study, study_id: str, versions: Sequence[rule_versions.RuleVersion]
 ) -> list[report_records.RefusingRule]:
     """Every rule that may refuse, also one that never did, and those of older versions that have."""
     rules = rulebook.load_versions(study, versions).rules

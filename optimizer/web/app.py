@@ -7,11 +7,11 @@ import optuna
 import optuna_dashboard
 from starlette import applications, responses, routing, types
 
-from optimizer import wiring
+from optimizer import opening
 from optimizer.web import access, pages
 
 
-def make(services: wiring.Services, token: str | None, read_only: bool) -> types.ASGIApp:
+def make(services: opening.Services, token: str | None, read_only: bool) -> types.ASGIApp:
     """The whole web application.
 
     Args:
@@ -40,7 +40,7 @@ def make(services: wiring.Services, token: str | None, read_only: bool) -> types
     return access.Access(application, token, read_only)
 
 
-def _dashboard(services: wiring.Services) -> types.ASGIApp:
+def _dashboard(services: opening.Services) -> types.ASGIApp:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         wsgi = optuna_dashboard.wsgi(services.optuna_storage, artifact_store=services.artifact_store)

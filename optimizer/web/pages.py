@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 from starlette import requests, responses
 
-from optimizer import wiring
+from optimizer import opening, wiring
 from optimizer.report import gather as reporting
 from optimizer.report import html
 from optimizer.results import records, repeats
@@ -57,7 +57,7 @@ class StudyRow:
 class Pages:
     """The handlers; plain functions, run in threads."""
 
-    services: wiring.Services
+    services: opening.Services
     token: str | None
     read_only: bool
 

@@ -5,7 +5,7 @@ import socket
 
 import uvicorn
 
-from optimizer import errors, wiring
+from optimizer import errors, opening
 from optimizer.web import app
 
 #: a token that anybody may try from elsewhere must not be guessed
@@ -46,7 +46,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def serve(services: wiring.Services, listening: socket.socket, *, read_only: bool) -> None:
+def serve(services: opening.Services, listening: socket.socket, *, read_only: bool) -> None:
     """Serve until SIGINT or SIGTERM; whoever comes must show the token of the settings, where they have one."""
     made = app.make(services, services.settings.token, read_only)
     config = uvicorn.Config(made, log_level="warning", server_header=False, ws="none")

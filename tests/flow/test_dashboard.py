@@ -11,7 +11,7 @@ import optuna
 import pytest
 from starlette import testclient
 
-from optimizer import settings, wiring
+from optimizer import opening, settings
 from optimizer.web import app
 from storage import rule_versions
 from tests.flow import place as places
@@ -33,7 +33,7 @@ class Person:
 
     def __init__(self, place: places.Place, name: str) -> None:
         self.place, self.name = place, name
-        self.services = wiring.services(settings.read({"TUNEGUARD_HOME": str(place.home)}))
+        self.services = opening.services(settings.read({"TUNEGUARD_HOME": str(place.home)}))
         self.browser = testclient.TestClient(
             app.make(self.services, None, read_only=False), base_url="http://localhost:8080"
         )

@@ -8,7 +8,7 @@ from typing import Any
 import optuna
 import pytest
 
-from optimizer import settings, wiring
+from optimizer import opening, settings, wiring
 from optimizer.results import records
 from optimizer.running import launch
 from optimizer.study import resolved as studies
@@ -65,7 +65,7 @@ class Race:
     def _work(self, together: threading.Barrier) -> None:
         try:
             environment = {"TUNEGUARD_HOME": str(self._home), "TUNEGUARD_DATABASE_URL": self._url}
-            services = wiring.services(settings.read(environment))
+            services = opening.services(settings.read(environment))
             campaign = wiring.open_campaign(services, self._study, launch.Device(None, 1), observer.Silent())
             together.wait()
             while (claim := propose.claim(campaign)) is not None:
@@ -123,7 +123,7 @@ def test_a_point_that_newer_rules_refuse_meanwhile_is_drawn_again(
     database: databases.Database, home: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environment = {"TUNEGUARD_HOME": str(home), "TUNEGUARD_DATABASE_URL": database.url}
-    services = wiring.services(settings.read(environment))
+    services = opening.services(settings.read(environment))
     study = document(tmp_path, sampler="random", trials=10)
     campaign = wiring.open_campaign(services, study, launch.Device(None, 1), observer.Silent())
     drawing = propose.draw.draw

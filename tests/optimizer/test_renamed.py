@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy
 from starlette import testclient
 
-from optimizer import cli, settings, wiring
+from optimizer import cli, opening, settings, wiring
 from optimizer.results import records
 from optimizer.running import launch
 from optimizer.study import resolved as studies
@@ -45,7 +45,7 @@ evaluation: {{prompts: [a cat]}}
 class Place:
     """A database, our commands and pages on it, and optuna-dashboard as a browser drives it."""
 
-    services: wiring.Services
+    services: opening.Services
     browser: testclient.TestClient
     environment: dict[str, str]
 
@@ -88,7 +88,7 @@ class Place:
 @pytest.fixture
 def place(database: databases.Database, home: pathlib.Path) -> Place:
     environment = {"TUNEGUARD_HOME": str(home), "TUNEGUARD_DATABASE_URL": database.url, "COLUMNS": "200"}
-    services = wiring.services(settings.read(environment))
+    services = opening.services(settings.read(environment))
     browser = testclient.TestClient(
         app.make(services, None, read_only=False), base_url="http://localhost:8080", follow_redirects=False
     )
@@ -323,7 +323,7 @@ def proxy(database: databases.Database) -> Iterator[str]:
 
 def test_a_renamed_study_goes_on_behind_a_storage_proxy_too(place: Place, proxy: str) -> None:
     place.environment["TUNEGUARD_OPTUNA_PROXY"] = proxy
-    worker = dataclasses.replace(place, services=wiring.services(settings.read(place.environment))).open()
+    worker = dataclasses.replace(place, services=opening.services(settings.read(place.environment))).open()
     finish(worker, claimed(worker), 0.5)
     running = claimed(worker)
     place.rename("kitten", "cat")

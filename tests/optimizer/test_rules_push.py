@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from optimizer import cli, errors, settings, wiring
+from optimizer import cli, errors, opening, settings, wiring
 from optimizer.running import launch
 from optimizer.study import resolved as studies
 from optimizer.trials import observer
@@ -31,7 +31,7 @@ RULES = "rules_version: 1\nname: shared\nrules:\n  - {id: limit, refuse: CONDITI
 class Desk:
     """A folder with a rule file, and two studies that follow its set."""
 
-    def __init__(self, services: wiring.Services, folder: pathlib.Path) -> None:
+    def __init__(self, services: opening.Services, folder: pathlib.Path) -> None:
         self.services, self.folder = services, folder
 
     @property
@@ -61,7 +61,7 @@ def desk(
     environment = {"TUNEGUARD_HOME": str(home), "TUNEGUARD_DATABASE_URL": database.url}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    return Desk(wiring.services(settings.read(environment)), tmp_path)
+    return Desk(opening.services(settings.read(environment)), tmp_path)
 
 
 def push(desk: Desk, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:

@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 from starlette import testclient
 
-from optimizer import errors, settings, wiring
+from optimizer import errors, opening, settings, wiring
 from optimizer.results import records
 from optimizer.study import resolved as studies
 from optimizer.web import access, app, serving
@@ -40,9 +40,9 @@ PIXEL = bytes.fromhex(
 
 
 @pytest.fixture
-def services(database: db.Database, home: pathlib.Path) -> wiring.Services:
+def services(database: db.Database, home: pathlib.Path) -> opening.Services:
     """A study with a usable trial, a better one that is unusable, and a refused point."""
-    made = wiring.Services(
+    made = opening.Services(
         settings.read({"TUNEGUARD_HOME": str(home)}),
         database,
         optuna_store.open_storage(database),
@@ -77,17 +77,17 @@ def services(database: db.Database, home: pathlib.Path) -> wiring.Services:
     return made
 
 
-def client(services: wiring.Services, token: str | None = None, read_only: bool = False) -> testclient.TestClient:
+def client(services: opening.Services, token: str | None = None, read_only: bool = False) -> testclient.TestClient:
     return testclient.TestClient(
         app.make(services, token, read_only), base_url="http://localhost:8080", follow_redirects=False
     )
 
 
-def study_id(services: wiring.Services) -> int:
+def study_id(services: opening.Services) -> int:
     return services.optuna_storage.get_study_id_from_name("kitten")
 
 
-def test_the_list_says_how_each_study_stands(services: wiring.Services) -> None:
+def test_the_list_says_how_each_study_stands(services: opening.Services) -> None:
     workers.register(services.database, "gpu-host", 77, "cuda:0")
     page = client(services).get("/tuneguard/").text
     for said in ("kitten", "1 usable", "1 unusable", "clip score 0.25", "<code>rate</code> 1", "gpu-host, process 77"):
@@ -96,7 +96,7 @@ def test_the_list_says_how_each_study_stands(services: wiring.Services) -> None:
     assert "trial 0: clip score 0.25" in page
 
 
-def test_a_study_that_the_dashboard_renamed_or_deleted_is_still_listed(services: wiring.Services) -> None:
+def test_a_study_that_the_dashboard_renamed_or_deleted_is_still_listed(services: opening.Services) -> None:
     optuna.delete_study(study_name="kitten", storage=services.optuna_storage)
     page = client(services).get("/tuneguard/")
     assert page.status_code == 200
@@ -104,14 +104,14 @@ def test_a_study_that_the_dashboard_renamed_or_deleted_is_still_listed(services:
     assert "In the Optuna dashboard" not in page.text
 
 
-def test_an_empty_database_says_how_to_begin(services: wiring.Services) -> None:
+def test_an_empty_database_says_how_to_begin(services: opening.Services) -> None:
     stored_studies.delete(services.database, stored_studies.get(services.database, "kitten").id)
     page = client(services).get("/tuneguard/").text
     assert "No studies yet" in page
     assert "None is alive" in page
 
 
-def test_the_report_is_made_when_it_is_asked_for(services: wiring.Services) -> None:
+def test_the_report_is_made_when_it_is_asked_for(services: opening.Services) -> None:
     answer = client(services).get("/tuneguard/studies/kitten/report")
     assert answer.status_code == 200
     assert "data:image/webp" in answer.text
@@ -119,13 +119,13 @@ def test_the_report_is_made_when_it_is_asked_for(services: wiring.Services) -> N
 
 
 @pytest.mark.parametrize("path", ["/tuneguard/studies/dog/report", "/tuneguard/nonsense"])
-def test_what_is_not_there_is_not_found(services: wiring.Services, path: str) -> None:
+def test_what_is_not_there_is_not_found(services: opening.Services, path: str) -> None:
     assert client(services).get(path).status_code == 404
 
 
-def test_a_database_that_went_away_is_told_without_a_traceback(services: wiring.Services) -> None:
+def test_a_database_that_went_away_is_told_without_a_traceback(services: opening.Services) -> None:
     gone = db.Database(services.database.url.replace("/test_", "/gone_"))
-    lost = wiring.Services(services.settings, gone, services.optuna_storage, services.artifact_store)
+    lost = opening.Services(services.settings, gone, services.optuna_storage, services.artifact_store)
     answer = client(lost).get("/tuneguard/")
     assert answer.status_code == 503
     assert "cannot be used" in answer.text
@@ -133,7 +133,7 @@ def test_a_database_that_went_away_is_told_without_a_traceback(services: wiring.
     assert client(services).get("/tuneguard/health").text == "ok\n"
 
 
-def test_the_dashboard_is_at_the_root_and_shows_trials_and_artifacts(services: wiring.Services) -> None:
+def test_the_dashboard_is_at_the_root_and_shows_trials_and_artifacts(services: opening.Services) -> None:
     browser = client(services)
     assert browser.get("/").headers["location"] == "/tuneguard/"
     assert "<html" in browser.get("/dashboard").text
@@ -147,13 +147,13 @@ def test_the_dashboard_is_at_the_root_and_shows_trials_and_artifacts(services: w
     assert picture.content == PIXEL
 
 
-def test_the_dashboard_never_calls_an_unusable_trial_the_best(services: wiring.Services) -> None:
+def test_the_dashboard_never_calls_an_unusable_trial_the_best(services: opening.Services) -> None:
     detail = client(services).get(f"/api/studies/{study_id(services)}").json()
     assert [trial["number"] for trial in detail["best_trials"]] == [0]
     assert [trial["state"] for trial in detail["trials"]] == ["Complete", "Pruned"]
 
 
-def test_the_dashboard_takes_scores_at_points_of_a_study_with_several_objectives(services: wiring.Services) -> None:
+def test_the_dashboard_takes_scores_at_points_of_a_study_with_several_objectives(services: opening.Services) -> None:
     study = optuna.load_study(study_name="kitten", storage=services.optuna_storage)
     running = study.ask()
     services.optuna_storage.set_trial_intermediate_value(running._trial_id, 64, 0.21)
@@ -163,7 +163,7 @@ def test_the_dashboard_takes_scores_at_points_of_a_study_with_several_objectives
     assert detail["trials"][-1]["intermediate_values"] == [{"step": 64, "value": 0.21}, {"step": 128, "value": 0.23}]
 
 
-def test_an_uploaded_page_runs_no_script_and_is_not_readable_from_elsewhere(services: wiring.Services) -> None:
+def test_an_uploaded_page_runs_no_script_and_is_not_readable_from_elsewhere(services: opening.Services) -> None:
     browser = client(services)
     detail = browser.get(f"/api/studies/{study_id(services)}").json()
     page = next(artifact for artifact in detail["trials"][0]["artifacts"] if artifact["filename"] == "page.html")
@@ -184,7 +184,7 @@ PLACES = [
 
 
 @pytest.mark.parametrize("path", PLACES)
-def test_without_the_token_nothing_is_shown(services: wiring.Services, path: str) -> None:
+def test_without_the_token_nothing_is_shown(services: opening.Services, path: str) -> None:
     browser = client(services, TOKEN)
     assert browser.get(path).status_code == 401
     assert browser.get(path, headers={"authorization": "Bearer guess"}).status_code == 401
@@ -195,7 +195,7 @@ def test_without_the_token_nothing_is_shown(services: wiring.Services, path: str
     assert browser.get(path, headers={"authorization": f"Bearer {TOKEN}"}).status_code in (200, 302, 307, 404)
 
 
-def test_the_log_in_sets_a_cookie_that_opens_everything_and_is_not_the_token(services: wiring.Services) -> None:
+def test_the_log_in_sets_a_cookie_that_opens_everything_and_is_not_the_token(services: opening.Services) -> None:
     browser = client(services, TOKEN)
     assert "Log in" in browser.get("/tuneguard/login?next=/dashboard").text
     wrong = browser.post("/tuneguard/login", data={"token": "guess", "next": "/dashboard"})
@@ -212,12 +212,12 @@ def test_the_log_in_sets_a_cookie_that_opens_everything_and_is_not_the_token(ser
     assert browser.get("/api/studies").status_code == 401
 
 
-def test_https_makes_the_cookie_secure(services: wiring.Services) -> None:
+def test_https_makes_the_cookie_secure(services: opening.Services) -> None:
     browser = testclient.TestClient(app.make(services, TOKEN, False), base_url="https://host", follow_redirects=False)
     assert "Secure" in browser.post("/tuneguard/login", data={"token": TOKEN}).headers["set-cookie"]
 
 
-def test_a_cookie_of_another_token_opens_nothing(services: wiring.Services) -> None:
+def test_a_cookie_of_another_token_opens_nothing(services: opening.Services) -> None:
     browser = client(services, TOKEN)
     browser.cookies.set(access.COOKIE, access.cookie_of("the token of yesterday"))
     assert browser.get("/api/studies").status_code == 401
@@ -239,7 +239,7 @@ def test_the_log_in_only_goes_on_to_a_place_of_this_site(target: str, taken: str
     assert access.local_path(target) == taken
 
 
-def test_the_database_health_needs_no_token(services: wiring.Services) -> None:
+def test_the_database_health_needs_no_token(services: opening.Services) -> None:
     assert client(services, TOKEN).get("/tuneguard/health").status_code == 200
 
 
@@ -253,7 +253,7 @@ CHANGES = [
 
 @pytest.mark.parametrize(("method", "path", "content"), CHANGES, ids=[f"{each[0]} {each[1]}" for each in CHANGES])
 def test_read_only_refuses_every_change_and_still_shows(
-    services: wiring.Services, method: str, path: str, content: dict[str, Any]
+    services: opening.Services, method: str, path: str, content: dict[str, Any]
 ) -> None:
     browser = client(services, read_only=True)
     answer = browser.request(method, path.format(study=study_id(services)), json=content)
@@ -263,14 +263,14 @@ def test_read_only_refuses_every_change_and_still_shows(
     assert "read-only" in browser.get("/tuneguard/").text
 
 
-def test_read_only_pages_can_be_logged_into(services: wiring.Services) -> None:
+def test_read_only_pages_can_be_logged_into(services: opening.Services) -> None:
     browser = client(services, TOKEN, read_only=True)
     assert browser.post("/tuneguard/login", data={"token": TOKEN}).status_code == 303
     assert browser.get("/api/studies").status_code == 200
     assert browser.post("/api/studies", json={}).status_code == 403
 
 
-def test_another_site_cannot_change_anything(services: wiring.Services) -> None:
+def test_another_site_cannot_change_anything(services: opening.Services) -> None:
     browser = client(services)
     path = f"/api/studies/{study_id(services)}/note"
     note = {"body": "x", "version": 1}
@@ -279,7 +279,7 @@ def test_another_site_cannot_change_anything(services: wiring.Services) -> None:
     assert browser.put(path, json=note, headers={"origin": "http://localhost:8080"}).status_code == 204
 
 
-def test_without_a_token_only_loopback_names_are_answered(services: wiring.Services) -> None:
+def test_without_a_token_only_loopback_names_are_answered(services: opening.Services) -> None:
     rebound = testclient.TestClient(app.make(services, None, False), base_url="http://evil.example")
     assert rebound.get("/api/studies").status_code == 403
     for name in ("127.0.0.1:8080", "[::1]:8080", "localhost"):
@@ -288,7 +288,7 @@ def test_without_a_token_only_loopback_names_are_answered(services: wiring.Servi
 
 
 @pytest.mark.parametrize("path", ["/tuneguard/", "/dashboard", "/tuneguard/login"])
-def test_no_page_can_be_framed(services: wiring.Services, path: str) -> None:
+def test_no_page_can_be_framed(services: opening.Services, path: str) -> None:
     answer = client(services).get(path)
     assert answer.headers["x-frame-options"] == "DENY"
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
@@ -320,7 +320,7 @@ def test_the_address_is_one_that_a_browser_here_can_open() -> None:
 
 
 @pytest.fixture
-def running(services: wiring.Services) -> Iterator[str]:
+def running(services: opening.Services) -> Iterator[str]:
     """The application behind a real server."""
     listening = serving.bind("127.0.0.1", 0, None)
     server = uvicorn.Server(uvicorn.Config(app.make(services, None, True), log_level="warning", ws="none"))
@@ -352,7 +352,7 @@ def test_a_browser_draws_the_reports_figures(running: str, tmp_path: pathlib.Pat
 
 @pytest.mark.browser
 def test_a_browser_shows_the_best_trial_in_the_dashboard(
-    running: str, services: wiring.Services, tmp_path: pathlib.Path
+    running: str, services: opening.Services, tmp_path: pathlib.Path
 ) -> None:
     page = browse(f"{running}dashboard/studies/{study_id(services)}", tmp_path)
     assert "kitten" in page

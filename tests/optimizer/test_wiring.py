@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from optimizer import check, errors, settings, wiring
+from optimizer import check, errors, opening, settings, wiring
 from optimizer.study import resolved as study
 from storage import database
 
@@ -20,7 +20,7 @@ def test_a_proxy_that_is_no_host_and_port_is_one_clear_error(
         "TUNEGUARD_OPTUNA_PROXY": address,
     }
     with pytest.raises(errors.BadInput, match=r"TUNEGUARD_OPTUNA_PROXY=.*must be host:port"):
-        wiring.services(settings.read(environment))
+        opening.services(settings.read(environment))
 
 
 @pytest.mark.skipif(importlib.util.find_spec("grpc") is not None, reason="gRPC is installed")
@@ -31,7 +31,7 @@ def test_a_proxy_without_grpc_says_what_to_install(database: database.Database, 
         "TUNEGUARD_OPTUNA_PROXY": "127.0.0.1:1",
     }
     with pytest.raises(errors.BadInput, match=r"tuneguard\[proxy\]"):
-        wiring.services(settings.read(environment))
+        opening.services(settings.read(environment))
 
 
 @pytest.mark.skipif(importlib.util.find_spec("wandb") is not None, reason="W&B is installed")

@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 import pytest
 
-from optimizer import errors, patience, settings, wiring
+from optimizer import errors, opening, patience, settings, wiring
 from optimizer.results import records, repeats
 from optimizer.running import attempt, launch
 from optimizer.study import resolved as studies
@@ -36,7 +36,7 @@ rules:
 class Place:
     """Opens campaigns on one study: each call is another worker."""
 
-    services: wiring.Services
+    services: opening.Services
     folder: pathlib.Path
 
     def study(self, **search: Any) -> studies.Study:
@@ -70,7 +70,7 @@ class Place:
 def place(database: database.Database, home: pathlib.Path, tmp_path: pathlib.Path) -> Place:
     storage = optuna_store.open_storage(database)
     read = settings.read({"TUNEGUARD_HOME": str(home)})
-    return Place(wiring.Services(read, database, storage, artifacts.open_store(home)), tmp_path)
+    return Place(opening.Services(read, database, storage, artifacts.open_store(home)), tmp_path)
 
 
 def claimed(campaign: campaigns.Campaign) -> propose.Claim:

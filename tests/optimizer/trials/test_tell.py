@@ -7,7 +7,7 @@ import optuna
 import pytest
 import sqlalchemy as sa
 
-from optimizer import patience, settings, wiring
+from optimizer import opening, patience, settings
 from optimizer.results import records
 from optimizer.running import attempt, launch
 from optimizer.trials import campaign as campaigns
@@ -26,7 +26,7 @@ DEVICE = launch.Device(None, 1)
 def place(database: database.Database, home: pathlib.Path, tmp_path: pathlib.Path) -> proposing.Place:
     storage = optuna_store.open_storage(database)
     read = settings.read({"TUNEGUARD_HOME": str(home)})
-    return proposing.Place(wiring.Services(read, database, storage, artifacts.open_store(home)), tmp_path)
+    return proposing.Place(opening.Services(read, database, storage, artifacts.open_store(home)), tmp_path)
 
 
 def waiting(campaign: campaigns.Campaign) -> patience.Patience:
