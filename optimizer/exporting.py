@@ -6,9 +6,9 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from optimizer import errors, opening, wiring
+from optimizer import errors, opening
 from optimizer.forecast import readiness
-from optimizer.results import export, records, table
+from optimizer.results import export, reading, records, table
 from optimizer.study import resolved as studies
 from trainers.data import dataset
 from trainers.kohya import images as sd_scripts_images
@@ -80,8 +80,8 @@ def make(services: opening.Services, name: str, form: str, number: int | None, o
     Raises:
         errors.BadInput: there is no such trial, nothing to export of it, or nowhere to write.
     """
-    _, study = wiring.stored_study(services, name)
-    found = wiring.trial_records(services, study)
+    _, study = reading.stored_study(services, name)
+    found = reading.trial_records(services, study)
     if form == "csv":
         exported = export.Export({"": table.to_csv(study, found)})
         return Made(name, None, form, exported, _files(output, exported))

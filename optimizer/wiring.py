@@ -19,9 +19,9 @@ from optimizer import settings as settings_module
 from optimizer.designs.search import history, pruning, warm_start
 from optimizer.designs.search import search as searches
 from optimizer.designs.search import sketch as sampler
-from optimizer.forecast import estimates, readiness
+from optimizer.forecast import estimates, readiness, remembered
 from optimizer.forecast import situation as facts
-from optimizer.results import records
+from optimizer.results import reading, records
 from optimizer.rules import book as rulebook
 from optimizer.running import launch
 from optimizer.study import resolved as study_module
@@ -30,18 +30,14 @@ from optimizer.trials import enqueued
 from optimizer.trials import observer as observers
 from storage import errors as storage_errors
 from storage import (
-    leases,
     optuna_studies,
-    results,
     rule_versions,
-    runs,
     workers,
 )
 from storage import studies as stored_studies
 from storage import trials as stored_trials
 from storage.server import embedded
-from trainers.data import buckets, counters, dataset
-from trainers.declared import architecture
+from trainers.data import buckets, dataset
 
 logger = logging.getLogger(__name__)
 
@@ -77,74 +73,6 @@ def _keep_study(connection: sa.Connection, study: study_module.Study) -> stored_
     return existing
 
 
-def stored_study(services: opening.Services, name: str) -> tuple[stored_studies.Study, study_module.Study]:
-    """A study by its name.
-
-    Raises:
-        storage.errors.NotFound: there is none; the message names those there are.
-        storage.errors.StudyGone: it was deleted in optuna-dashboard.
-    """
-    stored = stored_studies.get(services.database, name)
-    stored.require_optuna()
-    return stored, parsed(stored)
-
-
-def parsed(stored: stored_studies.Study) -> study_module.Study:
-    """What a row says that the study is, under the name that it has in Optuna by now."""
-    study = study_module.parse(stored.document, stored.name)
-    # its rule files may lie on another machine, and the database has newer versions of them
-    rules = study.rules if stored.facts.rule_sets is None else stored.facts.rule_sets
-    return study.model_copy(update={"id": stored.id, "name": stored.name, "rules": rules})
-
-
-def all_records(
-    services: opening.Services,
-) -> list[tuple[stored_studies.Study, study_module.Study, list[records.TrialRecord]]]:
-    """Every study with its trials, oldest first; one that was deleted in optuna-dashboard has none."""
-    found = []
-    for stored in stored_studies.listed(services.database):
-        study = parsed(stored)
-        try:
-            found.append((stored, study, trial_records(services, study)))
-        except storage_errors.StudyGone:
-            found.append((dataclasses.replace(stored, optuna_id=None), study, []))
-    return found
-
-
-def row_of(services: opening.Services, study: study_module.Study) -> stored_studies.Study:
-    """Our row of a study, whatever it is called by now.
-
-    Raises:
-        storage.errors.NotFound: there is none.
-    """
-    if study.id is None:
-        return stored_studies.get(services.database, study.name)
-    with services.database.transaction() as connection:
-        return stored_studies.of_id(connection, study.id)
-
-
-def followers(services: opening.Services) -> list[study_module.Study]:
-    """The studies that go on, and so follow their rule sets."""
-    return [parsed(stored) for stored in stored_studies.listed(services.database) if stored.optuna_id is not None]
-
-
-def trials(services: opening.Services, study: study_module.Study) -> Sequence[optuna.trial.FrozenTrial]:
-    """All trials of a study as they stand, in the order of their numbers.
-
-    Raises:
-        storage.errors.StudyGone: it was deleted in optuna-dashboard.
-    """
-    optuna_id = row_of(services, study).require_optuna()
-    with services.database.transaction() as connection:
-        return stored_trials.Trials(optuna_id).look(connection)
-
-
-def open_optuna(services: opening.Services, study: study_module.Study) -> optuna.Study:
-    """Optuna's study. Its sampler never draws: proposals are made in a worker's sketch."""
-    name = row_of(services, study).name
-    return optuna.load_study(study_name=name, storage=services.optuna_storage, sampler=optuna.samplers.RandomSampler())
-
-
 def open_search(
     study: study_module.Study, rules: rulesets.RuleSet, situation: facts.Situation, seed: int
 ) -> searches.Search:
@@ -174,7 +102,7 @@ def open_campaign(
     found = readiness.demand(study)
     before = situation(study, found)
     stopping = pruning.of(study, before)
-    others, sources = followers(services), _earlier_studies(services, study)
+    others, sources = reading.followers(services), _earlier_studies(services, study)
     earlier: list[optuna.trial.FrozenTrial] = []
 
     def begin(book: rulebook.Rulebook, seed: int, known: facts.Situation) -> searches.Search:
@@ -249,8 +177,8 @@ def _earlier_studies(services: opening.Services, study: study_module.Study) -> d
         existing = stored_studies.find(connection, study.name)
     if existing is not None and existing.facts.warm_start is not None:
         return {}
-    found = {name: stored_study(services, name)[1] for name in names}
-    return {name: (old, trial_records(services, old)) for name, old in found.items()}
+    found = {name: reading.stored_study(services, name)[1] for name in names}
+    return {name: (old, reading.trial_records(services, old)) for name, old in found.items()}
 
 
 def _earlier_trials(
@@ -279,31 +207,9 @@ def situation(study: study_module.Study, found: dataset.DatasetFacts) -> facts.S
     gpu = facts.gpus()
     return facts.Situation(
         gpu=gpu,
-        counter=step_counter(study, buckets.Showings.of(found.pictures)),
+        counter=remembered.step_counter(study, buckets.Showings.of(found.pictures)),
         estimator=estimates.of(study, on_gpu=gpu.count > 0),
     )
-
-
-def step_counter(study: study_module.Study, shown: buckets.Showings | None) -> counters.StepCounter:
-    """How the steps of a study's trials are counted over what an epoch of its data set shows."""
-    base = architecture.read(study.base)
-    return counters.StepCounter(study.trainer, shown, None if base is None else base.resolution)
-
-
-def stored_step_counter(stored: stored_studies.Study, study: study_module.Study) -> counters.StepCounter:
-    """The same for a stored study; its data set need not be there any more."""
-    return step_counter(study, _shown(stored))
-
-
-def images(stored: stored_studies.Study) -> int:
-    """Images of a stored study's data set; 0 where that is not known."""
-    shown = _shown(stored)
-    return 0 if shown is None else shown.images
-
-
-def _shown(stored: stored_studies.Study) -> buckets.Showings | None:
-    shown = stored.facts.shown
-    return None if shown is None else buckets.Showings.of_json(shown)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -332,7 +238,7 @@ def before(settings: settings_module.Settings, study: study_module.Study) -> Bef
         except storage_errors.NotFound:
             return Before(rule_sets=texts)
         taken = _taken(existing, study)
-        return Before(() if taken else measured(opened, study), texts, taken)
+        return Before(() if taken else remembered.measured(opened, study), texts, taken)
     except storage_errors.StorageError:
         return Before()
 
@@ -352,40 +258,12 @@ def _taken(existing: stored_studies.Study, study: study_module.Study) -> str | N
     )
 
 
-def measured(services: opening.Services, study: study_module.Study) -> list[estimates.Measured]:
-    """What the latest finished trials of a stored study took."""
-    stored = row_of(services, study)
-    newest = trials(services, study)[-estimates.NEWEST :]
-    since = newest[0].number if newest else 0
-    return estimates.measured(study, newest, runs.listed(services.database, stored.id, since))
-
-
 def trainer_process(campaign: campaigns.Campaign, device: launch.Device) -> launch.TrainerProcess:
     """The trainer process as the study asks for: warm over many trials, or fresh for each."""
     console = campaign.settings.runs / campaign.stored.folder / f"worker-{os.getpid()}.log"
     wishes = campaign.study.launch
     replace_after = 1 if wishes.isolation == "process" else wishes.replace_after
     return launch.TrainerProcess(device, campaign.study.trainer, console, replace_after)
-
-
-def trial_records(services: opening.Services, study: study_module.Study) -> list[records.TrialRecord]:
-    """All trials of a study, as records."""
-    stored = row_of(services, study)
-    found = trials(services, study)
-    running = [trial.number for trial in found if trial.state is optuna.trial.TrialState.RUNNING]
-    return records.read(
-        found,
-        list(study.objectives),
-        results.listed(services.database, stored.id),
-        runs.listed(services.database, stored.id),
-        leases.free(services.database, stored.id, running) if running else (),
-    )
-
-
-def artifacts_of(services: opening.Services, stored: stored_studies.Study) -> list[str]:
-    """The ids of the pictures that a study's trials keep as artifacts."""
-    found = results.listed(services.database, stored.id)
-    return [str(image["artifact"]) for result in found for image in result.images if "artifact" in image]
 
 
 def author() -> str:

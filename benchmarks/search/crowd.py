@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from benchmarks.search import latency, world
 from optimizer import opening, wiring
+from optimizer.results import reading
 from optimizer.trials import propose
 
 
@@ -39,7 +40,7 @@ def run(workers: int, trials: int) -> str:
         for process in processes:
             process.join()
         claimed = sorted(number for each in numbers for number in each)
-        found = wiring.open_optuna(opened, spec).get_trials(deepcopy=False)
+        found = reading.open_optuna(opened, spec).get_trials(deepcopy=False)
     assert claimed == list(range(trials)), f"claimed {claimed}"
     assert [trial.number for trial in found] == list(range(trials))
     assert all(trial.state is optuna.trial.TrialState.COMPLETE for trial in found)

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from benchmarks.search import latency, world
 from optimizer import opening, settings, wiring
+from optimizer.results import reading
 from optimizer.study import resolved as studies
 from optimizer.trials import propose
 
@@ -78,7 +79,7 @@ def _work(home: str, trials: int, seed: int, *, leave: bool = True) -> None:
 
 
 def _verdict(opened: opening.Services, trials: int, kills: int, seconds: float) -> str:
-    found = wiring.open_optuna(opened, _study(trials)).get_trials(deepcopy=False)
+    found = reading.open_optuna(opened, _study(trials)).get_trials(deepcopy=False)
     assert [trial.number for trial in found] == list(range(trials)), "numbers are missing"
     assert all(trial.state is optuna.trial.TrialState.COMPLETE for trial in found), "trials were left behind"
     assert all(len(trial.params) == len(found[0].params) and trial.values for trial in found), "half-written trials"

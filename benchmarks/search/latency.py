@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from benchmarks.search import world
 from optimizer import opening, wiring
-from optimizer.results import records
+from optimizer.results import reading, records
 from optimizer.study import space
 from optimizer.trials import campaign as campaigns
 from optimizer.trials import conclusion as score
@@ -135,7 +135,7 @@ def our_search(opened: opening.Services, name: str, size: int, clock: Clock) -> 
     """The product's own path: rules, lease, proposal, result row, tell. Also how long joining the study takes."""
     spec = world.study(name)
     wiring.create_study(opened, spec)
-    world.load_history(opened, wiring.open_optuna(opened, spec), spec, size)
+    world.load_history(opened, reading.open_optuna(opened, spec), spec, size)
     gc.collect()
     began = time.perf_counter()
     campaign = world.campaign(dataclasses.replace(opened, optuna_storage=reopened(opened)), spec)

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from psycopg2 import extras
 
 from optimizer import opening, settings, wiring
+from optimizer.forecast import remembered
 from optimizer.forecast import situation as facts
 from optimizer.rules import book as rulebook
 from optimizer.running import launch
@@ -73,7 +74,7 @@ def load_history(opened: opening.Services, optuna_study: optuna.Study, spec: stu
     """Write finished trials in bulk, as no product code does; their points are accepted by the rules."""
     chance = np.random.default_rng(trials)
     shown = buckets.Showings(16, (((64, 64), 16),))
-    situation = facts.Situation(facts.Gpu(0, None), wiring.step_counter(spec, shown))
+    situation = facts.Situation(facts.Gpu(0, None), remembered.step_counter(spec, shown))
     there = wiring.open_search(spec, rulebook.of_files(spec), situation, 0).reservoir
     forms = {name: space.distribution(domain) for name, domain in spec.space.items()}
     with opened.database.transaction() as connection:

@@ -120,6 +120,7 @@ def _study_of(name: str) -> "tuple[studies.Study, facts.Situation]":
     from optimizer import opening, settings, wiring
     from optimizer.forecast import readiness
     from optimizer.report import gather as reporting
+    from optimizer.results import reading
     from optimizer.study import resolved as studies
 
     path = pathlib.Path(name)
@@ -127,7 +128,7 @@ def _study_of(name: str) -> "tuple[studies.Study, facts.Situation]":
         study = studies.read(path)
         return study, wiring.situation(study, readiness.inspect_dataset(study))
     services = opening.existing(settings.read())
-    _, study = wiring.stored_study(services, name)
+    _, study = reading.stored_study(services, name)
     return study, reporting.situation(services, study)
 
 
@@ -145,11 +146,12 @@ def push(file: pathlib.Path, note: str, as_json: bool) -> None:
       tuneguard rules push my-rules.yaml --note "warmup after trial 17"
     """
     from optimizer import opening, settings, wiring
+    from optimizer.results import reading
     from optimizer.rules import book as rulebook
 
     read = rulebook.read_alone(str(file))
     services = opening.existing(settings.read())
-    followers = [study for study in wiring.followers(services) if read.name in study.rules]
+    followers = [study for study in reading.followers(services) if read.name in study.rules]
     rulebook.try_examples(file, followers)
     with services.database.transaction() as connection:
         version = rulebook.push_file(connection, read, followers, wiring.author(), note)
@@ -213,11 +215,12 @@ def replay(file: str, name: str, against: str | None, as_json: bool) -> None:
       tuneguard rules replay new-rules.yaml --study quickstart --against examples/quickstart/rules.yaml
     """
     from constraints.history import replay as replays
-    from optimizer import opening, settings, wiring
+    from optimizer import opening, settings
+    from optimizer.results import reading
     from optimizer.rules import book as rulebook
 
     services = opening.existing(settings.read())
-    _, study = wiring.stored_study(services, name)
+    _, study = reading.stored_study(services, name)
     trials = _finished(services, study)
     directions = tuple(study.objectives.values())
     files = [file] if against is None else [file, against]
@@ -244,10 +247,11 @@ def suggest(name: str, output: pathlib.Path | None, as_json: bool) -> None:
       tuneguard rules suggest --study quickstart -o learned.yaml
     """
     from constraints.history import learn
-    from optimizer import errors, opening, settings, wiring
+    from optimizer import errors, opening, settings
+    from optimizer.results import reading
 
     services = opening.existing(settings.read())
-    _, study = wiring.stored_study(services, name)
+    _, study = reading.stored_study(services, name)
     found = learn.suggest(_finished(services, study), study.space)
     text = found.as_rule_file(f"{name}-learned")
     if found.rules and output is not None:
@@ -267,13 +271,13 @@ def suggest(name: str, output: pathlib.Path | None, as_json: bool) -> None:
 def _finished(services: "opening.Services", study: "studies.Study") -> "list[replays.FinishedTrial]":
     """The trials whose parameters proved good or bad; refused, crashed and early stopped ones did not get so far."""
     from constraints.history import replay as replays
-    from optimizer import wiring
     from optimizer.report import gather as reporting
+    from optimizer.results import reading
     from optimizer.study import resolved as studies
 
     situation = reporting.situation(services, study)
     finished = []
-    for record in wiring.trial_records(services, study):
+    for record in reading.trial_records(services, study):
         if record.state not in ("usable", "unusable"):
             continue
         numbers: dict[str, Any] = {

@@ -74,11 +74,12 @@ def run(file: pathlib.Path, trials: int | None, gpu: int | None, cpu: bool, work
 @options.as_json
 def list_studies(as_json: bool) -> None:
     """List the studies of this database."""
-    from optimizer import opening, settings, wiring
+    from optimizer import opening, settings
+    from optimizer.results import reading
 
     services = opening.existing(settings.read())
     rows = []
-    for study, _, found in wiring.all_records(services):
+    for study, _, found in reading.all_records(services):
         gone = study.optuna_id is None
         counts: dict[str, int] = {}
         for record in found:
@@ -126,12 +127,13 @@ def show(
       tuneguard study show quickstart --sort gain --last 20
       tuneguard study show quickstart --trial 7
     """
-    from optimizer import opening, settings, wiring
+    from optimizer import opening, settings
     from optimizer.report import gather as reporting
     from optimizer.report import overview
+    from optimizer.results import reading
 
     services = opening.existing(settings.read())
-    _, study = wiring.stored_study(services, name)
+    _, study = reading.stored_study(services, name)
     found = reporting.overview(services, study)
     if trial is not None:
         record = trial_of(found, trial)
@@ -158,12 +160,12 @@ def best(name: str, as_json: bool) -> None:
     Example:
       tuneguard study best quickstart --json
     """
-    from optimizer import errors, opening, settings, wiring
-    from optimizer.results import repeats
+    from optimizer import errors, opening, settings
+    from optimizer.results import reading, repeats
 
     services = opening.existing(settings.read())
-    _, study = wiring.stored_study(services, name)
-    group = repeats.best(wiring.trial_records(services, study), study.objectives)
+    _, study = reading.stored_study(services, name)
+    group = repeats.best(reading.trial_records(services, study), study.objectives)
     if not group:
         raise errors.BadInput(f"the study {name!r} has no usable trial yet")
     found, repeated = group[0], repeats.summary(group, list(study.objectives))
@@ -186,10 +188,11 @@ def report(name: str, output: pathlib.Path | None, as_json: bool) -> None:
     Example:
       tuneguard study report quickstart -o report.html
     """
-    from optimizer import opening, settings, wiring
+    from optimizer import opening, settings
+    from optimizer.results import reading
 
     services = opening.existing(settings.read())
-    _, study = wiring.stored_study(services, name)
+    _, study = reading.stored_study(services, name)
     path = write_report(services, study, output)
     if as_json:
         options.print_json({"name": name, "report": str(path)})
@@ -258,8 +261,9 @@ def enqueue(name: str, params: str, anyway: bool, as_json: bool) -> None:
     Example:
       tuneguard study enqueue quickstart --params '{"learning_rate": 0.004}'
     """
-    from optimizer import errors, opening, settings, wiring
+    from optimizer import errors, opening, settings
     from optimizer.report import gather as reporting
+    from optimizer.results import reading
     from optimizer.rules import asked
     from optimizer.rules import book as rulebook
     from optimizer.study import points
@@ -267,7 +271,7 @@ def enqueue(name: str, params: str, anyway: bool, as_json: bool) -> None:
 
     point = points.read(params)
     services = opening.existing(settings.read())
-    stored, study = wiring.stored_study(services, name)
+    stored, study = reading.stored_study(services, name)
     studies.check_point(study, point)
     rules = rulebook.newest(services.database, study, stored.facts.rule_sets or ())
     refused = asked.refused_by(study, rules, reporting.situation(services, study), point)
@@ -276,7 +280,7 @@ def enqueue(name: str, params: str, anyway: bool, as_json: bool) -> None:
             f"--params: {', '.join(refused)} refuse{'s' if len(refused) == 1 else ''} this point; change it, change "
             "the rule, or enqueue it with --anyway"
         )
-    wiring.open_optuna(services, study).enqueue_trial(point)
+    reading.open_optuna(services, study).enqueue_trial(point)
     if as_json:
         options.print_json({"name": name, "params": point})
     else:
@@ -296,13 +300,13 @@ def delete(name: str, yes: bool, keep_files: bool, as_json: bool) -> None:
       tuneguard study delete my-character
       tuneguard study delete my-character --keep-files
     """
-    from optimizer import opening, settings, wiring
-    from optimizer.results import remains
+    from optimizer import opening, settings
+    from optimizer.results import reading, remains
     from storage import studies as stored_studies
 
     services = opening.existing(settings.read())
     stored = stored_studies.get(services.database, name)
-    files = remains.of(services.settings, stored, wiring.artifacts_of(services, stored))
+    files = remains.of(services.settings, stored, reading.artifacts_of(services, stored))
     kept = f"its files stay: {files.sentence()} in {files.runs}" if keep_files else f"its files go: {files.sentence()}"
     if not yes:
         click.confirm(f"delete the study {name!r} and all its trials? {kept}", abort=True)
@@ -390,10 +394,10 @@ def devices(services: "opening.Services", gpu: int | None, cpu: bool, workers: i
 
 def write_report(services: "opening.Services", study: "studies.Study", output: pathlib.Path | None) -> pathlib.Path:
     """Write a study's report.html; by default into the study's folder of runs."""
-    from optimizer import wiring
     from optimizer.report import gather as reporting
+    from optimizer.results import reading
 
-    stored = wiring.row_of(services, study)
+    stored = reading.row_of(services, study)
     path = output or services.settings.runs / stored.folder / "report.html"
     reporting.write(services, study, path)
     return path

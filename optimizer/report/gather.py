@@ -10,14 +10,14 @@ import numpy as np
 from optuna.artifacts import exceptions as artifact_exceptions
 
 from constraints.rules import ruleset as rulesets
-from optimizer import opening, wiring
-from optimizer.forecast import estimates
+from optimizer import opening
+from optimizer.forecast import estimates, remembered
 from optimizer.forecast import situation as facts
 from optimizer.report import curves, grid, html
 from optimizer.report import detail as details
 from optimizer.report import overview as overviews
 from optimizer.report import records as report_records
-from optimizer.results import ledger, records, remarks, repeats
+from optimizer.results import ledger, reading, records, remarks, repeats
 from optimizer.rules import book as rulebook
 from optimizer.rules import judgement
 from optimizer.study import resolved as studies
@@ -42,9 +42,9 @@ def write(services: opening.Services, study: studies.Study, path: pathlib.Path) 
 
 def gather(services: opening.Services, study: studies.Study) -> report_records.ReportData:
     """Everything that the report shows."""
-    stored = wiring.row_of(services, study)
-    trials = wiring.trial_records(services, study)
-    frozen = wiring.trials(services, study)
+    stored = reading.row_of(services, study)
+    trials = reading.trial_records(services, study)
+    frozen = reading.trials(services, study)
     best = repeats.best_trial(trials, study.objectives)
     drawn = grid.ranked(
         [record for record in trials if record.images], study.objectives, None if best is None else best.number
@@ -69,18 +69,18 @@ def gather(services: opening.Services, study: studies.Study) -> report_records.R
         primary=study.primary,
         curves=_curves(services, stored.folder, trials),
         training_images=_training_images(study),
-        training_count=wiring.images(stored),
+        training_count=remembered.images(stored),
     )
 
 
 def overview(services: opening.Services, study: studies.Study) -> overviews.Overview:
     """What `study show` shows."""
-    stored = wiring.row_of(services, study)
+    stored = reading.row_of(services, study)
     return overviews.Overview(
         name=study.name,
         objectives=study.objectives,
         parameters=list(study.space),
-        trials=wiring.trial_records(services, study),
+        trials=reading.trial_records(services, study),
         refused_points=refusals.total(services.database, stored.id),
         refusals=refusals.count_by_rule(services.database, stored.id),
     )
@@ -88,24 +88,24 @@ def overview(services: opening.Services, study: studies.Study) -> overviews.Over
 
 def detail(services: opening.Services, study: studies.Study, record: records.TrialRecord) -> str:
     """Everything about one trial, for a terminal."""
-    stored = wiring.row_of(services, study)
+    stored = reading.row_of(services, study)
     return details.render(record, study.fixed, services.settings.run_directory(stored.folder, record.number))
 
 
 def situation(services: opening.Services, study: studies.Study) -> facts.Situation:
     """What is known of a study by now; its dataset need not be there any more."""
-    stored = wiring.row_of(services, study)
+    stored = reading.row_of(services, study)
     gpu = facts.gpus()
     return facts.Situation(
         gpu=gpu,
-        counter=wiring.stored_step_counter(stored, study),
-        estimator=estimates.of(study, on_gpu=gpu.count > 0).calibrated(wiring.measured(services, study)),
+        counter=remembered.stored_step_counter(stored, study),
+        estimator=estimates.of(study, on_gpu=gpu.count > 0).calibrated(remembered.measured(services, study)),
     )
 
 
 def balance(services: opening.Services, study: studies.Study, trials: Sequence[records.TrialRecord]) -> ledger.Ledger:
     """What was spent and what refusals and early stops have saved."""
-    stored = wiring.row_of(services, study)
+    stored = reading.row_of(services, study)
     known_here = situation(services, study)
     trained = [
         _spent(known_here, studies.complete(study, record.params), record.seconds, record.steps, record.early_stop)

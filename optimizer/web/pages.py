@@ -10,10 +10,10 @@ from typing import Any
 import jinja2
 from starlette import requests, responses
 
-from optimizer import opening, wiring
+from optimizer import opening
 from optimizer.report import gather as reporting
 from optimizer.report import html
-from optimizer.results import records, repeats
+from optimizer.results import reading, records, repeats
 from optimizer.study import resolved as study_module
 from optimizer.web import access
 from storage import errors as storage_errors
@@ -63,7 +63,7 @@ class Pages:
 
     def studies(self, request: requests.Request) -> responses.Response:
         """All studies, newest first, and the workers that are alive."""
-        found = wiring.all_records(self.services)
+        found = reading.all_records(self.services)
         seconds = _ALIVE_LEASES * self.services.settings.lease_seconds
         return page(
             "studies.html",
@@ -75,7 +75,7 @@ class Pages:
 
     def report(self, request: requests.Request) -> responses.Response:
         """A study's report, made now."""
-        _, study = wiring.stored_study(self.services, request.path_params["name"])
+        _, study = reading.stored_study(self.services, request.path_params["name"])
         content = html.render(reporting.gather(self.services, study), home="/tuneguard/")
         return responses.HTMLResponse(content, headers={"Content-Security-Policy": _WITH_FIGURES})
 

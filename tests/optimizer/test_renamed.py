@@ -15,7 +15,7 @@ import sqlalchemy
 from starlette import testclient
 
 from optimizer import cli, opening, settings, wiring
-from optimizer.results import records
+from optimizer.results import reading, records
 from optimizer.running import launch
 from optimizer.study import resolved as studies
 from optimizer.trials import campaign as campaigns
@@ -51,7 +51,7 @@ class Place:
 
     def open(self, name: str | None = None) -> campaigns.Campaign:
         """A worker of a study that is there, or of a new one."""
-        study = studies.parse(DOCUMENT, "kitten") if name is None else wiring.stored_study(self.services, name)[1]
+        study = studies.parse(DOCUMENT, "kitten") if name is None else reading.stored_study(self.services, name)[1]
         return wiring.open_campaign(self.services, study, launch.Device(None, 1), observer.Silent())
 
     def command(self, *words: str, code: int = 0) -> str:

@@ -10,7 +10,7 @@ import optuna
 import pytest
 
 from optimizer import errors, opening, patience, settings, wiring
-from optimizer.results import records, repeats
+from optimizer.results import reading, records, repeats
 from optimizer.running import attempt, launch
 from optimizer.study import resolved as studies
 from optimizer.trials import campaign as campaigns
@@ -282,7 +282,7 @@ def test_the_repeat_after_a_crashed_one_has_a_seed_of_its_own_and_equal_results_
     assert (fourth.params, fourth.seed) == (first.params, 6)
     finish(campaign, fourth, 0.7)
     assert claimed(campaign).params != first.params
-    group = repeats.best(wiring.trial_records(place.services, campaign.study), campaign.study.objectives)
+    group = repeats.best(reading.trial_records(place.services, campaign.study), campaign.study.objectives)
     assert sorted(record.repeat for record in group) == [0, 2, 3]
 
 
@@ -295,7 +295,7 @@ def test_a_point_trained_again_from_the_same_seed_is_one_result(place: Place) ->
     assert (again.params, again.seed) == (first.params, first.seed)
     finish(campaign, again, 0.5)
     assert claimed(campaign).seed == first.seed + 1
-    assert len(repeats.best(wiring.trial_records(place.services, campaign.study), campaign.study.objectives)) == 1
+    assert len(repeats.best(reading.trial_records(place.services, campaign.study), campaign.study.objectives)) == 1
 
 
 def test_a_point_that_is_being_trained_waits_for_what_that_comes_to(place: Place) -> None:
@@ -349,7 +349,7 @@ def test_an_early_stopped_trial_is_pruned_and_feasible_and_read_back_as_such(pla
     (trial,) = trials(campaign)
     assert trial.state is optuna.trial.TrialState.PRUNED
     assert trial.constraints == {records.TRAINING: 0.0}
-    (record,) = wiring.trial_records(place.services, campaign.study)
+    (record,) = reading.trial_records(place.services, campaign.study)
     assert record.state == "stopped-early"
     assert record.failure is None
     assert record.values == {"clip_score": None}
@@ -372,7 +372,7 @@ def test_the_stop_rule_that_ended_a_trial_is_named_in_the_dashboard_and_in_what_
     (trial,) = trials(campaign)
     told = trial.user_attrs
     assert (told[records.STOP_RULE], told[records.STEPS], told[records.TOTAL_STEPS]) == ("loud", 12, 160)
-    (record,) = wiring.trial_records(place.services, campaign.study)
+    (record,) = reading.trial_records(place.services, campaign.study)
     assert record.state == "unusable"
     assert record.why() == "stop rule loud at step 12 of 160"
     assert record.as_json()["stop_rule"] == "loud"
@@ -390,7 +390,7 @@ def test_a_begun_trial_that_nobody_holds_is_interrupted_and_not_running(place: P
     campaign = place.open(place.study(trials=2))
     held, left = claimed(campaign), claimed(campaign)
     campaign.release(left.lease)
-    states = {record.number: record.state for record in wiring.trial_records(place.services, campaign.study)}
+    states = {record.number: record.state for record in reading.trial_records(place.services, campaign.study)}
     assert states == {held.number: "running", left.number: "interrupted"}
 
 

@@ -1,0 +1,102 @@
+"""What the database holds of studies and their trials, by a study's name or its record."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import optuna
+
+from optimizer import opening
+from optimizer.results import records
+from optimizer.study import resolved as study_module
+from storage import errors as storage_errors
+from storage import leases, results, runs
+from storage import studies as stored_studies
+from storage import trials as stored_trials
+
+
+def stored_study(services: opening.Services, name: str) -> tuple[stored_studies.Study, study_module.Study]:
+    """A study by its name.
+
+    Raises:
+        storage.errors.NotFound: there is none; the message names those there are.
+        storage.errors.StudyGone: it was deleted in optuna-dashboard.
+    """
+    stored = stored_studies.get(services.database, name)
+    stored.require_optuna()
+    return stored, parsed(stored)
+
+
+def parsed(stored: stored_studies.Study) -> study_module.Study:
+    """What a row says that the study is, under the name that it has in Optuna by now."""
+    study = study_module.parse(stored.document, stored.name)
+    # its rule files may lie on another machine, and the database has newer versions of them
+    rules = study.rules if stored.facts.rule_sets is None else stored.facts.rule_sets
+    return study.model_copy(update={"id": stored.id, "name": stored.name, "rules": rules})
+
+
+def all_records(
+    services: opening.Services,
+) -> list[tuple[stored_studies.Study, study_module.Study, list[records.TrialRecord]]]:
+    """Every study with its trials, oldest first; one that was deleted in optuna-dashboard has none."""
+    found = []
+    for stored in stored_studies.listed(services.database):
+        study = parsed(stored)
+        try:
+            found.append((stored, study, trial_records(services, study)))
+        except storage_errors.StudyGone:
+            found.append((dataclasses.replace(stored, optuna_id=None), study, []))
+    return found
+
+
+def row_of(services: opening.Services, study: study_module.Study) -> stored_studies.Study:
+    """Our row of a study, whatever it is called by now.
+
+    Raises:
+        storage.errors.NotFound: there is none.
+    """
+    if study.id is None:
+        return stored_studies.get(services.database, study.name)
+    with services.database.transaction() as connection:
+        return stored_studies.of_id(connection, study.id)
+
+
+def followers(services: opening.Services) -> list[study_module.Study]:
+    """The studies that go on, and so follow their rule sets."""
+    return [parsed(stored) for stored in stored_studies.listed(services.database) if stored.optuna_id is not None]
+
+
+def trials(services: opening.Services, study: study_module.Study) -> Sequence[optuna.trial.FrozenTrial]:
+    """All trials of a study as they stand, in the order of their numbers.
+
+    Raises:
+        storage.errors.StudyGone: it was deleted in optuna-dashboard.
+    """
+    optuna_id = row_of(services, study).require_optuna()
+    with services.database.transaction() as connection:
+        return stored_trials.Trials(optuna_id).look(connection)
+
+
+def open_optuna(services: opening.Services, study: study_module.Study) -> optuna.Study:
+    """Optuna's study. Its sampler never draws: proposals are made in a worker's sketch."""
+    name = row_of(services, study).name
+    return optuna.load_study(study_name=name, storage=services.optuna_storage, sampler=optuna.samplers.RandomSampler())
+
+
+def trial_records(services: opening.Services, study: study_module.Study) -> list[records.TrialRecord]:
+    """All trials of a study, as records."""
+    stored = row_of(services, study)
+    found = trials(services, study)
+    running = [trial.number for trial in found if trial.state is optuna.trial.TrialState.RUNNING]
+    return records.read(
+        found,
+        list(study.objectives),
+        results.listed(services.database, stored.id),
+        runs.listed(services.database, stored.id),
+        leases.free(services.database, stored.id, running) if running else (),
+    )
+
+
+def artifacts_of(services: opening.Services, stored: stored_studies.Study) -> list[str]:
+    """The ids of the pictures that a study's trials keep as artifacts."""
+    found = results.listed(services.database, stored.id)
+    return [str(image["artifact"]) for result in found for image in result.images if "artifact" in image]
