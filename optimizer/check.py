@@ -9,7 +9,7 @@ from constraints.proving import examination, examine
 from constraints.rules import loading
 from constraints.rules import ruleset as rulesets
 from constraints.text import errors as constraint_errors
-from optimizer import errors, wiring
+from optimizer import beforehand, errors, wiring
 from optimizer.designs.search import pruning, warm_start
 from optimizer.forecast import cautions, readiness
 from optimizer.forecast import outlook as outlooks
@@ -71,7 +71,7 @@ class Looked:
             raise errors.BadInput("\n".join(self.problems))
 
 
-def look(drafted: studies.Draft, before: wiring.Before | None) -> Looked:
+def look(drafted: studies.Draft, before: beforehand.Before | None) -> Looked:
     """Everything that can be known of a study before a trial exists, except proofs and estimates.
 
     Args:
@@ -119,7 +119,7 @@ def look(drafted: studies.Draft, before: wiring.Before | None) -> Looked:
     return Looked(tuple(problems), tuple(notes), situation, rules)
 
 
-def _rules(study: studies.Study, broken: frozenset[str], before: wiring.Before | None) -> rulesets.RuleSet | None:
+def _rules(study: studies.Study, broken: frozenset[str], before: beforehand.Before | None) -> rulesets.RuleSet | None:
     """The study's rules; None where they cannot be judged yet."""
     stored = {} if before is None else before.rule_sets
     sources = [stored.get(name, rulebook.source_of(name)) for name in study.rules]
@@ -152,7 +152,7 @@ def _of_points(
                 yield ("search", "warm_start", at), str(error)
 
 
-def check(drafted: studies.Draft, before: wiring.Before | None = None) -> StudyCheck:
+def check(drafted: studies.Draft, before: beforehand.Before | None = None) -> StudyCheck:
     """Check a study: everything that it names, rules against space, what trials will take.
 
     Args:
@@ -162,7 +162,7 @@ def check(drafted: studies.Draft, before: wiring.Before | None = None) -> StudyC
     Raises:
         errors.BadInput: something is wrong; the message lists all of it.
     """
-    looked = look(drafted, before or wiring.Before())
+    looked = look(drafted, before or beforehand.Before())
     looked.demand()
     study, situation, rules = drafted.study, looked.situation, looked.rules
     assert situation is not None, "nothing is wrong, so everything was looked at"

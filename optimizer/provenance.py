@@ -1,5 +1,6 @@
-"""What a trial needs to be repeated, beside its own parameters: versions of the packages and of the checkout."""
+"""What a trial needs to be repeated, beside its own parameters: versions of the packages, the checkout, who asked."""
 
+import getpass
 import importlib.metadata
 import pathlib
 import platform
@@ -20,6 +21,16 @@ def environment(checkout: pathlib.Path) -> dict[str, str]:
             found[package] = "not installed"
     commit = _commit(checkout)
     return found if commit is None else {**found, "commit": commit}
+
+
+def checkout() -> pathlib.Path:
+    """The folder that Tuneguard runs from: its examples and demo models lie there."""
+    return pathlib.Path(__file__).resolve().parent.parent
+
+
+def author() -> str:
+    """Who pushes a rule version: the login name, where there is one."""
+    return getpass.getuser()
 
 
 def _commit(checkout: pathlib.Path) -> str | None:

@@ -9,9 +9,9 @@ import optuna
 import sqlalchemy as sa
 
 from benchmarks.search import latency, world
-from optimizer import opening, wiring
+from optimizer import opening
 from optimizer.results import reading
-from optimizer.trials import propose
+from optimizer.trials import beginning, propose
 
 
 def run(workers: int, trials: int) -> str:
@@ -23,7 +23,7 @@ def run(workers: int, trials: int) -> str:
     with world.services() as opened:
         spec = world.study("crowd")
         spec = spec.model_copy(update={"search": spec.search.model_copy(update={"trials": trials})})
-        wiring.create_study(opened, spec)
+        beginning.create_study(opened, spec)
         opened.database.close()
         context = multiprocessing.get_context("spawn")
         ready = context.Barrier(workers + 1)

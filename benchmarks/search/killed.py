@@ -10,10 +10,10 @@ import optuna
 import sqlalchemy as sa
 
 from benchmarks.search import latency, world
-from optimizer import opening, settings, wiring
+from optimizer import opening, settings
 from optimizer.results import reading
 from optimizer.study import resolved as studies
-from optimizer.trials import propose
+from optimizer.trials import beginning, propose
 
 _LEASE_SECONDS = 1
 _WORKERS = 4
@@ -35,7 +35,7 @@ def run(trials: int) -> str:
     """
     with world.services() as opened:
         spec = _study(trials)
-        wiring.create_study(opened, spec)
+        beginning.create_study(opened, spec)
         opened.database.close()
         chance = random.Random(0)
         context = multiprocessing.get_context("fork")  # a worker works at once, so that kills hit it at work

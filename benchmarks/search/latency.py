@@ -11,12 +11,12 @@ import optuna
 import sqlalchemy as sa
 
 from benchmarks.search import world
-from optimizer import opening, wiring
+from optimizer import opening
 from optimizer.results import reading, records
 from optimizer.study import space
+from optimizer.trials import beginning, propose, tell
 from optimizer.trials import campaign as campaigns
 from optimizer.trials import conclusion as score
-from optimizer.trials import propose, tell
 
 SIZES = (20, 1000, 10000)
 
@@ -134,7 +134,7 @@ def plain_optuna(
 def our_search(opened: opening.Services, name: str, size: int, clock: Clock) -> tuple[Callable[[], None], float]:
     """The product's own path: rules, lease, proposal, result row, tell. Also how long joining the study takes."""
     spec = world.study(name)
-    wiring.create_study(opened, spec)
+    beginning.create_study(opened, spec)
     world.load_history(opened, reading.open_optuna(opened, spec), spec, size)
     gc.collect()
     began = time.perf_counter()

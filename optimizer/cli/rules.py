@@ -145,7 +145,7 @@ def push(file: pathlib.Path, note: str, as_json: bool) -> None:
     Example:
       tuneguard rules push my-rules.yaml --note "warmup after trial 17"
     """
-    from optimizer import opening, settings, wiring
+    from optimizer import opening, provenance, settings
     from optimizer.results import reading
     from optimizer.rules import book as rulebook
 
@@ -154,7 +154,7 @@ def push(file: pathlib.Path, note: str, as_json: bool) -> None:
     followers = [study for study in reading.followers(services) if read.name in study.rules]
     rulebook.try_examples(file, followers)
     with services.database.transaction() as connection:
-        version = rulebook.push_file(connection, read, followers, wiring.author(), note)
+        version = rulebook.push_file(connection, read, followers, provenance.author(), note)
     names = [study.name for study in followers]
     if as_json:
         options.print_json({"name": version.set_name, "number": version.number, "followers": names})

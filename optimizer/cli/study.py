@@ -30,12 +30,12 @@ def check(file: pathlib.Path, as_json: bool) -> None:
     Example:
       tuneguard study check my-study.yaml
     """
+    from optimizer import beforehand, settings
     from optimizer import check as checks
-    from optimizer import settings, wiring
     from optimizer.study import resolved as studies
 
     drafted = studies.draft(file)
-    found = checks.check(drafted, wiring.before(settings.read(), drafted.study))
+    found = checks.check(drafted, beforehand.before(settings.read(), drafted.study))
     if as_json:
         options.print_json(found.as_json())
     else:

@@ -11,9 +11,10 @@ import pytest
 import uvicorn
 from starlette import testclient
 
-from optimizer import errors, opening, settings, wiring
+from optimizer import errors, opening, settings
 from optimizer.results import records
 from optimizer.study import resolved as studies
+from optimizer.trials import beginning
 from optimizer.web import access, app, serving
 from storage import artifacts, leases, optuna_store, refusals, results, workers
 from storage import database as db
@@ -49,7 +50,7 @@ def services(database: db.Database, home: pathlib.Path) -> opening.Services:
         artifacts.open_store(home),
     )
     spec = studies.parse(DOCUMENT, "kitten")
-    stored = wiring.create_study(made, spec)
+    stored = beginning.create_study(made, spec)
     study = optuna.load_study(study_name="kitten", storage=made.optuna_storage)
     space = {"learning_rate": optuna.distributions.FloatDistribution(1e-5, 1e-2, log=True)}
     usable = study.ask(space)

@@ -1,11 +1,11 @@
-"""What is constructed from settings, and what a wrong one says."""
+"""What is opened as settings say, and what a wrong one says."""
 
 import importlib.util
 import pathlib
 
 import pytest
 
-from optimizer import check, errors, opening, settings, wiring
+from optimizer import check, errors, opening, provenance, settings
 from optimizer.study import resolved as study
 from storage import database
 
@@ -36,7 +36,7 @@ def test_a_proxy_without_grpc_says_what_to_install(database: database.Database, 
 
 @pytest.mark.skipif(importlib.util.find_spec("wandb") is not None, reason="W&B is installed")
 def test_a_tracker_that_is_not_installed_is_said_before_anything_runs(tmp_path: pathlib.Path) -> None:
-    quickstart = (wiring.checkout() / "examples" / "quickstart" / "study.yaml").read_text(encoding="utf-8")
+    quickstart = (provenance.checkout() / "examples" / "quickstart" / "study.yaml").read_text(encoding="utf-8")
     (tmp_path / "study.yaml").write_text(quickstart + "launch: {trackers: [wandb]}\n", encoding="utf-8")
     asks = study.draft(tmp_path / "study.yaml")
     assert asks.study.launch.trackers == ("wandb",)
