@@ -23,7 +23,7 @@ from optimizer.rules import judgement
 from optimizer.study import resolved as studies
 from optimizer.study import space
 from storage import refusals, rule_versions
-from trainers.data import dataset
+from trainers.data import image_files
 
 #: refused points that are looked at one by one for the ledger; beyond, their mean is charged
 _LOOKED_AT = 10_000
@@ -158,7 +158,7 @@ def _curves(services: opening.Services, folder: str, trials: Sequence[records.Tr
 def _training_images(study: studies.Study) -> list[report_records.TrainingImage]:
     """The first training images; none where the dataset does not lie here, or in shards."""
     root = pathlib.Path(study.dataset.path)
-    files = (file for file in sorted(root.rglob("*")) if file.suffix.lower() in dataset.IMAGE_SUFFIXES)
+    files = (file for file in sorted(root.rglob("*")) if file.suffix.lower() in image_files.SUFFIXES)
     found = itertools.islice((file for file in files if file.is_file()), _TRAINING_IMAGES)
     return [report_records.TrainingImage(file.name, file.read_bytes()) for file in found]
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.data import buckets, dataset
+from trainers.data import buckets, dataset, layouts
 from trainers.declared import settings
 
 SIDES = st.integers(min_value=16, max_value=6000)
@@ -37,7 +37,7 @@ def test_a_turned_image_gets_the_turned_bucket(width: int, height: int) -> None:
 def test_repeats_are_counted_and_batches_hold_one_size() -> None:
     trial = settings.lora_settings({"enable_bucket": True}, seed=0)
     pictures = [
-        dataset.Picture(dataset.Place(pathlib.Path(f"{number}.png")), "", repeats, "", width, 512)
+        dataset.Picture(layouts.Place(pathlib.Path(f"{number}.png")), "", repeats, "", width, 512)
         for number, (repeats, width) in enumerate([(3, 512), (1, 512), (2, 1024)])
     ]
     groups = buckets.group(pictures, trial, 512)
