@@ -2,9 +2,11 @@ import subprocess
 import sys
 
 TORCH_FREE = (
-    *("atomic", "buckets", "dataset", "digests", "errors", "events", "failures", "health", "interruption", "job"),
-    *("lora_metadata", "parameters", "paths", "randomness", "settings", "steps", "tracking", "__main__"),
-    *("sd_scripts", "processes", "recipes", "recipes.command"),
+    *("files.atomic", "files.digests", "files.randomness"),
+    *("contract.errors", "contract.events", "contract.failures", "contract.interruption", "contract.job"),
+    *("contract.paths", "declared.parameters", "declared.settings", "declared.steps"),
+    *("data.buckets", "data.dataset", "data.layouts", "training.health", "training.tracking", "adapters.lora_metadata"),
+    *("__main__", "recipes", "recipes.command", "recipes.processes", "kohya.settings"),
 )
 
 
