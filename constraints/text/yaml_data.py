@@ -17,7 +17,7 @@ Location: TypeAlias = "tuple[str | int, ...]"
 MAXIMUM_DEPTH = 40
 MAXIMUM_NUMBER_LENGTH = 100
 #: values that one file may hold: reading takes about 50 microseconds each
-MAXIMUM_VALUES = 20_000
+MAXIMUM_VALUES = 10_000
 
 _NULL = re.compile(r"null|Null|NULL|~|")
 _TRUTH = re.compile(r"true|True|TRUE|false|False|FALSE")

@@ -30,11 +30,13 @@ def check(file: pathlib.Path, as_json: bool) -> None:
     Example:
       tuneguard study check my-study.yaml
     """
-    from optimizer import beforehand, settings
-    from optimizer import check as checks
     from optimizer.study import resolved as studies
 
-    drafted = studies.draft(file)
+    drafted = studies.draft(file)  # what is no study file is said before the prover is loaded
+
+    from optimizer import beforehand, settings
+    from optimizer import check as checks
+
     found = checks.check(drafted, beforehand.before(settings.read(), drafted.study))
     if as_json:
         options.print_json(found.as_json())
@@ -59,11 +61,13 @@ def run(file: pathlib.Path, trials: int | None, gpu: int | None, cpu: bool, work
       tuneguard study run my-study.yaml
       tuneguard study run my-study.yaml --trials 20     # twenty more
     """
-    from optimizer import check as checks
-    from optimizer import opening, settings
     from optimizer.study import resolved as studies
 
     drafted = studies.draft(file)
+
+    from optimizer import check as checks
+    from optimizer import opening, settings
+
     checks.look(drafted, None).demand()  # before a database is started, and a study made
     study = drafted.study
     services = opening.services(settings.read())
