@@ -34,7 +34,7 @@ READING = {"item", "tolist", "cpu", "numpy", "__bool__", "__float__", "__int__",
 MAKING = {"tensor", "as_tensor", "from_numpy"}
 #: where the trainer looks at its signals, and where it shuffles numbers that never leave the host
 LOOKING = ("diffusion_lora.py:_read", "diffusion_lora.py:_tell_step")
-ON_THE_HOST = ("data.py:epoch",)
+ON_THE_HOST = ("latents.py:epoch",)
 
 
 class Waits:
