@@ -26,7 +26,7 @@ quickstart: setup  ## tune a LoRA on the shipped demo base, under rules
 test: setup lint tests  ## everything that CI checks
 
 check: setup lint  ## style, types, import law, and the quick tests
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder -m 'not slow'
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=2 --dist=loadfile -m 'not slow'
 
 lint: setup  ## style, types, import law
 	$(BIN)/ruff check .
@@ -35,7 +35,7 @@ lint: setup  ## style, types, import law
 	$(BIN)/lint-imports
 
 tests: setup  ## the tests alone, a file at a time on each of two cores
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=2 --dist=loadfile
 
 format: setup  ## rewrite the code in house style
 	$(BIN)/ruff check --fix .
