@@ -1,6 +1,6 @@
 """How many steps a trial takes: epochs, batches, accumulation, warmup. Torch-free.
 
-`trainers.counter` counts the same before a trial runs, for points and tables of them, by the formulas here.
+`trainers.data.counters` counts the same before a trial runs, for points and tables of them, by the formulas here.
 """
 
 import dataclasses
