@@ -23,11 +23,12 @@ def command(trials: int | None, gpu: int | None, cpu: bool, workers: int | None,
       tuneguard quickstart --trials 8      # eight more
     """
     from optimizer import opening, provenance, settings
-    from optimizer.cli import study as study_commands
+    from optimizer.cli import devices
+    from optimizer.cli.study import run
     from optimizer.study import resolved as studies
 
     read = settings.read()
     study = studies.read(provenance.checkout() / "examples" / "quickstart" / "study.yaml")
     services = opening.services(read)
-    chosen = study_commands.devices(services, gpu, cpu, workers)
-    study_commands.run_and_report(services, study, trials, chosen, as_json)
+    chosen = devices.chosen(services, gpu, cpu, workers)
+    run.run_and_report(services, study, trials, chosen, as_json)

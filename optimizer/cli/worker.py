@@ -26,12 +26,12 @@ def run(name: str, trials: int | None, until: int | None, gpu: int | None, cpu: 
       tuneguard worker run my-character --gpu 1
     """
     from optimizer import opening, session, settings
-    from optimizer.cli import study as study_commands
+    from optimizer.cli import devices
     from optimizer.results import reading
 
     services = opening.existing(settings.read())
     _, study = reading.stored_study(services, name)
-    chosen = study_commands.devices(services, gpu, cpu, workers=1)
+    chosen = devices.chosen(services, gpu, cpu, workers=1)
     ending = session.run(services, study, chosen, add_trials=trials, until=until, quiet=as_json)
     if as_json:
         options.print_json({"name": name, "stopped": ending.stopped, **vars(ending.tally)})

@@ -1,0 +1,33 @@
+"""`tuneguard study check`: all that can be known of a study before anything runs."""
+
+import pathlib
+
+import click
+
+from optimizer.cli import options
+
+
+@click.command("check")
+@click.argument("file", type=options.FILE)
+@options.as_json
+def command(file: pathlib.Path, as_json: bool) -> None:
+    """Check a study file before anything runs: its space, rules, dataset and what the trials will cost.
+
+    \b
+    Example:
+      tuneguard study check my-study.yaml
+    """
+    from optimizer.study import resolved as studies
+
+    drafted = studies.draft(file)  # what is no study file is said before the prover is loaded
+
+    from optimizer import beforehand, settings
+    from optimizer import check as checks
+
+    found = checks.check(drafted, beforehand.before(settings.read(), drafted.study))
+    if as_json:
+        options.print_json(found.as_json())
+    else:
+        click.echo(found.render())
+    if found.leaves_nothing:
+        raise click.exceptions.Exit(3)
