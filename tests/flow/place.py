@@ -51,6 +51,17 @@ class Place:
 
     home: pathlib.Path
     folder: pathlib.Path
+    #: name of a study -> the test that has it
+    owners: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def own(self, name: str) -> pathlib.Path:
+        """The folder of a test's study. All tests share one database, so a name is one test's alone."""
+        test = os.environ["PYTEST_CURRENT_TEST"].split(" ")[0]
+        owner = self.owners.setdefault(name, test)
+        assert owner == test, f"{test} would go on with the study {name!r} of {owner}; give it a name of its own"
+        here = self.folder / name
+        here.mkdir(exist_ok=True)
+        return here
 
     def study(
         self,
@@ -64,8 +75,7 @@ class Place:
         rules: str = RULES,
     ) -> pathlib.Path:
         """Write a study file and its rules; returns the study file."""
-        here = self.folder / name
-        here.mkdir()
+        here = self.own(name)
         (here / "rules.yaml").write_text(rules.format(name=name), encoding="utf-8")
         path = here / "study.yaml"
         text = STUDY.format(

@@ -49,8 +49,7 @@ def study(
     rules: str = "",
 ) -> pathlib.Path:
     """Write a study file of this name, in place of the one before; each of its trials scores `gain`."""
-    here = place.folder / name
-    here.mkdir(exist_ok=True)
+    here = place.own(name)
     script = here / "train.py"
     script.write_text(SCRIPT, encoding="utf-8")
     path = here / "study.yaml"

@@ -82,8 +82,7 @@ def study(
     Args:
         extra: what the script does besides, between `saved` and `scored`.
     """
-    here = place.folder / name
-    here.mkdir()
+    here = place.own(name)
     script = here / "train.py"
     script.write_text(SCRIPT.replace("    EXTRA\n", "".join(f"    {line}\n" for line in extra.splitlines())))
     path = here / "study.yaml"

@@ -105,17 +105,17 @@ class Person:
 
 
 def test_workers_and_commands_take_what_a_person_does_in_the_dashboard_as_it_is(place: places.Place) -> None:
-    rules = RULES.format(name="shared", least=2)
-    study = scripted.study(place, "shared", trials=100_000, dims=100_000, seconds=1.0, rules=rules)
-    person = Person(place, "shared")
+    rules = RULES.format(name="clicked", least=2)
+    study = scripted.study(place, "clicked", trials=100_000, dims=100_000, seconds=1.0, rules=rules)
+    person = Person(place, "clicked")
     person.hire("study", "run", study, "--cpu")
     try:
         person.wait(lambda: _is_there(person))
         for _ in range(2):
-            person.hire("worker", "run", "shared", "--cpu")
+            person.hire("worker", "run", "clicked", "--cpu")
         person.more_is_done(6)
         for turn in range(4):
-            person.rename(f"shared / {turn}")
+            person.rename(f"clicked / {turn}")
             person.ask("POST", f"/api/trials/{person.running()}/tell", state="Complete", values=[0.9])
             person.ask("POST", f"/api/trials/{person.running()}/tell", state="Fail")
             attributes = {"refused_by": turn, "repeat": "x", "steps": "many", "stopped_by": None}
@@ -125,7 +125,7 @@ def test_workers_and_commands_take_what_a_person_does_in_the_dashboard_as_it_is(
             person.more_is_done()
         # a version that this study could not use, past every check
         with person.services.database.transaction() as connection:
-            rule_versions.push(connection, "shared-rules", rules.replace("dim", "dimm"))
+            rule_versions.push(connection, "clicked-rules", rules.replace("dim", "dimm"))
         person.more_is_done()
         person.everybody_works()
         commands_work(place, person.name)
@@ -148,7 +148,7 @@ def test_workers_and_commands_take_what_a_person_does_in_the_dashboard_as_it_is(
     done = place.run("study", "delete", person.name, "--yes")
     assert done.returncode == 0, done.stderr
     assert person.name not in {row["name"] for row in place.json("study", "list")}
-    assert not list((place.home / "runs").glob("shared-????????"))
+    assert not list((place.home / "runs").glob("clicked-????????"))
 
 
 def _is_there(person: Person) -> bool:
