@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test check lint format tests benchmarks demo-models docs clean
+.PHONY: help setup quickstart test check lint format tests quick-tests demo-models docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -23,19 +23,26 @@ $(VENV)/installed: pyproject.toml versions.txt
 quickstart: setup  ## tune a LoRA on the shipped demo base, under rules
 	$(BIN)/tuneguard quickstart
 
-test: setup lint tests  ## everything that CI checks
+test: setup  ## everything that CI checks
+	@$(MAKE) --jobs=2 lint tests
 
-check: setup lint  ## style, types, import law, and the quick tests
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=2 --dist=loadfile -m 'not slow'
+check: setup  ## style, types, import law, and the quick tests
+	@$(MAKE) --jobs=2 lint quick-tests
 
 lint: setup  ## style, types, import law
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 
-tests: setup  ## the tests alone, a file at a time on each of two cores
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=2 --dist=loadfile
+# a test at a time on each of two cores, the slow ones first, so that both end together (see tests/conftest.py)
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=2 --dist=loadgroup
+
+tests: setup  ## the tests alone
+	$(PYTEST)
+
+quick-tests: setup  ## the tests that are not marked slow
+	$(PYTEST) -m 'not slow'
 
 format: setup  ## rewrite the code in house style
 	$(BIN)/ruff check --fix .

@@ -46,6 +46,8 @@ rule_sets = strategies.lists(
     min_size=1,
     max_size=5,
 )
+#: samplers of whom a whole search takes seconds
+GUIDED = ("gp", "tpe")
 #: samplers that read how bad unusable trials were
 LEARN_FROM_FAILURES = ("tpe",)
 seeds = strategies.integers(0, 2**31)
@@ -89,7 +91,9 @@ def _values(params: Mapping[str, Any], objectives: int) -> list[float]:
     return [-abs(params.get("learning_rate", 0.0) - 1e-3), params.get("network_dropout", 0.0)][:objectives]
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in GUIDED else name for name in SAMPLERS]
+)
 class TestSampler:
     """The contract of a sampler in a search."""
 

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from typing import Any
 
+from tests.flow import forked
+
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 
 STUDY = """\
@@ -111,14 +113,8 @@ class Place:
         )
 
     def run(self, *words: object, **changes: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*words),
-            env=self.environment(**changes),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=280,
-        )
+        """What a command gives that is waited for; `start` starts Python, too."""
+        return forked.run([str(word) for word in words], self.environment(**changes))
 
     def json(self, *words: object) -> Any:
         done = self.run(*words, "--json")

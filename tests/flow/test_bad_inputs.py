@@ -9,8 +9,6 @@ import json
 import os
 import pathlib
 import struct
-import subprocess
-import sys
 import tarfile
 from collections.abc import Callable
 
@@ -19,6 +17,7 @@ import pytest
 from PIL import Image
 
 from optimizer import cli
+from tests.flow import forked
 
 STUDY = """\
 study_version: 1
@@ -704,12 +703,5 @@ ENDLESS: list[tuple[str, Callable[[Desk], None], str]] = [
 @pytest.mark.parametrize(("spoil", "said"), [case[1:] for case in ENDLESS], ids=[case[0] for case in ENDLESS])
 def test_pipes_and_devices_are_not_waited_for(desk: Desk, spoil: Callable[[Desk], None], said: str) -> None:
     spoil(desk)
-    done = subprocess.run(
-        [sys.executable, "-c", "from optimizer.cli import main; main()", "study", "check", str(desk.study)],
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = forked.run(["study", "check", str(desk.study)], {**os.environ, "HF_HUB_OFFLINE": "1"}, seconds=120)
     assert_refused(desk, Answer(done.returncode, done.stdout, done.stderr), said)

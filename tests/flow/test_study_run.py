@@ -22,6 +22,9 @@ from trainers.contract import events
 
 pytestmark = pytest.mark.slow
 
+#: tests of the one study that `whole` trains run in one process, in order
+of_whole = pytest.mark.xdist_group("whole")
+
 FILES = ("best.toml", "best.dataset.toml")
 
 
@@ -61,6 +64,7 @@ def whole(place: places.Place) -> tuple[pathlib.Path, str]:
     return study, done.stderr
 
 
+@of_whole
 def test_a_study_trains_under_its_rules_and_everything_about_it_can_be_read(
     place: places.Place, whole: tuple[pathlib.Path, str]
 ) -> None:
@@ -90,6 +94,7 @@ def test_a_study_trains_under_its_rules_and_everything_about_it_can_be_read(
     assert "high-rate" in report.read_text(encoding="utf-8")
 
 
+@of_whole
 def test_the_study_is_plain_optuna_with_images_as_artifacts(
     place: places.Place, whole: tuple[pathlib.Path, str]
 ) -> None:
@@ -104,17 +109,20 @@ def test_the_study_is_plain_optuna_with_images_as_artifacts(
     assert all((place.home / "artifacts" / meta.artifact_id).stat().st_size > 0 for meta in metas)
 
 
+@of_whole
 def test_a_second_run_of_a_finished_study_trains_nothing(place: places.Place, whole: tuple[pathlib.Path, str]) -> None:
     assert place.run("study", "run", whole[0]).returncode == 0
     assert len(place.json("study", "show", "whole")["trials"]) == 3
 
 
+@of_whole
 def test_more_trials_are_added_to_those_that_are_there(place: places.Place, whole: tuple[pathlib.Path, str]) -> None:
     before = len(place.json("study", "show", "whole")["trials"])
     assert place.run("study", "run", whole[0], "--trials", "1").returncode == 0
     assert len(place.json("study", "show", "whole")["trials"]) == before + 1
 
 
+@of_whole
 def test_a_study_of_the_same_name_that_would_not_compare_is_refused(
     place: places.Place, whole: tuple[pathlib.Path, str]
 ) -> None:
@@ -125,6 +133,7 @@ def test_a_study_of_the_same_name_that_would_not_compare_is_refused(
     assert "another space" in done.stderr
 
 
+@of_whole
 def test_a_trial_is_exported_for_other_trainers(place: places.Place, whole: tuple[pathlib.Path, str]) -> None:
     best = place.json("study", "best", "whole")
     read = tomllib.loads(place.run("study", "export", "whole").stdout)
@@ -143,6 +152,7 @@ def test_a_trial_is_exported_for_other_trainers(place: places.Place, whole: tupl
     assert place.run("study", "export", "whole", "--trial", "99").returncode == 2
 
 
+@of_whole
 def test_all_trials_are_exported_as_a_table(place: places.Place, whole: tuple[pathlib.Path, str]) -> None:
     rows = list(csv.DictReader(place.run("study", "export", "whole", "--format", "csv").stdout.splitlines()))
     trials = place.json("study", "show", "whole")["trials"]
@@ -175,6 +185,7 @@ def test_refused_draws_are_pruned_rows_when_the_study_asks_for_it(place: places.
     assert row.constraints["high-rate"] > 0
 
 
+@of_whole
 def test_an_enqueued_point_is_judged_before_anything_trains(
     place: places.Place, whole: tuple[pathlib.Path, str]
 ) -> None:
@@ -219,13 +230,13 @@ def test_a_trial_survives_ctrl_c_a_killed_worker_and_a_killed_trainer(place: pla
 
 
 def test_two_workers_share_a_study_without_taking_each_other_s_trials(place: places.Place) -> None:
-    done = place.run("study", "run", place.study("shared", trials=4), "--workers", "2")
+    done = place.run("study", "run", place.study("in-two", trials=4), "--workers", "2")
     assert done.returncode == 0, done.stderr
-    trials = place.json("study", "show", "shared")["trials"]
+    trials = place.json("study", "show", "in-two")["trials"]
     assert [trial["state"] for trial in trials] == ["usable"] * 4
     for trial in trials:
-        assert told(place, "shared", trial["number"], "job-started") == 1
-    assert len({pid for trial in trials for pid in pids(place, "shared", trial["number"])}) == 2
+        assert told(place, "in-two", trial["number"], "job-started") == 1
+    assert len({pid for trial in trials for pid in pids(place, "in-two", trial["number"])}) == 2
 
 
 def test_a_stop_rule_ends_a_trial_early_and_it_is_never_the_best(place: places.Place) -> None:
