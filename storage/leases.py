@@ -18,14 +18,15 @@ from storage import database, errors
 _SECONDS = "make_interval(secs => :seconds)"
 
 # An insert that meets a row waits for whoever holds it, then sees that one's outcome: only one of many gets the lease.
-_ACQUIRE = sa.text(f"""
+ACQUIRE = f"""
     INSERT INTO tuneguard_data.leases AS lease (study_id, trial_number, worker_id, token, expires_at)
     VALUES (:study_id, :trial_number, :worker_id, 1, clock_timestamp() + {_SECONDS})
     ON CONFLICT (study_id, trial_number) DO UPDATE
     SET worker_id = excluded.worker_id, token = lease.token + 1, expires_at = clock_timestamp() + {_SECONDS}
     WHERE lease.worker_id IS NULL OR lease.expires_at <= clock_timestamp()
     RETURNING token
-""")  # noqa: S608 - nothing but a constant is put in
+"""  # noqa: S608 - nothing but a constant is put in
+_ACQUIRE = sa.text(ACQUIRE)
 
 _MINE = "study_id = :study_id AND trial_number = :trial_number AND token = :token AND worker_id = :worker_id"
 

@@ -30,6 +30,10 @@ def _rule_versions() -> sa.Column[object]:
     )
 
 
+def _names(name: str) -> sa.Column[object]:
+    return sa.Column(name, pg.ARRAY(sa.Text), nullable=False, server_default=sa.text("'{}'::text[]"))
+
+
 def _json(name: str) -> sa.Column[object]:
     return sa.Column(name, pg.JSONB(none_as_null=True), nullable=False, server_default=sa.text("'{}'::jsonb"))
 
@@ -142,4 +146,69 @@ results = sa.Table(
     sa.Column("lora_sha256", sa.String(64), nullable=True),
     sa.Column("recorded_at", _TIME, nullable=False, server_default=_NOW),
     sa.PrimaryKeyConstraint("study_id", "trial_number"),
+)
+
+#: why a trial may train: what the rules in force said of it each time that it was looked at; rows are only added
+judgements = sa.Table(
+    "judgements",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _study_id(),
+    sa.Column("trial_number", sa.Integer, nullable=False),
+    sa.Column("origin", sa.Text, nullable=False),
+    sa.Column("worker_id", sa.Text, nullable=False),
+    _rule_versions(),
+    _names("refused_by"),
+    _names("discouraged_by"),
+    sa.Column("weight", sa.Double, nullable=False),
+    _json("margins"),
+    _json("undecided"),
+    _json("facts"),
+    sa.Column("judged_at", _TIME, nullable=False, server_default=_NOW),
+    sa.CheckConstraint("origin IN ('sampled', 'enqueued', 'repeat', 'taken-up')", name="ck_judgements_origin"),
+    sa.Index("ix_judgements_study_id_trial_number_id", "study_id", "trial_number", "id"),
+)
+
+#: what an attempt does now: the latest of each signal, and how some of them went
+signals = sa.Table(
+    "signals",
+    metadata,
+    _study_id(),
+    sa.Column("trial_number", sa.Integer, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("phase", sa.Text, nullable=False),
+    sa.Column("step", sa.Integer, nullable=True),
+    sa.Column("total_steps", sa.Integer, nullable=True),
+    sa.Column("seconds_left", sa.Double, nullable=True),
+    _json("latest"),
+    _json("curve"),
+    sa.Column("told_at", _TIME, nullable=False, server_default=_NOW),
+    sa.PrimaryKeyConstraint("study_id", "trial_number", "attempt"),
+)
+
+#: what people ask of running work: of the study where `trial_number` is empty; rows stay, as the record of who did what
+wishes = sa.Table(
+    "wishes",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _study_id(),
+    sa.Column("trial_number", sa.Integer, nullable=True),
+    sa.Column("asks", sa.Text, nullable=False),
+    _json("details"),
+    sa.Column("asked_by", sa.Text, nullable=False),
+    sa.Column("note", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.Column("asked_at", _TIME, nullable=False, server_default=_NOW),
+    sa.Column("heard_by", sa.Text, nullable=True),
+    sa.Column("heard_under", sa.BigInteger, nullable=True),
+    sa.Column("heard_at", _TIME, nullable=True),
+    sa.Column("answer", sa.Text, nullable=True),
+    sa.Column("said", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.Column("answered_at", _TIME, nullable=True),
+    sa.CheckConstraint(
+        "asks IN ('pause', 'resume') OR asks IN ('finish', 'change') AND trial_number IS NULL "
+        "OR asks IN ('stop', 'requeue') AND trial_number IS NOT NULL",
+        name="ck_wishes_asks",
+    ),
+    sa.CheckConstraint("answer IN ('done', 'declined', 'overtaken')", name="ck_wishes_answer"),
+    sa.Index("ix_wishes_study_id_id", "study_id", "id"),
 )

@@ -1,0 +1,82 @@
+"""What running trials do now, so that other processes can show it: the latest of each signal, an attempt a row.
+
+A row is written whole every few seconds and depends on none before it, so one that could not be written is made good by
+the next. Nothing is decided by it, and no lease is needed: an attempt is one worker's.
+"""
+
+import dataclasses
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+from sqlalchemy.dialects import postgresql
+
+from storage import database, tables
+
+_T = tables.signals
+
+
+@dataclasses.dataclass(frozen=True)
+class Signals:
+    """What an attempt does.
+
+    Attributes:
+        phase: launch, load, train, sample or score.
+        step: optimizer steps that were done, None before the first; `total_steps` are all that are planned.
+        seconds_left: of its training; None where nobody can know.
+        latest: signal (loss, grad_norm, learning_rate_now, ...) -> its latest value.
+        curve: `step` and some of the signals -> their values at these steps, few enough to be written whole each time.
+    """
+
+    phase: str
+    step: int | None = None
+    total_steps: int | None = None
+    seconds_left: float | None = None
+    latest: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
+    curve: Mapping[str, Sequence[float | None]] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Heard:
+    """The signals of an attempt as they were told last; `seconds_ago` is how long ago that was when they were read."""
+
+    trial_number: int
+    attempt: int
+    signals: Signals
+    told_at: datetime.datetime
+    seconds_ago: float
+
+
+def tell(source: database.Database, study_id: str, trial_number: int, attempt: int, signals: Signals) -> bool:
+    """Write what an attempt does now, in place of what it did before; False where the study is gone.
+
+    Raises:
+        errors.ServiceUnreachable: the database is away; what was to be told may as well be dropped.
+    """
+    values = {field.name: getattr(signals, field.name) for field in dataclasses.fields(signals)}
+    told = {**values, "latest": dict(signals.latest), "curve": dict(signals.curve)}
+    told["told_at"] = sa.func.clock_timestamp()
+    added = postgresql.insert(_T).values(study_id=study_id, trial_number=trial_number, attempt=attempt, **told)
+    keys = [_T.c.study_id, _T.c.trial_number, _T.c.attempt]
+    try:
+        with source.transaction() as connection:
+            connection.execute(added.on_conflict_do_update(index_elements=keys, set_=told))
+    except exc.IntegrityError:  # of the study's row, which it hangs on
+        return False
+    return True
+
+
+def of_trials(source: database.Database, study_id: str, trial_numbers: Sequence[int]) -> list[Heard]:
+    """What is known of these trials, by trial and attempt."""
+    age = sa.func.extract("epoch", sa.func.clock_timestamp() - _T.c.told_at).label("seconds_ago")
+    wanted = (_T.c.study_id == study_id) & _T.c.trial_number.in_(trial_numbers)
+    query = sa.select(_T, age).where(wanted).order_by(_T.c.trial_number, _T.c.attempt)
+    with source.transaction() as connection:
+        return [_heard(row) for row in connection.execute(query)]
+
+
+def _heard(row: sa.Row[Any]) -> Heard:
+    told = Signals(**{field.name: row._mapping[field.name] for field in dataclasses.fields(Signals)})
+    return Heard(row.trial_number, row.attempt, told, row.told_at, float(row.seconds_ago))

@@ -1,0 +1,67 @@
+import math
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from storage import database as db
+from storage import signals, studies
+from tests.storage import holding
+
+#: jsonb gives larger floats back as whole numbers
+NUMBERS = st.none() | st.floats(-1e15, 1e15)
+TOLD = st.builds(
+    signals.Signals,
+    phase=st.sampled_from(["launch", "load", "train", "sample", "score"]),
+    step=st.none() | st.integers(0, 10**6),
+    total_steps=st.none() | st.integers(0, 10**6),
+    seconds_left=NUMBERS,
+    latest=st.dictionaries(st.sampled_from(["loss", "grad_norm", "vram_gb"]), NUMBERS),
+    curve=st.dictionaries(st.sampled_from(["step", "loss"]), st.lists(NUMBERS, max_size=5)),
+)
+
+
+@pytest.fixture
+def study(database: db.Database) -> str:
+    return holding.study(database, "kitten").id
+
+
+@hypothesis.settings(
+    max_examples=40, deadline=None, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
+)
+@hypothesis.given(told=st.lists(TOLD, min_size=1, max_size=3))
+def test_the_last_word_of_an_attempt_is_what_is_read(
+    database: db.Database, study: str, told: list[signals.Signals]
+) -> None:
+    for each in told:
+        assert signals.tell(database, study, 0, 1, each)
+    (heard,) = signals.of_trials(database, study, [0])
+    assert (heard.trial_number, heard.attempt, heard.signals) == (0, 1, told[-1])
+    assert heard.seconds_ago >= 0
+
+
+def test_attempts_are_kept_apart_and_only_the_trials_that_are_asked_for_are_read(
+    database: db.Database, study: str
+) -> None:
+    for trial, attempt in ((2, 1), (0, 2), (0, 1)):
+        signals.tell(database, study, trial, attempt, signals.Signals("train", step=10 * trial + attempt))
+    assert [
+        (each.trial_number, each.attempt, each.signals.step) for each in signals.of_trials(database, study, [0])
+    ] == [
+        (0, 1, 1),
+        (0, 2, 2),
+    ]
+    assert signals.of_trials(database, study, []) == []
+
+
+def test_numbers_that_json_lacks_are_null(database: db.Database, study: str) -> None:
+    signals.tell(database, study, 0, 1, signals.Signals("train", latest={"loss": math.nan}, curve={"loss": [math.inf]}))
+    (heard,) = signals.of_trials(database, study, [0])
+    assert (heard.signals.latest, heard.signals.curve) == ({"loss": None}, {"loss": [None]})
+
+
+def test_signals_go_with_their_study_and_none_come_after_it(database: db.Database, study: str) -> None:
+    signals.tell(database, study, 0, 1, signals.Signals("load"))
+    studies.delete(database, study)
+    assert signals.of_trials(database, study, [0]) == []
+    assert not signals.tell(database, study, 0, 1, signals.Signals("train"))
