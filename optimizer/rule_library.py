@@ -14,7 +14,7 @@ from storage.server import embedded
 
 
 @dataclasses.dataclass(frozen=True)
-class RuleText:
+class NamedRules:
     """The text of a rule set. `number` is None for a shipped one."""
 
     name: str
@@ -67,7 +67,7 @@ def render(versions: Sequence[rule_versions.RuleVersion], width: int | None) -> 
     return "\n".join(lines)
 
 
-def find(settings: settings_module.Settings, name: str, number: int | None) -> RuleText:
+def find(settings: settings_module.Settings, name: str, number: int | None) -> NamedRules:
     """The text of one version, of the newest one, or of a shipped file where the database has no set of that name.
 
     Raises:
@@ -77,10 +77,10 @@ def find(settings: settings_module.Settings, name: str, number: int | None) -> R
     numbers = {version.number: version for version in versions if version.set_name == name}
     if numbers and (number is None or number in numbers):
         found = numbers[max(numbers) if number is None else number]
-        return RuleText(name, found.number, found.text)
+        return NamedRules(name, found.number, found.text)
     shipped = loading.library()
     if number is None and name in shipped:
-        return RuleText(name, None, shipped[name].read_text(encoding="utf-8"))
+        return NamedRules(name, None, shipped[name].read_text(encoding="utf-8"))
     if numbers:
         raise errors.BadInput(f"{name} has versions 1 to {max(numbers)}, none is number {number}")
     if name in shipped:

@@ -11,7 +11,7 @@ from storage import database, tables
 
 _T = tables.refusals
 
-Source = Literal["sampled", "enqueued"]
+RefusalSource = Literal["sampled", "enqueued"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Refusal:
     params: Mapping[str, Any]
     refused_by: tuple[str, ...]
     violations: Mapping[str, float]
-    source: Source
+    source: RefusalSource
     rule_version_ids: Sequence[int] = ()
 
 

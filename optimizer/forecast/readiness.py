@@ -29,7 +29,7 @@ _NEEDS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class StudyReadiness:
     """What looking came to: the data set where it is right, and everything that is wrong."""
 
     images: dataset.DatasetFacts | None
@@ -37,7 +37,7 @@ class Found:
     notes: tuple[str, ...] = ()
 
 
-def look(study: studies.Study, broken: Collection[str] = ()) -> Found:
+def look(study: studies.Study, broken: Collection[str] = ()) -> StudyReadiness:
     """Look at everything that a study names; what cannot be read of its file (`broken`) is left alone."""
     images, obstacles = (None, []) if "dataset" in broken else _images(study)
     if "trainer" not in broken and parameters.unknown_trainer(study.trainer) is None:
@@ -46,9 +46,9 @@ def look(study: studies.Study, broken: Collection[str] = ()) -> Found:
         ):
             if not _NEEDS.get(obstacle.where[0], set()) & set(broken):
                 obstacles.append(obstacle)
-    own = of(study) if not {"trainer", "base", "space", "fixed"} & set(broken) else Readiness()
+    own = of(study) if not {"trainer", "base", "space", "fixed"} & set(broken) else TrainerReadiness()
     obstacles += [readiness.Obstacle(("trainer",), problem) for problem in own.problems]
-    return Found(images, tuple(obstacles), own.notes)
+    return StudyReadiness(images, tuple(obstacles), own.notes)
 
 
 def demand(study: studies.Study) -> dataset.DatasetFacts:
@@ -88,20 +88,20 @@ def _given(study: studies.Study) -> readiness.Given:
 
 
 @dataclasses.dataclass(frozen=True)
-class Readiness:
+class TrainerReadiness:
     """What stands in a trainer's way, and what it said of itself, each a line for people."""
 
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-def of(study: studies.Study) -> Readiness:
+def of(study: studies.Study) -> TrainerReadiness:
     """Ask a study's trainer; sd-scripts has an environment of its own that takes half a minute to answer."""
     asked = study.trainer == "sd-scripts" and not parameters.missing(study.trainer, {**study.fixed, **study.space})
-    return _sd_scripts(study) if asked else Readiness()
+    return _sd_scripts(study) if asked else TrainerReadiness()
 
 
-def _sd_scripts(study: studies.Study) -> Readiness:
+def _sd_scripts(study: studies.Study) -> TrainerReadiness:
     base = sd_scripts.base(study.base)
     script = sd_scripts.SCRIPTS["sd15" if base is None else base.family]
     answer = sd_scripts_probe.ask(study.fixed, script)
@@ -112,7 +112,7 @@ def _sd_scripts(study: studies.Study) -> Readiness:
             **dict(_values(study.space)),
         }
         problems += sd_scripts_limits.setting_problems(base.family, values)
-    return Readiness(tuple(problems), () if answer.problem else (answer.render(),))
+    return TrainerReadiness(tuple(problems), () if answer.problem else (answer.render(),))
 
 
 def _values(space: Mapping[str, domains.Domain]) -> Iterator[tuple[str, Iterable[Any]]]:

@@ -63,7 +63,7 @@ def gather(services: opening.Services, study: studies.Study) -> report_records.R
         refused_points=refusals.total(services.database, stored.id),
         refusing_rules=_refusing_rules(services, study, stored.id, versions),
         ledger=balance(services, study, trials),
-        rule_texts=[report_records.RuleText(f"{v.set_name}@{v.number}", v.text) for v in versions],
+        rule_texts=[report_records.RulesInForce(f"{v.set_name}@{v.number}", v.text) for v in versions],
         study_document=study.source,
         environment=stored.facts.environment or {},
         primary=study.primary,

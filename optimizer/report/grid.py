@@ -14,7 +14,7 @@ OPEN_TRIALS = 12
 _EDGE = 320
 _FOLDED_EDGE = 144
 
-Column = tuple[str, int, bool]
+GridColumn = tuple[str, int, bool]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Cell:
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class TrialPictures:
     """The pictures of one trial, or of the untrained base where `trial` is None; None where one was not drawn."""
 
     trial: trial_records.TrialRecord | None
@@ -43,9 +43,9 @@ class Grid:
     `rows` are seen at once, the untrained base first; `folded` ones on demand. `training` shows what is to be learned.
     """
 
-    columns: Sequence[Column]
-    rows: Sequence[Row]
-    folded: Sequence[Row]
+    columns: Sequence[GridColumn]
+    rows: Sequence[TrialPictures]
+    folded: Sequence[TrialPictures]
     training: Sequence[Cell]
     pairs: Sequence[tuple[Cell | None, Cell]]
     left_out: int
@@ -92,17 +92,17 @@ def ranked(
 
 
 def _row(
-    trial: trial_records.TrialRecord | None, drawn: Sequence[records.Picture], columns: Sequence[Column], edge: int
-) -> Row:
+    trial: trial_records.TrialRecord | None, drawn: Sequence[records.Picture], columns: Sequence[GridColumn], edge: int
+) -> TrialPictures:
     found = {(picture.prompt, picture.seed, picture.held_out): picture for picture in drawn}
     whose = "untrained base" if trial is None else f"trial {trial.number}"
-    return Row(trial, [_cell(found.get(column), whose, edge) for column in columns])
+    return TrialPictures(trial, [_cell(found.get(column), whose, edge) for column in columns])
 
 
 def _pairs(data: records.ReportData, baseline: Sequence[records.Picture]) -> list[tuple[Cell | None, Cell]]:
     if data.best is None:
         return []
-    before: Mapping[Column, records.Picture] = {
+    before: Mapping[GridColumn, records.Picture] = {
         (picture.prompt, picture.seed, picture.held_out): picture for picture in baseline
     }
     pairs = []

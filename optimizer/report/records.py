@@ -51,7 +51,7 @@ class RefusingRule:
 
 
 @dataclasses.dataclass(frozen=True)
-class RuleText:
+class RulesInForce:
     """The text of a rule file in force; `label` is its name and version."""
 
     label: str
@@ -77,7 +77,7 @@ class ReportData:
     refused_points: int
     refusing_rules: Sequence[RefusingRule]
     ledger: ledger.Ledger
-    rule_texts: Sequence[RuleText]
+    rule_texts: Sequence[RulesInForce]
     study_document: str
     environment: Mapping[str, str]
     #: the objective that trials are compared by while they run

@@ -26,7 +26,7 @@ _BESIDE = 4
 
 
 @dataclasses.dataclass
-class Row:
+class ShownTrial:
     """What is shown of one trial."""
 
     number: int
@@ -93,7 +93,7 @@ class Progress:
         self._primary = study.primary
         self._refusals = study.search.refusals
         self._quiet = quiet
-        self._rows: dict[int, Row] = {}
+        self._rows: dict[int, ShownTrial] = {}
         self._refused: Counter[str] = Counter()
         self._refused_points = 0
         self._done: Sequence[records.TrialRecord] = ()
@@ -133,7 +133,7 @@ class Progress:
 
     def started(self, trial: int, params: Mapping[str, Any], *, taken_up: bool) -> None:
         self._rows.pop(trial, None)  # one that goes on after an interruption stands last again
-        self._rows[trial] = Row(trial, params, "going on" if taken_up else "launch")
+        self._rows[trial] = ShownTrial(trial, params, "going on" if taken_up else "launch")
         self._look()
         described = {name: params[name] for name in self._parameters if name in params}
         self._line(f"trial {trial} {'goes on' if taken_up else 'starts'}: {wording.settings(described)}")
@@ -156,7 +156,7 @@ class Progress:
             row.why = str(event.data["kind"])
 
     def concluded(self, trial: int, conclusion: score.Conclusion) -> None:
-        row = self._rows.setdefault(trial, Row(trial, {}))
+        row = self._rows.setdefault(trial, ShownTrial(trial, {}))
         row.state = conclusion.ending.value
         row.seconds = sum(conclusion.seconds.values())
         row.metrics = conclusion.metrics or row.metrics
@@ -187,7 +187,7 @@ class Progress:
         lines = [beside[0], *(columns.fitted(self._columns(rows), width).lines if rows else ()), *beside[1:]]
         return rich.text.Text("\n".join(lines))
 
-    def _columns(self, rows: Sequence[Row]) -> list[columns.Column]:
+    def _columns(self, rows: Sequence[ShownTrial]) -> list[columns.Column]:
         _, parameters = columns.of_parameters([row.params for row in rows], self._parameters, digits=3)
         first, *others = (
             columns.Column(name, [wording.value(row.metrics.get(name), 3) for row in rows]) for name in self._objectives
@@ -206,7 +206,7 @@ class Progress:
         ]
         return [*always, *(column for column in known if set(column.cells) - {"-", ""})]
 
-    def _log_step(self, row: Row) -> None:
+    def _log_step(self, row: ShownTrial) -> None:
         """A line about a trial that trains, now and then; its first step is news of its own."""
         if row.told_at - self._logged_at < LOG_SECONDS:
             return
@@ -255,6 +255,6 @@ class Progress:
 _PHASES = {"job-started": "load", "loaded": "load", "trained": "sample", "sampled": "score"}
 
 
-def _left(row: Row) -> str:
+def _left(row: ShownTrial) -> str:
     left = row.train_seconds_left() if row.seconds is None and row.state.startswith("step") else None
     return "-" if left is None else wording.duration(left)

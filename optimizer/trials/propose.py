@@ -296,7 +296,7 @@ def _keep(
     campaign: campaigns.Campaign,
     connection: sa.Connection,
     refused: Sequence[tuple[Mapping[str, Any], verdicts.Verdict]],
-    source: refusals.Source,
+    source: refusals.RefusalSource,
 ) -> None:
     """Keep refusals in our own table, in one statement."""
     kept = [

@@ -41,7 +41,7 @@ _templates.filters |= {"value": html.value, "words": html.words}
 
 
 @dataclasses.dataclass(frozen=True)
-class StudyRow:
+class ListedStudy:
     """A study as the list shows it. `dashboard` is its page in optuna-dashboard, None where it was deleted there."""
 
     name: str
@@ -96,11 +96,11 @@ class Pages:
 
     def _row(
         self, study: stored_studies.Study, spec: study_module.Study, trials: Sequence[records.TrialRecord]
-    ) -> StudyRow:
+    ) -> ListedStudy:
         counts: dict[str, int] = {}
         for trial in trials:
             counts[trial.state] = counts.get(trial.state, 0) + 1
-        return StudyRow(
+        return ListedStudy(
             name=study.name,
             created=f"{study.created_at:%Y-%m-%d %H:%M}",
             trials=counts,

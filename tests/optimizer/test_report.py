@@ -94,7 +94,7 @@ def report(trials: list[records.TrialRecord], edge: int = 64) -> report_records.
             report_records.RefusingRule("small-dim", 9, "Too few weights."),
         ],
         ledger=ledger.balance([ledger.Spent(17.5)] * len(trials), 34, [20.0], "calibrated by 12 finished trials"),
-        rule_texts=[report_records.RuleText("safety@1", "rules_version: 1\n")],
+        rule_texts=[report_records.RulesInForce("safety@1", "rules_version: 1\n")],
         study_document="study_version: 1\n",
         environment={"torch": "2.15", "data set": "sha256 0123"},
     )

@@ -13,7 +13,7 @@ from trainers.declared import settings
 
 Size = tuple[int, int]
 #: width and height of an image, resolution, step of a bucket's sides or None -> training size
-Rule = Callable[[int, int, int, int | None], Size]
+Sizing = Callable[[int, int, int, int | None], Size]
 
 
 def training_size(width: int, height: int, resolution: int, step: int | None) -> Size:
@@ -46,7 +46,7 @@ def sd_scripts_size(width: int, height: int, resolution: int, step: int | None) 
 
 
 #: trainer -> how it chooses
-RULES: Mapping[str, Rule] = {"diffusion-lora": training_size, "sd-scripts": sd_scripts_size}
+RULES: Mapping[str, Sizing] = {"diffusion-lora": training_size, "sd-scripts": sd_scripts_size}
 
 
 @functools.lru_cache(maxsize=256)
@@ -76,7 +76,7 @@ def _ranked(resolution: int, step: int) -> tuple[tuple[float, Size], ...]:
 
 
 def group(
-    pictures: Sequence[dataset.Picture], trial: settings.LoraSettings, resolution: int, rule: Rule = training_size
+    pictures: Sequence[dataset.Picture], trial: settings.LoraSettings, resolution: int, rule: Sizing = training_size
 ) -> Mapping[Size, list[int]]:
     """Numbers of the pictures that share a training size; a picture with n repeats is named n times."""
     step = trial.bucket_reso_steps if trial.enable_bucket else None
@@ -125,7 +125,7 @@ class Showings:
         return sum(samples for _, samples in self.by_size)
 
     @functools.cache  # noqa: B019  (a study has one data set)
-    def by_bucket(self, resolution: int, step: int, rule: Rule) -> tuple[int, ...]:
+    def by_bucket(self, resolution: int, step: int, rule: Sizing) -> tuple[int, ...]:
         """Samples of each bucket."""
         found: Counter[Size] = Counter()
         for (width, height), samples in self.by_size:

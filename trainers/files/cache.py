@@ -17,7 +17,7 @@ import torch
 
 from trainers.files import atomic
 
-Tensors = Mapping[str, torch.Tensor]
+NamedTensors = Mapping[str, torch.Tensor]
 
 
 def key(**parts: Any) -> str:
@@ -31,7 +31,7 @@ class TensorCache:
     def __init__(self, directory: pathlib.Path) -> None:
         self._directory = directory
 
-    def fetch(self, keys: Sequence[str], build: Callable[[list[int]], Sequence[Tensors]]) -> list[Tensors]:
+    def fetch(self, keys: Sequence[str], build: Callable[[list[int]], Sequence[NamedTensors]]) -> list[NamedTensors]:
         """The entries of `keys`; `build` is given the positions of the missing ones and returns their values.
 
         Raises:

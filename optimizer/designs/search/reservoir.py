@@ -40,7 +40,7 @@ MOVED = 0.5
 #: points looked at between a feasible point and the one that is wanted
 STEPS = 32
 
-Rows: TypeAlias = npt.NDArray[np.float64]
+CubePoints: TypeAlias = npt.NDArray[np.float64]
 Columns: TypeAlias = Mapping[str, npt.NDArray[Any]]
 #: columns of shape (points,) to each point's weight, shape (points,): 0 where refused, 1 where no soft rule applies
 Weigh: TypeAlias = Callable[[Columns], npt.NDArray[np.float64]]
@@ -49,18 +49,18 @@ IsTried: TypeAlias = Callable[[Mapping[str, Any]], bool]
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class FeasiblePoints:
     """Feasible points as rows of the unit cube, shape (points, parameters), and their weights, shape (points,)."""
 
-    rows: Rows
+    rows: CubePoints
     weights: npt.NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.weights)
 
-    def joined(self, other: "Found") -> "Found":
+    def joined(self, other: "FeasiblePoints") -> "FeasiblePoints":
         """Both sets of points."""
-        return Found(np.concatenate([self.rows, other.rows]), np.concatenate([self.weights, other.weights]))
+        return FeasiblePoints(np.concatenate([self.rows, other.rows]), np.concatenate([self.weights, other.weights]))
 
 
 class Reservoir:
@@ -75,8 +75,8 @@ class Reservoir:
         self._weigh = weigh
         self._chance = np.random.default_rng(seed)
         self._sequence = qmc.Sobol(d=len(parameters), scramble=True, rng=seed)
-        self._anchors: Rows = np.empty((0, len(parameters)))
-        self._whole: Found | None = None
+        self._anchors: CubePoints = np.empty((0, len(parameters)))
+        self._whole: FeasiblePoints | None = None
         #: blocks of the sequence since one that held a feasible point
         self._empty_blocks = 0
         #: whether any feasible point was found, tried or not
@@ -114,7 +114,7 @@ class Reservoir:
         """Whether a whole look at the sequence showed nothing, so that the next one is worth less than other ways."""
         return self._empty_blocks >= MOST_POINTS // BLOCK
 
-    def _search(self, *, chosen: bool) -> Iterator[Found]:
+    def _search(self, *, chosen: bool) -> Iterator[FeasiblePoints]:
         """Feasible points, those that are found at once first; where one is to be chosen, some to choose from."""
         if self.is_whole:
             yield self._all()
@@ -133,13 +133,13 @@ class Reservoir:
         if len(self._anchors):
             yield self._neighbours()
 
-    def _next_block(self) -> Found:
+    def _next_block(self) -> FeasiblePoints:
         found = self._feasible(self._sequence.random(BLOCK))
         self._empty_blocks = 0 if len(found) else self._empty_blocks + 1
         self._anchor(found.rows[:ENOUGH])
         return found
 
-    def _neighbours(self) -> Found:
+    def _neighbours(self) -> FeasiblePoints:
         """Feasible points around the anchors: each number moved a little, each choice changed now and then."""
         rows = self._anchors[self._chance.integers(len(self._anchors), size=NEIGHBOURS)]
         few = np.array([domain.points() <= ENOUGH for domain in self._parameters.values()])
@@ -150,7 +150,7 @@ class Reservoir:
         changed = np.where(changes, np.where(few, redrawn, _inside(moved)), rows)
         return self._feasible(np.concatenate([self._anchors, changed]))
 
-    def _all(self) -> Found:
+    def _all(self) -> FeasiblePoints:
         """Every feasible point of a small finite space."""
         if self._whole is None:
             shares = [
@@ -160,7 +160,9 @@ class Reservoir:
             self._whole = self._feasible(np.stack([grid.ravel() for grid in grids], axis=1))
         return self._whole
 
-    def _choose(self, found: Found, wanted: Mapping[str, Any] | None, is_tried: IsTried) -> dict[str, Any] | None:
+    def _choose(
+        self, found: FeasiblePoints, wanted: Mapping[str, Any] | None, is_tried: IsTried
+    ) -> dict[str, Any] | None:
         """The point nearest to the wanted one, or any; a soft rule's weight is its chance to be taken."""
         if wanted is None:
             order = self._chance.permutation(len(found))
@@ -177,19 +179,19 @@ class Reservoir:
                     return point
         return None
 
-    def _distances(self, rows: Rows, aim: Rows) -> npt.NDArray[np.float64]:
+    def _distances(self, rows: CubePoints, aim: CubePoints) -> npt.NDArray[np.float64]:
         """City-block distance to a point, shape (points,); two choices are as far apart as the ends of a range."""
         choice = np.array([domain.kind == "choice" for domain in self._parameters.values()])
         gap = np.abs(rows - aim)
         distances: npt.NDArray[np.float64] = np.where(choice, self._differs(rows, aim), gap).sum(axis=1)
         return distances
 
-    def _differs(self, rows: Rows, aim: Rows) -> npt.NDArray[np.bool_]:
+    def _differs(self, rows: CubePoints, aim: CubePoints) -> npt.NDArray[np.bool_]:
         counts = np.array([min(domain.points(), 2**53) for domain in self._parameters.values()])
         differs: npt.NDArray[np.bool_] = np.floor(rows * counts) != np.floor(aim * counts)
         return differs
 
-    def _towards(self, row: Rows, aim: Rows) -> Rows:
+    def _towards(self, row: CubePoints, aim: CubePoints) -> CubePoints:
         """The last feasible point on the way from a feasible one to the wanted one; choices stay."""
         numbers = np.array([domain.kind != "choice" for domain in self._parameters.values()])
         way = np.linspace(1.0, 0.0, STEPS)[:, None]
@@ -197,20 +199,20 @@ class Reservoir:
         weights = self._weigh(space.unit_columns(between, self._parameters, self._conditions, self._fixed))
         weights[-1] = max(weights[-1], 1e-300)  # the point itself is known to be feasible
         full = np.flatnonzero(weights >= weights[-1])
-        last: Rows = between[full[0]]
+        last: CubePoints = between[full[0]]
         return last
 
-    def _feasible(self, rows: Rows) -> Found:
+    def _feasible(self, rows: CubePoints) -> FeasiblePoints:
         weights = self._weigh(space.unit_columns(rows, self._parameters, self._conditions, self._fixed))
         hits = weights > 0
-        return Found(rows[hits], weights[hits])
+        return FeasiblePoints(rows[hits], weights[hits])
 
-    def _anchor(self, rows: Rows) -> None:
+    def _anchor(self, rows: CubePoints) -> None:
         """Remember points whose neighbours may be feasible, the latest of them."""
         self._anchors = np.concatenate([self._anchors, rows])[-MOST_ANCHORS:]
 
 
-def _inside(rows: Rows) -> Rows:
+def _inside(rows: CubePoints) -> CubePoints:
     """Rows reflected at the ends of the unit cube and kept below 1."""
     folded = np.abs(np.mod(rows + 1.0, 2.0) - 1.0)
     return np.minimum(folded, space.LAST)

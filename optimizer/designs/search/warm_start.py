@@ -30,7 +30,7 @@ State = optuna.trial.TrialState
 
 
 @dataclasses.dataclass(frozen=True)
-class Prior:
+class MappedTrial:
     """A trial from before. `values` are in the order of the study's objectives; None where it was unusable."""
 
     params: Mapping[str, Any]
@@ -42,7 +42,7 @@ class Prior:
 class Gathered:
     """What earlier studies come to. `left_out` counts what does not fit, by source and reason."""
 
-    priors: tuple[Prior, ...]
+    priors: tuple[MappedTrial, ...]
     left_out: Mapping[str, int]
 
     def as_json(self) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class Gathered:
 def of_json(kept: Mapping[str, Any]) -> Gathered:
     """What `Gathered.as_json` wrote."""
     priors = tuple(
-        Prior(each["params"], None if each["values"] is None else tuple(each["values"]), each["source"])
+        MappedTrial(each["params"], None if each["values"] is None else tuple(each["values"]), each["source"])
         for each in kept["priors"]
     )
     return Gathered(priors, kept["left_out"])
@@ -78,7 +78,7 @@ def gather(
     Raises:
         errors.BadInput: a CSV file is missing or lacks columns.
     """
-    priors: list[Prior] = []
+    priors: list[MappedTrial] = []
     left_out: collections.Counter[str] = collections.Counter()
     for source in study.search.warm_start:
         rows = _csv(study, pathlib.Path(source)) if source.endswith(".csv") else _trials(study, *read_study(source))
@@ -87,11 +87,11 @@ def gather(
                 left_out[f"{source}: {misfit}"] += 1
             else:
                 searched = {name: params[name] for name in study.space if name in params}
-                priors.append(Prior(searched, values, source))
+                priors.append(MappedTrial(searched, values, source))
     return Gathered(tuple(priors), left_out)
 
 
-def trials(study: studies.Study, priors: Sequence[Prior]) -> list[optuna.trial.FrozenTrial]:
+def trials(study: studies.Study, priors: Sequence[MappedTrial]) -> list[optuna.trial.FrozenTrial]:
     """Prior trials as Optuna's samplers read them."""
     return [
         optuna.trial.create_trial(
@@ -106,10 +106,10 @@ def trials(study: studies.Study, priors: Sequence[Prior]) -> list[optuna.trial.F
 
 
 _STOPPED = "stopped early, so its result is not known"
-Row = tuple[Mapping[str, Any], tuple[float, ...] | None, str]
+EarlierTrial = tuple[Mapping[str, Any], tuple[float, ...] | None, str]
 
 
-def _trials(study: studies.Study, old: studies.Study, found: Sequence[records.TrialRecord]) -> Iterator[Row]:
+def _trials(study: studies.Study, old: studies.Study, found: Sequence[records.TrialRecord]) -> Iterator[EarlierTrial]:
     """An earlier study's trained trials: complete parameters, values, and why one cannot be used."""
     for record in found:
         if record.state not in records.TRAINED:
@@ -127,7 +127,7 @@ def _trials(study: studies.Study, old: studies.Study, found: Sequence[records.Tr
         yield params, tuple(value for value in values if value is not None), reason
 
 
-def _csv(study: studies.Study, path: pathlib.Path) -> Iterator[Row]:
+def _csv(study: studies.Study, path: pathlib.Path) -> Iterator[EarlierTrial]:
     """A table with a column for each parameter and objective; a cell left empty is a parameter that is not set.
 
     One that `study export --format csv` wrote says what became of each trial, too: those that trained are taken.
@@ -158,7 +158,7 @@ def check_table(study: studies.Study, path: pathlib.Path) -> None:
         pass
 
 
-def _row(study: studies.Study, row: Mapping[str, str]) -> Row:
+def _row(study: studies.Study, row: Mapping[str, str]) -> EarlierTrial:
     params = {name: _value(domain, row[name]) for name, domain in study.space.items() if row.get(name)}
     params |= {name: _same_kind(value, row[name]) for name, value in study.fixed.items() if row.get(name)}
     state = row.get(table.STATE, "usable")

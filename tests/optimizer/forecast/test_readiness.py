@@ -51,4 +51,4 @@ def test_what_an_environment_is_stands_in_the_notes(tmp_path: pathlib.Path) -> N
 
 def test_our_own_trainer_needs_no_asking(tmp_path: pathlib.Path) -> None:
     ours = read(tmp_path, "demo").study.model_copy(update={"trainer": "diffusion-lora"})
-    assert readiness.of(ours) == readiness.Readiness()
+    assert readiness.of(ours) == readiness.TrainerReadiness()

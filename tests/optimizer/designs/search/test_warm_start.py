@@ -79,12 +79,14 @@ def test_the_sampler_learns_from_prior_trials() -> None:
     study = searching.study(SPACE, startup_trials=5)
     search = searching.search(study)
     priors = [
-        warm_start.Prior(
+        warm_start.MappedTrial(
             {"learning_rate": 1e-3 + 1e-5 * at, "network_dim": 8, "lr_scheduler": "cosine"}, (1.0 + at,), "x"
         )
         for at in range(6)
     ] + [
-        warm_start.Prior({"learning_rate": 2e-5 + 1e-6 * at, "network_dim": 4, "lr_scheduler": "cosine"}, (0.0,), "x")
+        warm_start.MappedTrial(
+            {"learning_rate": 2e-5 + 1e-6 * at, "network_dim": 4, "lr_scheduler": "cosine"}, (0.0,), "x"
+        )
         for at in range(30)
     ]
     search.sketch.learn(warm_start.trials(study, priors))
