@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import accelerate
 import diffusers
@@ -17,35 +17,36 @@ from trainers.bases import models, text
 from trainers.data import dataset
 from trainers.declared import settings
 from trainers.recipes import diffusion_lora
+from trainers.training import loop
 
 
 def ours(bench: Bench, name: str, parts: Parts | None = None) -> float:
     """The trainer's own loop, events and all; returns its seconds a step after the first."""
     order = bench.order(name)
-    trial = diffusion_lora._load(order, order.job.trials[0])
+    method = diffusion_lora.load(order, order.job.trials[0], {"train": 0.0, "sample": 0.0, "score": 0.0})
     marks: list[float] = []
-    with _marked_steps(bench, marks), parts.watch_ours(trial) if parts else contextlib.nullcontext():
-        diffusion_lora._train(trial, {"train": 0.0, "sample": 0.0, "score": 0.0})
-    diffusion_lora._clean(trial.base, checkpointed=False)
+    with _marked_steps(bench, marks), parts.watch_ours(method) if parts else contextlib.nullcontext():
+        loop.run(method, method.course)
+    method.clean()
     return (marks[1] - marks[0]) / (bench.steps - 1)
 
 
 @contextlib.contextmanager
 def _marked_steps(bench: Bench, marks: list[float]) -> Iterator[None]:
     """Notes the clock after the first and the last step of the trainer's own loop."""
-    steps = diffusion_lora._steps
+    steps = loop._steps
 
-    def marked(trial: diffusion_lora.Trial, done: int) -> Iterator[Any]:
-        for step, batches in steps(trial, done):
+    def marked(*args: Any) -> Iterator[Any]:
+        for step, batches in steps(*args):
             yield step, batches
             if step in (1, bench.steps):
                 marks.append(bench.clock())
 
-    diffusion_lora._steps = marked
+    loop._steps = cast(Any, marked)
     try:
         yield
     finally:
-        diffusion_lora._steps = steps
+        loop._steps = steps
 
 
 def plain(bench: Bench, name: str, *, cached: bool, parts: Parts | None = None) -> float:

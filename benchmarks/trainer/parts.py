@@ -2,13 +2,14 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import accelerate
 
 from benchmarks.trainer.bench import Bench
 from trainers.bases import models
 from trainers.recipes import diffusion_lora
+from trainers.training import loop
 
 DATA, VAE, TEXT, FORWARD = "data, noise, loss", "VAE", "text encoder", "forward"
 BACKWARD, OPTIMIZER, REST = "backward", "clip and optimizer", "looking, telling"
@@ -68,21 +69,22 @@ class Parts:
                 del module.forward
 
     @contextlib.contextmanager
-    def watch_ours(self, trial: diffusion_lora.Trial) -> Iterator[None]:
+    def watch_ours(self, method: diffusion_lora.DiffusionLora) -> Iterator[None]:
         """`watch` for the trainer's own loop, from its first step to its last."""
-        steps, loss = diffusion_lora._steps, diffusion_lora._loss
+        steps, loss = loop._steps, diffusion_lora.DiffusionLora.loss
 
-        def timed_steps(trial: diffusion_lora.Trial, done: int) -> Iterator[Any]:
+        def timed_steps(*args: Any) -> Iterator[Any]:
             with self.part(REST):
-                yield from steps(trial, done)
+                yield from steps(*args)
 
-        diffusion_lora._steps = timed_steps
-        diffusion_lora._loss = self.timed(DATA, loss)
+        loop._steps = cast(Any, timed_steps)
+        diffusion_lora.DiffusionLora.loss = self.timed(DATA, loss)  # type: ignore[method-assign]
         try:
-            with self.watch(trial.base, trial.accelerator):
+            with self.watch(method.base, method.accelerator):
                 yield
         finally:
-            diffusion_lora._steps, diffusion_lora._loss = steps, loss
+            loop._steps = steps
+            diffusion_lora.DiffusionLora.loss = loss  # type: ignore[method-assign]
 
     def _charge(self) -> None:
         now = self._bench.clock()

@@ -3,7 +3,8 @@
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 
@@ -27,15 +28,6 @@ class Yardstick:
     references: scores.References
     during: baseline.Baseline | None
     baseline: baseline.Baseline
-
-
-@dataclasses.dataclass(frozen=True)
-class Point:
-    """Where in its training a trial is looked at: optimizer steps done, samples they saw, and the point that passed."""
-
-    step: int
-    samples: int
-    point: int
 
 
 def yardstick(
@@ -72,26 +64,23 @@ def evaluate(
         order.reporter.tell("failed", spec.number, **dataclasses.asdict(finding), fatal=False)
 
 
-def glance(order: orders.Order, spec: job.TrialSpec, measure: Yardstick, at: Point, seconds: dict[str, float]) -> None:
-    """Draw and score the few pictures of an evaluation point with the LoRA as it stands; tells `evaluated`.
+def glance(order: orders.Order, measure: Yardstick, seconds: dict[str, float]) -> Mapping[str, Any]:
+    """Draw and score the few pictures of an evaluation point with the LoRA as it stands; returns their metrics.
 
     Nothing of the training changes: pictures have generators of their own. The time is taken off the training's.
 
     Raises:
-        interruption.Interrupted: asked to stop meanwhile; nothing is told.
+        interruption.Interrupted: asked to stop meanwhile.
     """
     fewer = points.evaluation(order.job.evaluation)
     assert fewer is not None, "there are no points without `during`"
     assert measure.during is not None
-    before = seconds["sample"] + seconds["score"]
     with orders.Clock(seconds, "sample", within="train"), _at_rest(measure.base):
         drawn = sampling.draw(measure.base, fewer, order.job.thresholds, order.asked.check)
     with orders.Clock(seconds, "score", within="train"):
         cosines = scores.score(measure.judge, drawn, measure.references)
         drawn = scores.off_prompt(drawn, cosines, measure.during.text, order.job.thresholds.off_prompt_margin)
-        metrics = scores.metrics(drawn, cosines, measure.during.text)
-    took = seconds["sample"] + seconds["score"] - before
-    order.reporter.tell("evaluated", spec.number, **dataclasses.asdict(at), metrics=metrics, seconds=took)
+        return scores.metrics(drawn, cosines, measure.during.text)
 
 
 @contextlib.contextmanager

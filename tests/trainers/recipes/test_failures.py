@@ -12,7 +12,7 @@ import torch
 
 from trainers.contract import errors, failures, job
 from trainers.declared import architecture
-from trainers.recipes import diffusion_lora
+from trainers.training import loop, signals
 
 Make = Callable[..., job.TrainJob]
 Run = Callable[..., Any]
@@ -34,14 +34,14 @@ def base_with_decoder(folder: pathlib.Path, scale: float, bias: float) -> str:
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The steps that a training took."""
-    steps, all_steps = diffusion_lora._steps, []
+    steps, all_steps = loop._steps, []
 
     def counted(*args: Any) -> Iterator[Any]:
         for step, batches in steps(*args):
             all_steps.append(step)
             yield step, batches
 
-    monkeypatch.setattr(diffusion_lora, "_steps", counted)
+    monkeypatch.setattr(loop, "_steps", counted)
     return all_steps
 
 
@@ -69,7 +69,7 @@ def test_a_divergence_is_named_by_its_kind_and_first_step_within_20_steps(
     assert (failed["kind"], failed["fatal"]) == (kind, True)
     assert failed["step"] == taken[-1]
 
-    monkeypatch.setattr(diffusion_lora, "_look_every", lambda device, reported_every: min(reported_every, 20))
+    monkeypatch.setattr(signals, "_look_every", lambda device, reported_every: min(reported_every, 20))
     told = run(make_job(params, name="seldom", report_every_steps=1000))
     assert told.one("failed") == failed
     assert taken[-1] - failed["step"] < 20

@@ -17,12 +17,12 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from trainers.contract import job
-from trainers.recipes import diffusion_lora
+from trainers.training import loop
 
 Make = Callable[..., job.TrainJob]
 Run = Callable[..., Any]
 
-SOURCE = pathlib.Path(diffusion_lora.__file__).parents[1]
+SOURCE = pathlib.Path(loop.__file__).parents[1]
 #: operators that give the host a value, or a tensor whose size is a value
 WAITING = {
     *("_local_scalar_dense", "is_nonzero", "equal", "nonzero", "masked_select", "bincount"),
@@ -33,7 +33,7 @@ READING = {"item", "tolist", "cpu", "numpy", "__bool__", "__float__", "__int__",
 #: functions that make a tensor of the host's numbers
 MAKING = {"tensor", "as_tensor", "from_numpy"}
 #: where the trainer looks at its signals, and where it shuffles numbers that never leave the host
-LOOKING = ("diffusion_lora.py:_read", "diffusion_lora.py:_tell_step")
+LOOKING = ("signals.py:_read", "signals.py:now")
 ON_THE_HOST = ("latents.py:epoch",)
 
 
@@ -95,13 +95,13 @@ def _has_mask(indices: Any) -> bool:
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> Waits:
     """Watches the real loop, from its first step until it ends."""
-    watched, steps = Waits(), diffusion_lora._steps
+    watched, steps = Waits(), loop._steps
 
     def watched_steps(*args: Any) -> Iterator[Any]:
         with watched:
             yield from steps(*args)
 
-    monkeypatch.setattr(diffusion_lora, "_steps", watched_steps)
+    monkeypatch.setattr(loop, "_steps", watched_steps)
     for module in ("torch.cuda.synchronize", "bitsandbytes.optim.optimizer.sync_gpu"):
         monkeypatch.setattr(module, lambda *_: watched.add("synchronize"))
     return watched
@@ -128,7 +128,7 @@ def test_no_step_waits_for_the_device_outside_of_looking(
     told = run(make_job({"learning_rate": rate, "max_train_steps": 5, **params}, report_every_steps=10))
     assert told.one("trial-finished")["outcome"] == "finished"
     assert waits.outside(*LOOKING, *ON_THE_HOST) == {}
-    assert waits.seen["diffusion_lora.py:_read", "tolist"] == 5  # one look takes everything over at once
+    assert waits.seen["signals.py:_read", "tolist"] == 5  # one look takes everything over at once
 
 
 @pytest.mark.parametrize("text_encoder_lr", [0.0, 1e-3])
@@ -162,7 +162,7 @@ def test_no_step_walks_through_the_models_modules(
     text_encoder_lr: float, make_job: Make, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The host would be busy for milliseconds in which it hands the device nothing to do."""
-    steps, walk = diffusion_lora._steps, torch.nn.Module.named_modules
+    steps, walk = loop._steps, torch.nn.Module.named_modules
     walks: list[str] = []
 
     def named_modules(self: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
@@ -175,6 +175,6 @@ def test_no_step_walks_through_the_models_modules(
             patch.setattr(torch.nn.Module, "named_modules", named_modules)
             yield from steps(*args)
 
-    monkeypatch.setattr(diffusion_lora, "_steps", watched_steps)
+    monkeypatch.setattr(loop, "_steps", watched_steps)
     run(make_job({"text_encoder_lr": text_encoder_lr}))
     assert walks == []
