@@ -10,7 +10,7 @@ import pathlib
 from collections.abc import Iterator, Sequence
 
 from trainers.data import dataset
-from trainers.declared import architecture, settings, steps
+from trainers.declared import architecture, parameters, settings, steps
 from trainers.kohya import images as sd_scripts_images
 from trainers.kohya import settings as sd_scripts
 
@@ -79,7 +79,7 @@ def told(
         "center_crop": True,
         "random_flip": flip,
         "gradient_checkpointing": own.gradient_checkpointing,
-        "use_8bit_adam": own.optimizer_type == "AdamW8bit",
+        "use_8bit_adam": parameters.steps_of(own.optimizer_type) == "AdamW8bit",
         "train_text_encoder": base.family == "sdxl" and own.text_encoder_lr > 0,
     }
     lines = [f"--{name}={value}" for name, value in arguments.items()]
@@ -101,9 +101,10 @@ def told(
 
 def _lost(own: settings.LoraSettings, base: sd_scripts.Base) -> Iterator[str]:
     """Settings of the network, optimizer and schedule that the script has no argument for."""
-    if own.optimizer_type not in ("AdamW", "AdamW8bit"):
+    optimizer = parameters.steps_of(own.optimizer_type)
+    if optimizer not in ("AdamW", "AdamW8bit"):
         yield f"optimizer_type: {own.optimizer_type}; the script has AdamW and AdamW8bit alone"
-    elif own.optimizer_type == "AdamW8bit" and own.min_8bit_size != _MIN_8BIT_SIZE:
+    elif optimizer == "AdamW8bit" and own.min_8bit_size != _MIN_8BIT_SIZE:
         yield f"min_8bit_size: {own.min_8bit_size}; the script leaves it at {_MIN_8BIT_SIZE}"
     if own.network_alpha != own.network_dim:
         yield f"network_alpha: {own.network_alpha:g}; the script sets alpha to the rank, {own.network_dim}"

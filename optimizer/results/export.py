@@ -158,7 +158,12 @@ def to_sd_scripts(source: Source, images: pathlib.Path | None) -> Export:
     lost += sd_scripts_limits.setting_problems(
         base.family, {name: (value,) for name, value in dataclasses.asdict(own).items()}
     )
-    remarks = [_outcome(source), *sd_scripts_limits.base_problems(base), *_save_format(own, "kohya", "sd-scripts")]
+    remarks = [
+        _outcome(source),
+        *sd_scripts_limits.base_problems(base),
+        *_optimizer(own),
+        *_save_format(own, "kohya", "sd-scripts"),
+    ]
     return Export(
         {"": _commented(source, "for --config_file", lost, remarks) + files.config}
         | {".dataset": _commented(source, "for --dataset_config") + files.dataset},
@@ -184,7 +189,13 @@ def to_diffusers(source: Source, images: pathlib.Path | None) -> Export:
         output=f"output/{source.study.name}-{source.record.number}",
         images=images,
     )
-    remarks = [_outcome(source), *told.remarks, *_save_format(source.trained, "diffusers", told.script)]
+    own = source.trained
+    remarks = [
+        _outcome(source),
+        *told.remarks,
+        *(_optimizer(own) if not any(line.startswith("optimizer_type") for line in told.lost) else ()),
+        *_save_format(own, "diffusers", told.script),
+    ]
     return Export(
         {"": _commented(source, f"arguments for {told.script}", told.lost, remarks) + told.text},
         told.lost,
@@ -293,6 +304,12 @@ def _outcome(source: Source) -> str:
     if took is not None and counted != took:
         return f"it took {took} steps; by its settings and the data set as it is now they would be {counted}"
     return ""
+
+
+def _optimizer(own: settings.LoraSettings) -> Iterator[str]:
+    named = parameters.steps_of(own.optimizer_type)
+    if named != own.optimizer_type:
+        yield f"trained with {own.optimizer_type}, written as {named}: the same mathematics, another order of rounding"
 
 
 def _save_format(own: settings.LoraSettings, written: str, script: str) -> Iterator[str]:

@@ -52,6 +52,8 @@ _STATE_BYTES: Mapping[str, float] = {
     "SGDNesterov": 4,
     "AdaFactor": 0.1,
     "Prodigy": 16,
+    "AdamW8bit-no-sync": 2,
+    "Prodigy-no-sync": 16,
 }
 
 #: seconds of launching on a GPU for each transformer block and residual block, forward and backward: the two published

@@ -86,7 +86,11 @@ OPTIMIZERS = (
     "SGDNesterov",
     "AdaFactor",
     "Prodigy",
+    "AdamW8bit-no-sync",
+    "Prodigy-no-sync",
 )
+#: optimizers whose own step, in the same mathematics, never waits for the device, and whose steps they take
+NO_SYNC: Mapping[str, str] = {"AdamW8bit-no-sync": "AdamW8bit", "Prodigy-no-sync": "Prodigy"}
 SCHEDULERS = (
     "constant",
     "constant_with_warmup",
@@ -95,8 +99,8 @@ SCHEDULERS = (
     "cosine_with_restarts",
     "polynomial",
 )
-_EIGHT_BIT = 'optimizer_type in ["AdamW8bit", "PagedAdamW8bit", "Lion8bit"]'
-_PRODIGY = 'optimizer_type == "Prodigy"'
+_EIGHT_BIT = 'optimizer_type in ["AdamW8bit", "PagedAdamW8bit", "Lion8bit", "AdamW8bit-no-sync"]'
+_PRODIGY = 'optimizer_type in ["Prodigy", "Prodigy-no-sync"]'
 
 _DIFFUSION_LORA = (
     # learning rates
@@ -125,8 +129,10 @@ _DIFFUSION_LORA = (
     Parameter("gradient_accumulation_steps", "int", "Forward passes an optimizer step averages over.",
               unit="batches", low=1, high=65_536, default=1),
     # the optimizer
-    Parameter("optimizer_type", "text", "The optimizer. 8-bit ones keep their state in 8 bits.", choices=OPTIMIZERS,
-              default="AdamW"),
+    Parameter("optimizer_type", "text", "The optimizer: torch's AdamW and SGD, transformers' AdaFactor, prodigyopt's "
+              "Prodigy; the others are bitsandbytes'. 8-bit ones keep their state in 8 bits. Those ending in -no-sync "
+              "take the same steps without waiting for the GPU within one; what that gains is not measured yet.",
+              choices=OPTIMIZERS, default="AdamW"),
     Parameter("weight_decay", "float", "Decoupled weight decay.", low=0, high=1000, default=0.01),
     Parameter("min_8bit_size", "int", "Tensors with fewer elements keep 32-bit state; at 4096 an 8-bit optimizer is "
               "an ordinary one for small networks.", unit="elements", low=1, high=10**12, default=4096,
@@ -194,6 +200,8 @@ _SD_SCRIPTS = (
               "requirements; by default Tuneguard's own. Relative to the study file's folder.", is_path=True),
     *_DIFFUSION_LORA,
     # where it takes less than our own trainer
+    Parameter("optimizer_type", "text", "The optimizer. 8-bit ones keep their state in 8 bits.",
+              choices=tuple(name for name in OPTIMIZERS if name not in NO_SYNC), default="AdamW"),
     Parameter("bucket_reso_steps", "int", "Sides of buckets are multiples of this; sd-scripts wants a multiple of 64 "
               "for SD 1.5, of 32 for SDXL.", unit="pixels", low=8, default=64, when="enable_bucket"),
     Parameter("save_format", "text", "Key layout of the saved LoRA: sd-scripts writes kohya's.", choices=("kohya",),
@@ -230,6 +238,11 @@ def defaults(trainer: str, searched: Collection[str]) -> dict[str, Scalar]:
         for name, parameter in table(trainer).items()
         if parameter.default is not None and name not in searched
     }
+
+
+def steps_of(optimizer_type: str) -> str:
+    """The optimizer, by the name that other trainers know, whose steps one takes."""
+    return NO_SYNC.get(optimizer_type, optimizer_type)
 
 
 def derived(trainer: str, given: Collection[str]) -> dict[str, str]:

@@ -56,7 +56,7 @@ def lora_settings(params: Mapping[str, parameters.Scalar], seed: int) -> LoraSet
     """Complete a trial's parameters; they must have passed `parameters.check`. `seed` counts where none is given."""
     known = parameters.table("diffusion-lora")
     values: dict[str, object] = {name: params.get(name, parameter.default) for name, parameter in known.items()}
-    prodigy = values["optimizer_type"] == "Prodigy"
+    prodigy = parameters.steps_of(str(values["optimizer_type"])) == "Prodigy"
     rate = _number(values["learning_rate"], 1.0 if prodigy else 1e-4)
     text_rate = _number(values["text_encoder_lr"], rate * _number(values["text_encoder_lr_ratio"], 0.0))
     alpha_ratio = _number(values["network_alpha_ratio"], 1.0)

@@ -14,7 +14,7 @@ from typing import Any
 
 from trainers.contract import errors
 from trainers.data import buckets, dataset
-from trainers.declared import architecture, noise, settings, steps
+from trainers.declared import architecture, noise, parameters, settings, steps
 from trainers.kohya import images as images_on_disk
 
 #: family -> the script that trains it
@@ -181,7 +181,7 @@ def config(
         # schedules are made from this rate even where the UNet is left alone, and some refuse 0
         "learning_rate": trial.learning_rate or trial.text_encoder_lr,
         "unet_lr": trial.learning_rate,
-        "optimizer_type": trial.optimizer_type,
+        "optimizer_type": parameters.steps_of(trial.optimizer_type),
         "optimizer_args": _optimizer_arguments(trial),
         "lr_scheduler": trial.lr_scheduler,
         "lr_warmup_steps": plan.warmup_steps,
@@ -261,6 +261,7 @@ def toml(content: Mapping[str, Any], name: str = "") -> str:
 
 
 def _optimizer_arguments(trial: settings.LoraSettings) -> list[str]:
-    named = ["weight_decay", *_ARGUMENTS.get(trial.optimizer_type, ())]
+    optimizer = parameters.steps_of(trial.optimizer_type)
+    named = ["weight_decay", *_ARGUMENTS.get(optimizer, ())]
     arguments = [f"{name}={getattr(trial, name)}" for name in named]
-    return [*arguments, *_FIXED_ARGUMENTS.get(trial.optimizer_type, ())]
+    return [*arguments, *_FIXED_ARGUMENTS.get(optimizer, ())]

@@ -11,6 +11,7 @@ from trainers.declared import settings, steps
 from trainers.training import prodigy
 
 Groups = list[dict[str, Any]]
+Build = Callable[[Groups, float, settings.LoraSettings], Any]
 
 
 def optimizer(trial: settings.LoraSettings, unet: Sequence[Any], text_encoders: Sequence[Any]) -> Any:
@@ -55,19 +56,22 @@ def _adafactor(groups: Groups, rate: float, trial: settings.LoraSettings) -> Any
     return Adafactor(groups, rate, scale_parameter=False, relative_step=False, weight_decay=trial.weight_decay)
 
 
-def _bitsandbytes(name: str) -> Callable[[Groups, float, settings.LoraSettings], Any]:
+def _bitsandbytes(name: str) -> Build:
     def build(groups: Groups, rate: float, trial: settings.LoraSettings) -> Any:
         import bitsandbytes  # noqa: PLC0415
 
         options: dict[str, Any] = {"weight_decay": trial.weight_decay}
         if name.endswith("8bit"):
             options["min_8bit_size"] = trial.min_8bit_size
-        built = getattr(bitsandbytes.optim, name)(groups, lr=rate, **options)
-        if not built.is_paged:
-            built.step = types.MethodType(_step_without_waiting, built)
-        return built
+        return getattr(bitsandbytes.optim, name)(groups, lr=rate, **options)
 
     return build
+
+
+def _adamw8bit_no_sync(groups: Groups, rate: float, trial: settings.LoraSettings) -> Any:
+    built = _bitsandbytes("AdamW8bit")(groups, rate, trial)
+    built.step = types.MethodType(_step_without_waiting, built)
+    return built
 
 
 @torch.no_grad()
@@ -87,10 +91,25 @@ def _step_without_waiting(self: Any, closure: None = None) -> None:
 
 
 def _prodigy(groups: Groups, rate: float, trial: settings.LoraSettings) -> Any:
+    import prodigyopt  # noqa: PLC0415
+
+    return prodigyopt.Prodigy(
+        groups,
+        lr=rate,
+        weight_decay=trial.weight_decay,
+        d_coef=trial.d_coef,
+        d0=trial.d0,
+        # as its authors advise for diffusion models
+        safeguard_warmup=True,
+        use_bias_correction=True,
+    )
+
+
+def _prodigy_no_sync(groups: Groups, rate: float, trial: settings.LoraSettings) -> Any:
     return prodigy.Prodigy(groups, lr=rate, weight_decay=trial.weight_decay, d_coef=trial.d_coef, d0=trial.d0)
 
 
-_OPTIMIZERS: Mapping[str, Callable[[Groups, float, settings.LoraSettings], Any]] = {
+_OPTIMIZERS: Mapping[str, Build] = {
     "AdamW": _adamw,
     "AdamW8bit": _bitsandbytes("AdamW8bit"),
     "PagedAdamW8bit": _bitsandbytes("PagedAdamW8bit"),
@@ -99,4 +118,6 @@ _OPTIMIZERS: Mapping[str, Callable[[Groups, float, settings.LoraSettings], Any]]
     "SGDNesterov": _sgd,
     "AdaFactor": _adafactor,
     "Prodigy": _prodigy,
+    "AdamW8bit-no-sync": _adamw8bit_no_sync,
+    "Prodigy-no-sync": _prodigy_no_sync,
 }

@@ -13,6 +13,7 @@ from optimizer.results import export, records
 from optimizer.study import resolved as study
 from trainers.contract import job
 from trainers.data import dataset
+from trainers.declared import parameters
 from trainers.kohya import images as sd_scripts_images
 from trainers.kohya import settings as sd_scripts
 
@@ -222,6 +223,18 @@ def test_diffusers_is_told_what_it_can_carry(spec: study.Study, tmp_path: pathli
     assert (told["resolution"], told["seed"], told["adam_weight_decay"]) == ("64", "11", "0.01")
     assert told["train_data_dir"] == str(tmp_path / "images")
     assert "use_8bit_adam" in told
+
+
+@pytest.mark.parametrize(("name", "known"), parameters.NO_SYNC.items())
+def test_an_optimizer_under_a_name_of_our_own_is_exported_as_the_one_whose_steps_it_takes(
+    name: str, known: str, spec: study.Study, tmp_path: pathlib.Path
+) -> None:
+    ours, theirs = (export.to_sd_scripts(source(spec, optimizer_type=each), None) for each in (name, known))
+    assert tomllib.loads(ours.texts[""]) == tomllib.loads(theirs.texts[""])
+    (remark,) = set(ours.remarks) - set(theirs.remarks)
+    assert remark.startswith(f"trained with {name}, written as {known}")
+    told = export.to_diffusers(source(spec, optimizer_type=name), tmp_path / "images")
+    assert ("use_8bit_adam" in arguments(told)) == (known == "AdamW8bit") == (remark in told.remarks)
 
 
 def test_what_diffusers_cannot_carry_is_named_each(images: pathlib.Path, tmp_path: pathlib.Path) -> None:

@@ -109,8 +109,10 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> Waits:
 
 OPTIMIZERS = [
     {"optimizer_type": name, "min_8bit_size": 64}
-    for name in ("AdamW", "AdamW8bit", "Lion", "Lion8bit", "SGDNesterov", "AdaFactor", "Prodigy")
+    for name in ("AdamW", "AdamW8bit-no-sync", "SGDNesterov", "AdaFactor", "Prodigy-no-sync")
 ]
+#: libraries' own, which wait within their steps
+WAITING_OPTIMIZERS = ("AdamW8bit", "Lion", "Lion8bit", "Prodigy")
 OPTIONS: list[dict[str, Any]] = [
     {"min_snr_gamma": 5.0, "noise_offset": 0.1, "caption_dropout": 0.5},
     {"text_encoder_lr": 1e-3, "gradient_accumulation_steps": 2},
@@ -124,11 +126,22 @@ OPTIONS: list[dict[str, Any]] = [
 def test_no_step_waits_for_the_device_outside_of_looking(
     params: dict[str, Any], make_job: Make, run: Run, waits: Waits
 ) -> None:
-    rate = 1.0 if params.get("optimizer_type") == "Prodigy" else 1e-3
+    rate = 1.0 if params.get("optimizer_type") == "Prodigy-no-sync" else 1e-3
     told = run(make_job({"learning_rate": rate, "max_train_steps": 5, **params}, report_every_steps=10))
     assert told.one("trial-finished")["outcome"] == "finished"
     assert waits.outside(*LOOKING, *ON_THE_HOST) == {}
     assert waits.seen["signals.py:_read", "tolist"] == 5  # one look takes everything over at once
+
+
+@pytest.mark.parametrize("name", WAITING_OPTIMIZERS)
+def test_an_optimizer_of_a_library_may_wait_within_its_step_and_the_loop_does_not(
+    name: str, make_job: Make, run: Run, waits: Waits
+) -> None:
+    rate = 1.0 if name == "Prodigy" else 1e-3
+    params = {"optimizer_type": name, "learning_rate": rate, "max_train_steps": 3, "min_8bit_size": 64}
+    run(make_job(params, report_every_steps=10))
+    assert waits.outside(*LOOKING, *ON_THE_HOST, "learner.py:step", "elsewhere") == {}
+    assert waits.outside(*LOOKING, *ON_THE_HOST)
 
 
 @pytest.mark.parametrize("text_encoder_lr", [0.0, 1e-3])
