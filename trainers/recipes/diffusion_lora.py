@@ -67,7 +67,7 @@ def load(order: orders.Order, spec: job.TrialSpec, seconds: dict[str, float]) ->
     """Everything that one trial needs, on its device.
 
     Args:
-        seconds: by phase; what evaluation points take is moved from training to theirs.
+        seconds: by phase; what milestones take is moved from training to theirs.
     """
     own = settings.lora_settings(spec.params, spec.seed)
     facts = dataset.inspect(order.job.dataset)
@@ -98,7 +98,7 @@ def load(order: orders.Order, spec: job.TrialSpec, seconds: dict[str, float]) ->
 
 
 @dataclasses.dataclass(frozen=True)
-class Batch:
+class _Batch:
     """Rows (B,) of a shelf; `number` counts batches over the whole run and seeds everything random about it."""
 
     number: int
@@ -164,13 +164,13 @@ class DiffusionLora:
 
     # --- train --------------------------------------------------------------------------------------------------------
 
-    def epoch(self, number: int) -> list[Batch]:
+    def epoch(self, number: int) -> list[_Batch]:
         """The batches of an epoch, each of pictures of one size."""
         order = self.examples.epoch(self.settings.train_batch_size, self.settings.seed, number)
         before = number * self.course.plan.batches_per_epoch
-        return [Batch(before + at, self.examples.shelves[shelf], rows) for at, (shelf, rows) in enumerate(order)]
+        return [_Batch(before + at, self.examples.shelves[shelf], rows) for at, (shelf, rows) in enumerate(order)]
 
-    def loss(self, batch: Batch) -> torch.Tensor:
+    def loss(self, batch: _Batch) -> torch.Tensor:
         """The loss of a batch: a scalar in float32."""
         own, device, noise_schedule = self.settings, self.accelerator.device, self.noise_schedule
         shelf, rows = batch.shelf, batch.rows
@@ -209,7 +209,7 @@ class DiffusionLora:
             losses = losses * diffusion.min_snr_weights(noise_schedule, draws.times, own.min_snr_gamma)
         return losses.mean()
 
-    def look(self, at: loop.Point) -> Mapping[str, Any]:
+    def look(self, at: loop.Milestone) -> Mapping[str, Any]:
         """A few pictures' metrics."""
         return evaluation.glance(self.order, self.yardstick, self.seconds)
 

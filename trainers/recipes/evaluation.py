@@ -65,7 +65,7 @@ def evaluate(
 
 
 def glance(order: orders.Order, measure: Yardstick, seconds: dict[str, float]) -> Mapping[str, Any]:
-    """Draw and score the few pictures of an evaluation point with the LoRA as it stands; returns their metrics.
+    """Draw and score the few pictures of a milestone with the LoRA as it stands; returns their metrics.
 
     Nothing of the training changes: pictures have generators of their own. The time is taken off the training's.
 

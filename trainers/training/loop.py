@@ -1,6 +1,6 @@
 """The training loop of every recipe: what happens around the steps, whatever it is that learns.
 
-A recipe says what it trains and on what (`Method`). Resuming, broken trainings found early, evaluation points,
+A recipe says what it trains and on what (`Method`). Resuming, broken trainings found early, milestones,
 checkpoints, stop files and signals, and what is told of all that are the loop's. A step is an optimizer step.
 """
 
@@ -8,7 +8,7 @@ import dataclasses
 import pathlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import torch
 
@@ -16,31 +16,32 @@ from trainers.contract import events, interruption, job, paths, points
 from trainers.declared import steps
 from trainers.training import checkpoints, health, learner, signals
 
-Batch = TypeVar("Batch")
-
 
 @dataclasses.dataclass(frozen=True)
-class Point:
-    """Where in its training a trial is looked at: optimizer steps done, samples they saw, and the point that passed."""
+class Milestone:
+    """Where in its training a trial is looked at: optimizer steps done, samples they saw, and where in them it stood.
+
+    `point` is what `evaluation.during` asks for, in samples; the step that passed it may have seen more.
+    """
 
     step: int
     samples: int
     point: int
 
 
-class Method(Protocol[Batch]):
+class Method(Protocol[learner.Batch]):
     """What one recipe trains, in the order in which it is asked."""
 
     def adapt(self) -> learner.Learner:
         """Put what is to be trained into its model."""
 
-    def epoch(self, number: int) -> Sequence[Batch]:
+    def epoch(self, number: int) -> Sequence[learner.Batch]:
         """The batches of an epoch, in order. Whatever is random about them follows from the seed and their numbers."""
 
-    def loss(self, batch: Batch) -> torch.Tensor:
+    def loss(self, batch: learner.Batch) -> torch.Tensor:
         """The loss of a batch: a scalar in float32 with its graph. It must not wait for the device."""
 
-    def look(self, at: Point) -> Mapping[str, Any]:
+    def look(self, at: Milestone) -> Mapping[str, Any]:
         """What the training is worth so far, as metrics; nothing of the training may change.
 
         Raises:
@@ -72,11 +73,11 @@ class Course:
     def tell(self, event: str, **fields: Any) -> None:
         self.reporter.tell(event, self.spec.number, **fields)
 
-    def point(self, step: int) -> Point | None:
-        """The evaluation point that a step has passed, or None."""
+    def milestone(self, step: int) -> Milestone | None:
+        """The milestone that a step has passed, or None."""
         during, batch = self.job.evaluation.during, self.plan.effective_batch
         passed = None if during is None else points.due(step, batch, during.every_samples)
-        return None if passed is None else Point(step, step * batch, passed)
+        return None if passed is None else Milestone(step, step * batch, passed)
 
     def is_reported(self, step: int) -> bool:
         return step % self.job.report_every_steps == 0
@@ -87,7 +88,7 @@ class Course:
         return every > 0 and step % every == 0 and step < self.plan.total_steps
 
 
-def run(method: Method[Batch], course: Course) -> str | None:
+def run(method: Method[learner.Batch], course: Course) -> str | None:
     """Train and save; returns the trial's outcome where it ended early, else None.
 
     Raises:
@@ -107,29 +108,29 @@ def run(method: Method[Batch], course: Course) -> str | None:
     _tell_started(course)
 
     for step, batches in _steps(method, plan, learns.batches_per_step, done):
-        # before the next step, not after the last one: a run that is resumed at a point looks again and misses none
-        point = course.point(step - 1)
-        if point:
-            looked += _look(method, course, state, point)
+        # before the next step, not after the last one: a run that is resumed at a milestone looks again and misses none
+        passed = course.milestone(step - 1)
+        if passed:
+            looked += _look(method, course, state, passed)
 
         loss, norm = learns.step(method.loss, batches)
         seen.add(step, loss, norm)
         last = step == plan.total_steps
 
-        if seen.due(step) or last or course.point(step) or asked.requested:
+        if seen.due(step) or last or course.milestone(step) or asked.requested:
             finding = seen.look()
             if finding:
                 return _fail(course, finding)
             if course.is_reported(step) or last or step == 1:
                 _tell_step(course, step, seen.now(state), time.monotonic() - began)
 
-        if (course.is_reported(step) or course.point(step)) and course.paths.stop.exists():
+        if (course.is_reported(step) or course.milestone(step)) and course.paths.stop.exists():
             return _stopped(course, step)
         if asked.requested or course.is_kept(step):
             _keep(course, state, step)
         asked.check()
 
-    finding = _judge(method, course, learns.weights)
+    finding = _check(method, course, learns.weights)
     if finding:
         return _fail(course, finding)
     course.tell("trained", steps=plan.total_steps, seconds=time.monotonic() - began - looked)
@@ -140,10 +141,10 @@ def run(method: Method[Batch], course: Course) -> str | None:
 
 
 def _steps(
-    method: Method[Batch], plan: steps.StepPlan, averaged: int, done: int
-) -> Iterator[tuple[int, Sequence[Batch]]]:
+    method: Method[learner.Batch], plan: steps.StepPlan, averaged: int, done: int
+) -> Iterator[tuple[int, Sequence[learner.Batch]]]:
     """Steps from `done` + 1 to the last, each with the batches that it averages over."""
-    epoch, batches = -1, list[Batch]()
+    epoch, batches = -1, list[learner.Batch]()
     for step in range(done, plan.total_steps):
         if step // plan.steps_per_epoch != epoch:
             epoch = step // plan.steps_per_epoch
@@ -152,8 +153,8 @@ def _steps(
         yield step + 1, batches[first : first + averaged]
 
 
-def _look(method: Method[Batch], course: Course, state: checkpoints.TrialState, at: Point) -> float:
-    """Ask what the training is worth at a point and tell it; returns the seconds it took, which are not training's."""
+def _look(method: Method[learner.Batch], course: Course, state: checkpoints.TrialState, at: Milestone) -> float:
+    """Ask what the training is worth at a milestone and tell it; returns the seconds it took: not training's own."""
     began = time.monotonic()
     try:
         metrics = method.look(at)
@@ -202,7 +203,9 @@ def _tell_step(course: Course, step: int, now: Mapping[str, Any], seconds: float
 # --- endings ----------------------------------------------------------------------------------------------------------
 
 
-def _judge(method: Method[Batch], course: Course, weights: Sequence[torch.nn.Parameter]) -> health.Finding | None:
+def _check(
+    method: Method[learner.Batch], course: Course, weights: Sequence[torch.nn.Parameter]
+) -> health.Finding | None:
     """Whether what was trained can be used at all."""
     step = course.plan.total_steps
     broken = sum(not bool(torch.isfinite(weight).all()) for weight in weights)

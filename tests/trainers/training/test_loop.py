@@ -52,7 +52,7 @@ class Line:
         error = self.weights[0] * PLACES[rows] + self.weights[1] - (2 * PLACES[rows] + 1 + 0.1 * noise)
         return error.square().mean() * (float("nan") if number == self.fails_at else 1.0)
 
-    def look(self, at: loop.Point) -> Mapping[str, Any]:
+    def look(self, at: loop.Milestone) -> Mapping[str, Any]:
         return {"height": self.weights[1].item()}
 
     def update_norm(self) -> float:
@@ -118,7 +118,7 @@ def _step_of(number: int) -> int:
     return epoch * 3 + batch // 2 + 1
 
 
-def test_points_are_the_methods_to_measure_and_the_loops_to_tell(make_job: Make) -> None:
+def test_milestones_are_the_methods_to_measure_and_the_loops_to_tell(make_job: Make) -> None:
     found = told(run(Line(), make_job(evaluation={"during": job.During(every_samples=10)})), "evaluated")
     assert [(point["step"], point["samples"], point["point"]) for point in found] == [(3, 12, 10), (5, 20, 20)]
     assert 0 < found[0]["metrics"]["height"] < found[1]["metrics"]["height"]
