@@ -3,7 +3,6 @@
 import dataclasses
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from constraints.proving import examination, examine
 from constraints.rules import loading
@@ -28,32 +27,13 @@ class StudyCheck:
     images: int
     gpus: int
     trials: int
-    proof: examination.Examination | None
-    outlook: outlooks.Outlook
+    rules: examination.Examination | None
+    estimate: outlooks.Outlook
     notes: tuple[str, ...]
 
     @property
     def leaves_nothing(self) -> bool:
-        return self.proof is not None and self.proof.leaves_nothing
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "images": self.images,
-            "gpus": self.gpus,
-            "trials": self.trials,
-            "rules": None if self.proof is None else self.proof.as_json(),
-            "estimate": self.outlook.as_json(),
-            "notes": list(self.notes),
-        }
-
-    def render(self) -> str:
-        lines = [f"{self.name}: {self.trials} trials, {self.images} images, {self.gpus} GPUs"]
-        if self.proof is not None:
-            lines.append(self.proof.render())
-        lines.append(self.outlook.render())
-        lines += [f"note: {note}" for note in self.notes]
-        return "\n".join(lines)
+        return self.rules is not None and self.rules.leaves_nothing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,8 +155,8 @@ def check(drafted: studies.Draft, before: beforehand.Before | None = None) -> St
         images=situation.images or 0,
         gpus=situation.gpu.count,
         trials=study.search.trials,
-        proof=examine.examine(rules, facts_at=situation.facts) if study.rules else None,
-        outlook=outlooks.outlook(study, rules, situation),
+        rules=examine.examine(rules, facts_at=situation.facts) if study.rules else None,
+        estimate=outlooks.outlook(study, rules, situation),
         notes=looked.notes,
     )
 

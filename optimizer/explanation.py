@@ -25,14 +25,14 @@ from trainers.declared import contradictions, parameters
 
 @dataclasses.dataclass(frozen=True)
 class Explanation:
-    """A verdict in sentences, and what a person should know of the point beside it."""
+    """A verdict (`constraints.judging.verdict`) in sentences, and what a person should know of the point beside it."""
 
-    verdict: verdicts.Verdict
+    verdict: str
+    refused_by: tuple[str, ...]
+    weight: float
+    violations: Mapping[str, float]
     sentences: tuple[str, ...]
     notes: tuple[str, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        return {**self.verdict.as_json(), "sentences": list(self.sentences), "notes": list(self.notes)}
 
     def render(self, width: int | None) -> str:
         """A sentence a line, broken at `width` characters where that is given."""
@@ -59,11 +59,8 @@ def alone(source: rulebook.Source, point: Mapping[str, Any]) -> Explanation:
     rules = _load_alone(source, point, mentioned)
     known = {**facts.Situation(facts.gpus(), counters.StepCounter("command")).facts(point), **point}
     needed = {name for rule in _before(rules) for name in rule.scope.inputs(rule.broken)}
-    return Explanation(
-        verdict=rules.check_point(known),
-        sentences=tuple(explain.sentences(rules, known)),
-        notes=_missing(sorted(needed - known.keys()), "rules that need it do not apply"),
-    )
+    missing = _missing(sorted(needed - known.keys()), "rules that need it do not apply")
+    return _explained(rules.check_point(known), explain.sentences(rules, known), missing)
 
 
 def _check_names(point: Mapping[str, Any], mentioned: frozenset[str]) -> None:
@@ -136,7 +133,7 @@ def in_study(
     problems = contradictions.of_point(study.trainer, situation.counter.beside(whole))
     if problems:
         found = [*(each for each in found if not each.startswith("accepted")), *map(_untrainable, problems)]
-    return Explanation(verdict, tuple(found), (*notes, *missing))
+    return _explained(verdict, found, (*notes, *missing))
 
 
 def _untrainable(problem: str) -> str:
@@ -162,3 +159,9 @@ def _check_point(study: studies.Study, point: Mapping[str, Any]) -> None:
 
 def _missing(names: Sequence[str], what: str) -> tuple[str, ...]:
     return (f"not given ({what}): {', '.join(names)}",) if names else ()
+
+
+def _explained(verdict: verdicts.Verdict, sentences: Sequence[str], notes: Sequence[str]) -> Explanation:
+    return Explanation(
+        verdict.verdict, verdict.refused_by, verdict.weight, verdict.violations, tuple(sentences), tuple(notes)
+    )

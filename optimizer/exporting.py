@@ -38,35 +38,48 @@ class Made:
     def remarks(self) -> tuple[str, ...]:
         return self.exported.remarks
 
-    def write(self) -> list[pathlib.Path]:
+    def write(self) -> "Written":
         """Write the files, and the images beside them where they are needed; returns what was written.
 
         Raises:
             errors.BadInput: they cannot be written there.
         """
-        written = list(self.files)
-        if self.images is not None and self.exported.needs_images:
+        images = self.images if self.exported.needs_images else None
+        if images is not None:
             try:
-                sd_scripts_images.write(self.pictures, self.images, link=False)
+                sd_scripts_images.write(self.pictures, images, link=False)
             except OSError as error:
-                raise errors.BadInput(f"{self.images}: cannot be written: {error.strerror}") from error
-            written.append(self.images)
+                raise errors.BadInput(f"{images}: cannot be written: {error.strerror}") from error
         export.write(self.files)
-        return written
+        return Written(
+            study=self.study,
+            trial=self.trial,
+            format=self.form,
+            files=tuple(self.files),
+            images=images,
+            settings=self.exported.settings,
+            texts={} if self.files else self.texts,
+            lost=self.lost,
+            remarks=self.remarks,
+        )
 
-    def as_json(self) -> dict[str, Any]:
-        """What was written where; the texts themselves where they were written nowhere."""
-        return {
-            "study": self.study,
-            "trial": self.trial,
-            "format": self.form,
-            "files": [str(path) for path in self.files],
-            "images": str(self.images) if self.images is not None and self.exported.needs_images else None,
-            "settings": dict(self.exported.settings),
-            "texts": {} if self.files else dict(self.texts),
-            "lost": list(self.lost),
-            "remarks": list(self.remarks),
-        }
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """What was written where; the texts themselves where they were written nowhere.
+
+    `trial` is None for a table of all; `images` is the folder that the data set was written to.
+    """
+
+    study: str
+    trial: int | None
+    format: str
+    files: tuple[pathlib.Path, ...]
+    images: pathlib.Path | None
+    settings: Mapping[str, Any]
+    texts: Mapping[str, str]
+    lost: tuple[str, ...]
+    remarks: tuple[str, ...]
 
 
 def make(services: opening.Services, name: str, form: str, number: int | None, output: pathlib.Path | None) -> Made:

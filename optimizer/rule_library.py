@@ -3,11 +3,12 @@
 import dataclasses
 import textwrap
 from collections.abc import Sequence
-from typing import Any
+
+import pydantic
 
 from constraints.rules import loading
 from constraints.text import document as documents
-from optimizer import errors, opening
+from optimizer import errors, jsonable, opening
 from optimizer import settings as settings_module
 from storage import rule_versions
 from storage.server import embedded
@@ -21,8 +22,31 @@ class NamedRules:
     number: int | None
     text: str
 
-    def as_json(self) -> dict[str, Any]:
-        return {"name": self.name, "number": self.number, "shipped": self.number is None, "text": self.text}
+    @pydantic.computed_field
+    @property
+    def shipped(self) -> bool:
+        """Whether it comes with the product, and lies in no database."""
+        return self.number is None
+
+
+@dataclasses.dataclass(frozen=True)
+class Version:
+    """A version of a rule set, without its text."""
+
+    name: str
+    number: int
+    sha256: str
+    author: str
+    note: str
+    created_at: jsonable.Moment
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """Every version in the database, those of a set in their order, and the names of the shipped rule files."""
+
+    versions: tuple[Version, ...]
+    shipped: tuple[str, ...]
 
 
 def stored(settings: settings_module.Settings) -> Sequence[rule_versions.RuleVersion]:
@@ -32,29 +56,19 @@ def stored(settings: settings_module.Settings) -> Sequence[rule_versions.RuleVer
     return rule_versions.listed(opening.services(settings).database)
 
 
-def as_json(versions: Sequence[rule_versions.RuleVersion]) -> dict[str, Any]:
-    """The contract of `tuneguard rules list --json`."""
-    rows = [
-        {
-            "name": version.set_name,
-            "number": version.number,
-            "sha256": version.sha256,
-            "author": version.author,
-            "note": version.note,
-            "created_at": version.created_at.isoformat(),
-        }
-        for version in versions
-    ]
-    return {"versions": rows, "shipped": sorted(loading.library())}
+def listing(settings: settings_module.Settings) -> Listing:
+    """All rule sets that a person can name."""
+    versions = tuple(
+        Version(each.set_name, each.number, each.sha256, each.author, each.note, each.created_at)
+        for each in stored(settings)
+    )
+    return Listing(versions, tuple(sorted(loading.library())))
 
 
-def render(versions: Sequence[rule_versions.RuleVersion], width: int | None) -> str:
+def render(found: Listing, width: int | None) -> str:
     """A version a line, its note beside it; the note's lines are broken at `width` where that is given."""
-    rows = [
-        (f"{version.set_name}@{version.number}", f"{version.created_at:%Y-%m-%d %H:%M}", version.note)
-        for version in versions
-    ]
-    rows += [(name, "shipped", "") for name in sorted(loading.library())]
+    rows = [(f"{each.name}@{each.number}", f"{each.created_at:%Y-%m-%d %H:%M}", each.note) for each in found.versions]
+    rows += [(name, "shipped", "") for name in found.shipped]
     longest = max(len(name) for name, _, _ in rows)
     lines = []
     for name, when, note in rows:

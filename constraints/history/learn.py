@@ -67,15 +67,6 @@ class Suggestions:
     rules: tuple[Suggestion, ...]
     remark: str
 
-    def as_json(self) -> dict[str, Any]:
-        """The suggestions as plain data."""
-        return {
-            "trials": self.trials,
-            "failures": self.failures,
-            "remark": self.remark,
-            "rules": [{**vars(rule), "interval": list(rule.interval)} for rule in self.rules],
-        }
-
     def as_rule_file(self, name: str) -> str:
         """A rule file to edit: one `refuse` a suggestion, with its evidence as `because`.
 

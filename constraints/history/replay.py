@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
+
+import pydantic
 
 from constraints.rules.ruleset import RuleSet
 
@@ -50,7 +52,7 @@ class Replay:
         unusable: usable trials that an `expect` rule would have called unusable.
     """
 
-    name: str
+    name: Annotated[str, pydantic.Field(serialization_alias="rules_name")]
     trials: int
     prevented: tuple[int, ...]
     missed: tuple[int, ...]
@@ -60,21 +62,6 @@ class Replay:
     seconds_lost: float
     unusable: tuple[int, ...]
     rules: tuple[RuleReplay, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        """The replay as plain data."""
-        return {
-            "rules_name": self.name,
-            "trials": self.trials,
-            "prevented": list(self.prevented),
-            "missed": list(self.missed),
-            "lost": list(self.lost),
-            "best_lost": list(self.best_lost),
-            "seconds_saved": self.seconds_saved,
-            "seconds_lost": self.seconds_lost,
-            "unusable": list(self.unusable),
-            "rules": [{"id": r.id, "failures": list(r.failures), "good": list(r.good)} for r in self.rules],
-        }
 
     def render(self) -> str:
         """The replay as text for a terminal."""

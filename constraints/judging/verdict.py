@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -62,12 +62,3 @@ class Verdict(NamedTuple):
     violations: Mapping[str, float]
     undecided: Mapping[str, str]
     discouraged_by: tuple[str, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """The contract of `tuneguard rules explain --json`."""
-        return {
-            "verdict": self.verdict,
-            "refused_by": list(self.refused_by),
-            "weight": self.weight,
-            "violations": dict(self.violations),
-        }

@@ -5,8 +5,13 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
+import pydantic
+
+Value = TypeVar("Value")
+#: for people alone: no part of the JSON
+NotTold = Annotated[Value, pydantic.Field(exclude=True)]
 Status: TypeAlias = Literal["live", "never-fires", "always-fires", "redundant", "not-decided"]
 
 #: kinds of rules that are judged before a trial, so that they refuse or discourage a share of the space
@@ -32,13 +37,13 @@ class Finding:
     status: Status
     refused_share: float
     alone_share: float
-    standard_error: float
+    standard_error: NotTold[float]
     why: str
 
 
 @dataclass(frozen=True)
 class Examination:
-    """The answer of `rules check`; see `as_json` for the contract.
+    """The answer of `rules check`; a range of unreachable numbers is its two ends.
 
     Attributes:
         contradiction: rules that cannot all be kept, none of which can be left out; empty where none was found.
@@ -56,41 +61,16 @@ class Examination:
     feasible: bool | None
     rules: tuple[Finding, ...]
     unreachable: Mapping[str, tuple[Any, ...]]
-    exact: bool
-    absent: tuple[str, ...]
-    points: int = 0
-    doubt: str = ""
-    suspects: tuple[str, ...] = ()
+    exact: NotTold[bool]
+    absent: NotTold[tuple[str, ...]]
+    points: NotTold[int] = 0
+    doubt: NotTold[str] = ""
+    suspects: NotTold[tuple[str, ...]] = ()
 
     @property
     def leaves_nothing(self) -> bool:
         """Whether no feasible point is known: none exists, or none was found and none was shown to exist."""
         return self.feasible is False or (self.feasible is None and self.feasible_share == 0)
-
-    def as_json(self) -> dict[str, Any]:
-        """The JSON contract; a range of unreachable numbers is a list of its two ends."""
-        unreachable = {
-            name: [list(value) if isinstance(value, tuple) else value for value in values]
-            for name, values in self.unreachable.items()
-        }
-        return {
-            "feasible": self.feasible,
-            "feasible_share": self.feasible_share,
-            "standard_error": self.standard_error,
-            "contradiction": list(self.contradiction),
-            "rules": [
-                {
-                    "id": finding.id,
-                    "kind": finding.kind,
-                    "status": finding.status,
-                    "refused_share": finding.refused_share,
-                    "alone_share": finding.alone_share,
-                    "why": finding.why,
-                }
-                for finding in self.rules
-            ],
-            "unreachable": unreachable,
-        }
 
     def render(self, width: int | None = None) -> str:
         """The examination as text; lines are broken at `width` characters, a rule a line where it is None."""

@@ -6,6 +6,9 @@ import difflib
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
+
+import pydantic
 
 from constraints.judging.judge import Judge, Rule
 from constraints.judging.kinds import OUTCOMES
@@ -27,11 +30,12 @@ _SLIP = 0.8
 class ExampleResult:
     """One example. `problems` says what differs, one line each; empty where the example holds."""
 
-    file: str
+    file: Annotated[str, pydantic.Field(exclude=True)]
     line: int
     name: str
     problems: tuple[str, ...]
 
+    @pydantic.computed_field
     @property
     def passed(self) -> bool:
         """Whether the rules say what the example expects."""

@@ -1,12 +1,11 @@
 """Options and renderings that several commands share."""
 
 import json
-import math
 import pathlib
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
@@ -19,19 +18,11 @@ FILE = click.Path(path_type=pathlib.Path)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
 
-def print_json(data: Any) -> None:
-    """JSON on standard output; numbers that JSON does not have become null."""
-    click.echo(json.dumps(_finite(data), indent=1, default=str))
+def print_json(record: Any, kind: Any = None) -> None:
+    """A record, plain values, or records in a mapping or a sequence of this kind, as JSON on standard output."""
+    from optimizer import jsonable
 
-
-def _finite(data: Any) -> Any:
-    if isinstance(data, float):
-        return data if math.isfinite(data) else None
-    if isinstance(data, Mapping):
-        return {str(key): _finite(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_finite(value) for value in data]
-    return data
+    click.echo(json.dumps(jsonable.of(record, kind), indent=1))
 
 
 def fitted(text: str) -> str:

@@ -51,7 +51,7 @@ def check(file: str, study_file: pathlib.Path | None, as_json: bool) -> None:
         return
     found = examine.examine(rulebook.load(studies.read(study_file), [rulebook.source_of(file)]))
     if as_json:
-        options.print_json(found.as_json())
+        options.print_json(found)
     else:
         click.echo(found.render(options.width()))
     if found.leaves_nothing:
@@ -73,12 +73,7 @@ def test(file: str, as_json: bool) -> None:
 
     results = examples.run([rulebook.source_of(file)])
     if as_json:
-        options.print_json(
-            [
-                {"name": found.name, "line": found.line, "passed": found.passed, "problems": list(found.problems)}
-                for found in results
-            ]
-        )
+        options.print_json(results, tuple[examples.ExampleResult, ...])
     else:
         click.echo(examples.render(results, options.width()))
     if not all(found.passed for found in results):
@@ -110,7 +105,7 @@ def explain(file: str, params: str, name: str | None, as_json: bool) -> None:
         study, situation = _study_of(name)
         found = explanation.in_study(study, rulebook.load(study, [source]), situation, point)
     if as_json:
-        options.print_json(found.as_json())
+        options.print_json(found)
     else:
         click.echo(found.render(options.width()))
 
@@ -174,11 +169,11 @@ def list_versions(as_json: bool) -> None:
     """
     from optimizer import rule_library, settings
 
-    versions = rule_library.stored(settings.read())
+    found = rule_library.listing(settings.read())
     if as_json:
-        options.print_json(rule_library.as_json(versions))
+        options.print_json(found)
     else:
-        click.echo(rule_library.render(versions, options.width()))
+        click.echo(rule_library.render(found, options.width()))
 
 
 @command.command("show")
@@ -197,7 +192,7 @@ def show(name: str, number: int | None, as_json: bool) -> None:
 
     found = rule_library.find(settings.read(), name, number)
     if as_json:
-        options.print_json(found.as_json())
+        options.print_json(found)
     else:
         click.echo(found.text, nl=False)
 
@@ -226,8 +221,10 @@ def replay(file: str, name: str, against: str | None, as_json: bool) -> None:
     files = [file] if against is None else [file, against]
     found = [replays.replay(rulebook.load(study, [rulebook.source_of(one)]), trials, directions) for one in files]
     if as_json:
-        data = [one.as_json() for one in found]
-        options.print_json(data[0] if against is None else {"rules": data[0], "against": data[1]})
+        if against is None:
+            options.print_json(found[0])
+        else:
+            options.print_json({"rules": found[0], "against": found[1]}, dict[str, replays.Replay])
         return
     said = [one.render() for one in found]
     if against is not None:
@@ -259,7 +256,7 @@ def suggest(name: str, output: pathlib.Path | None, as_json: bool) -> None:
             raise errors.BadInput(f"{output} exists and may hold your edits; name another file")
         output.write_text(text, encoding="utf-8")
     if as_json:
-        options.print_json(found.as_json())
+        options.print_json(found)
     elif not found.rules:
         click.echo(f"nothing to suggest: {found.remark}", err=True)
     elif output is None:

@@ -18,6 +18,14 @@ _POINTS = 4096
 
 
 @dataclasses.dataclass(frozen=True)
+class PointsATrial:
+    """Evaluation points of the mean trial and of the longest."""
+
+    mean: float
+    most: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Outlook:
     """Estimates over the points that the rules accept; over all points where they accept none.
 
@@ -25,11 +33,11 @@ class Outlook:
         minutes: of the mean trial; None where it cannot be known.
         hours: of all trials of the budget, one after another.
         accepted_share: share of the space that the rules accept, those included that name estimates.
-        vram_gb: peak memory of the median trial and of the largest; None where the base is not known.
+        vram_gb: peak memory of the median trial, `vram_gb_most` of the largest; None where the base is not known.
         gpu_vram_gb: memory of the smallest GPU here, None without one.
         too_large_share: share of trials that need more than that.
         quality: how good the estimates are, in words.
-        points: evaluation points of the mean trial and of the longest; None where there are none, or nobody knows.
+        points: evaluation points; None where there are none, or nobody knows.
         point_pictures: pictures that are drawn at each of them.
     """
 
@@ -38,70 +46,15 @@ class Outlook:
     minutes: float | None
     hours: float | None
     workers: int
-    vram_gb: tuple[float, float] | None
+    vram_gb: float | None
+    vram_gb_most: float | None
     gpu_vram_gb: float | None
     too_large_share: float | None
     quality: str
     #: rules that cannot be decided at any point here, and so refuse all of them: a fact is missing
     undecided: tuple[str, ...]
-    points: tuple[float, float] | None = None
+    points: PointsATrial | None = None
     point_pictures: int = 0
-
-    def as_json(self) -> dict[str, Any]:
-        typical, most = self.vram_gb or (None, None)
-        return {
-            "trials": self.trials,
-            "accepted_share": self.accepted_share,
-            "minutes": self.minutes,
-            "hours": self.hours,
-            "workers": self.workers,
-            "vram_gb": typical,
-            "vram_gb_most": most,
-            "gpu_vram_gb": self.gpu_vram_gb,
-            "too_large_share": self.too_large_share,
-            "quality": self.quality,
-            "undecided": list(self.undecided),
-            "points": None if self.points is None else {"mean": self.points[0], "most": self.points[1]},
-            "point_pictures": self.point_pictures,
-        }
-
-    def render(self) -> str:
-        lines = [f"estimates ({self.quality}):", f"  {self._time()}", f"  {self._memory()}", *self._drawing()]
-        lines += [f"  {rule} cannot be decided on this machine, and so refuses every trial" for rule in self.undecided]
-        return "\n".join(lines)
-
-    def _time(self) -> str:
-        if self.minutes is None or self.hours is None:
-            return "time: not known before a trial has finished"
-        beside = f", {_duration(self.hours / self.workers)} on {self.workers} GPUs" if self.workers > 1 else ""
-        each = _duration(self.minutes / 60)
-        return (
-            f"time: {each} a trial, {_duration(self.hours)} for {self.trials:.0f} trials{beside}, over the "
-            f"{self.accepted_share:.0%} of the space that the rules accept here"
-        )
-
-    def _drawing(self) -> list[str]:
-        if self.points is None:
-            return []
-        mean, most = self.points
-        if not most:
-            return ["  evaluation points: none, no trial is so long; make `evaluation.during.every_samples` smaller"]
-        drawn = f"{self.point_pictures} picture{'s' if self.point_pictures > 1 else ''}"
-        return [f"  evaluation points: {mean:.1f} in the mean trial, {most:.0f} at most, {drawn} at each"]
-
-    def _memory(self) -> str:
-        if self.vram_gb is None:
-            return "memory: not known; it needs a base that lies here as a folder or a file"
-        said = f"memory: {self.vram_gb[0]:.1f} GiB for a typical trial, {self.vram_gb[1]:.1f} GiB at most"
-        if self.gpu_vram_gb is None:
-            return f"{said}; there is no GPU here to hold it against"
-        said += f"; the GPU has {self.gpu_vram_gb:.1f} GiB"
-        if not self.too_large_share:
-            return said
-        return (
-            f"{said}, too few for {self.too_large_share:.0%} of the trials: "
-            "`refuse: estimate.vram_gb > gpu.vram_gb - 1` spares the search from them"
-        )
 
 
 def outlook(study: studies.Study, rules: rulesets.RuleSet, situation: facts.Situation) -> Outlook:
@@ -128,7 +81,8 @@ def outlook(study: studies.Study, rules: rulesets.RuleSet, situation: facts.Situ
         minutes=mean,
         hours=None if mean is None else mean * trials / 60,
         workers=max(1, situation.gpu.count),
-        vram_gb=None if vram is None else (float(np.median(vram)), float(vram.max())),
+        vram_gb=None if vram is None else float(np.median(vram)),
+        vram_gb_most=None if vram is None else float(vram.max()),
         gpu_vram_gb=gpu,
         too_large_share=None if vram is None or gpu is None else float((vram > gpu).mean()),
         quality="" if situation.estimator is None else situation.estimator.quality.sentence(),
@@ -138,23 +92,15 @@ def outlook(study: studies.Study, rules: rulesets.RuleSet, situation: facts.Situ
     )
 
 
-def _points(
-    study: studies.Study, known: Mapping[str, Any], chosen: npt.NDArray[np.bool_]
-) -> tuple[float, float] | None:
-    """Evaluation points of the mean and of the longest of the chosen trials."""
+def _points(study: studies.Study, known: Mapping[str, Any], chosen: npt.NDArray[np.bool_]) -> PointsATrial | None:
+    """Evaluation points of the chosen trials."""
     during = study.evaluation.during
     if during is None or "total_steps" not in known or "effective_batch" not in known:
         return None
     counted = _chosen(
         evaluation_points.count(known["total_steps"], known["effective_batch"], during.every_samples), chosen
     )
-    return None if counted is None else (float(counted.mean()), float(counted.max()))
-
-
-def _duration(hours: float) -> str:
-    if hours >= 1:
-        return f"{hours:.1f} h"
-    return f"{60 * hours:.1f} min" if 60 * hours >= 1 else f"{3600 * hours:.0f} s"
+    return None if counted is None else PointsATrial(float(counted.mean()), float(counted.max()))
 
 
 def _chosen(column: Any, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64] | None:

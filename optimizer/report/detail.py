@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from optimizer import wording
-from optimizer.results import records
-from storage import runs
+from optimizer.report import outcome
+from optimizer.results import attempts, records
 from trainers.contract import paths
 
 
@@ -29,7 +29,7 @@ def render(record: records.TrialRecord, fixed: Mapping[str, Any], directory: pat
             [(f"{samples} samples", wording.value(value)) for samples, value in record.curve.items()],
         ),
         ("seconds", [(phase, f"{seconds:.1f}") for phase, seconds in records.in_order(record.phases)]),
-        ("attempts", [(str(run.attempt), _attempt(run)) for run in record.tries]),
+        ("attempts", [(str(each.attempt), _attempt(each)) for each in record.attempts]),
         ("files", list(_files(record, directory))),
     ]
     return "\n".join(line for heading, pairs in sections for line in _section(heading, pairs))
@@ -52,7 +52,7 @@ def _outcome(record: records.TrialRecord) -> list[tuple[str, str]]:
     found = [("trial", str(record.number)), ("state", f"{record.state}: {records.STATES[record.state]}")]
     found += [(name, wording.value(value)) for name, value in record.values.items()]
     if record.gain is not None:
-        found.append(("gain", record.gain.render().removeprefix("gain ")))
+        found.append(("gain", outcome.gained(record.gain).removeprefix("gain ")))
     if record.likeness is not None:
         found.append(("likeness", f"{wording.value(record.likeness)} (subject_similarity)"))
     if record.steps is not None:
@@ -86,14 +86,14 @@ def _metric(value: Any) -> str:
     return wording.value(value)
 
 
-def _attempt(run: runs.Run) -> str:
-    began = run.started_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    said = f"{run.outcome or 'not ended'}, by {run.worker_id} on {run.gpu}, from {began}"
-    if run.exit_code is not None:
-        said += f", exit code {run.exit_code}"
-    if run.step is not None:
-        said += f", step {run.step}"
-    return f"{said}\n{run.message}" if run.message else said
+def _attempt(of: attempts.Attempt) -> str:
+    began = of.started_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    said = f"{of.outcome or 'not ended'}, by {of.worker} on {of.device}, from {began}"
+    if of.exit_code is not None:
+        said += f", exit code {of.exit_code}"
+    if of.step is not None:
+        said += f", step {of.step}"
+    return f"{said}\n{of.message}" if of.message else said
 
 
 def _files(record: records.TrialRecord, directory: pathlib.Path) -> Iterator[tuple[str, str]]:
@@ -103,8 +103,8 @@ def _files(record: records.TrialRecord, directory: pathlib.Path) -> Iterator[tup
         yield "its sha256", record.lora_sha256
     if record.images:
         yield "pictures", str(pathlib.Path(str(record.images[0]["path"])).parent)
-    for run in record.tries:
-        attempt = paths.JobPaths(paths.TrialPaths(directory).attempt(run.attempt))
-        for name, path in (("events", attempt.events), ("console", attempt.console)):
+    for each in record.attempts:
+        files = paths.JobPaths(paths.TrialPaths(directory).attempt(each.attempt))
+        for name, path in (("events", files.events), ("console", files.console)):
             if path.exists():
-                yield f"{name} of attempt {run.attempt}", str(path)
+                yield f"{name} of attempt {each.attempt}", str(path)

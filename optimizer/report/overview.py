@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optimizer import columns, errors, wording
+from optimizer.report import outcome as outcomes
 from optimizer.results import records, remarks, repeats
 
 #: rank of columns that find room after all parameters
@@ -30,20 +31,6 @@ class Overview:
     refused_points: int = 0
     refusals: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
-    def as_json(self, chosen: Sequence[records.TrialRecord]) -> dict[str, Any]:
-        """The contract of `study show --json` (docs/reference/json.md), with the chosen trials alone."""
-        best = repeats.best_trial(self.trials, self.objectives)
-        return {
-            "name": self.name,
-            "directions": dict(self.objectives),
-            "counts": counts(self.trials),
-            "best": None if best is None else best.number,
-            "trials": [record.as_json() for record in chosen],
-            "refused_points": self.refused_points,
-            "refusals": dict(self.refusals),
-            "remarks": [remark.text for remark in self.remarks()],
-        }
-
     def remarks(self) -> list[remarks.Remark]:
         """What a person should look at before they believe the rest."""
         return remarks.of(self.trials, self.refused_points, self.refusals)
@@ -58,7 +45,7 @@ class Overview:
         lines = [self._head()]
         best = repeats.best_trial(self.trials, self.objectives)
         if best is not None:
-            lines.append(f"best: {outcome(best)}")
+            lines.append(f"best: {outcomes.of(best)}")
         lines += [f"look at this: {remark.text}" for remark in self.remarks()]
         lines = [wording.wrapped(line, width) for line in lines]
         if chosen:
@@ -111,14 +98,33 @@ def counts(trials: Sequence[records.TrialRecord]) -> dict[str, int]:
     return {state: found[state] for state in records.STATES if found[state]}
 
 
-def outcome(record: records.TrialRecord) -> str:
-    """A trial's objectives, gain and likeness in one line."""
-    said = [f"{name} {wording.value(value)}" for name, value in record.values.items()]
-    if record.gain is not None:
-        said.append(record.gain.render())
-    if record.likeness is not None:
-        said.append(f"likeness {wording.value(record.likeness)}")
-    return f"trial {record.number}, {', '.join(said)}"
+@dataclasses.dataclass(frozen=True)
+class Told:
+    """The JSON of `study show` (docs/reference/json.md): a study, with the trials that were asked for alone."""
+
+    name: str
+    directions: Mapping[str, str]
+    counts: Mapping[str, int]
+    best: int | None
+    trials: Sequence[records.TrialRecord]
+    refused_points: int
+    refusals: Mapping[str, int]
+    remarks: Sequence[str]
+
+
+def told(overview: Overview, chosen: Sequence[records.TrialRecord]) -> Told:
+    """What scripts read of a study, with the chosen trials."""
+    best = repeats.best_trial(overview.trials, overview.objectives)
+    return Told(
+        name=overview.name,
+        directions=overview.objectives,
+        counts=counts(overview.trials),
+        best=None if best is None else best.number,
+        trials=chosen,
+        refused_points=overview.refused_points,
+        refusals=overview.refusals,
+        remarks=[remark.text for remark in overview.remarks()],
+    )
 
 
 def choose(

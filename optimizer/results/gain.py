@@ -4,8 +4,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from optimizer import wording
-
 
 @dataclasses.dataclass(frozen=True)
 class Gain:
@@ -15,16 +13,6 @@ class Gain:
     value: float
     low: float | None
     high: float | None
-
-    def render(self) -> str:
-        """In words, as `gain +0.18 over the untrained base (95 % interval +0.15 to +0.21)`."""
-        named = "gain" if self.metric == "clip_score" else f"gain in {self.metric}"
-        between = (
-            ""
-            if self.low is None or self.high is None
-            else f" (95 % interval {wording.signed(self.low)} to {wording.signed(self.high)})"
-        )
-        return f"{named} {wording.signed(self.value)} over the untrained base{between}"
 
 
 def of(metrics: Mapping[str, Any], objectives: Sequence[str]) -> Gain | None:

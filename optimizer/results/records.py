@@ -2,11 +2,13 @@
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import optuna
+import pydantic
 
 from optimizer import wording
+from optimizer.results import attempts as tried
 from optimizer.results import gain as gains
 from storage import results, runs
 
@@ -64,56 +66,66 @@ class EarlyStop:
     samples: int | None
     score: float | None
 
-    def render(self) -> str:
+    def why(self) -> str:
         """In words: who ended it, where."""
         whole = "" if self.total_steps is None else f" of {self.total_steps}"
         scored = "" if self.score is None else f", at {wording.value(self.score)} after {self.samples} samples"
         return f"{self.by} at step {self.step}{whole}{scored}"
 
 
-@dataclasses.dataclass(frozen=True)
+def in_order(phases: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Phases with their seconds, as they happen in a trial."""
+    return sorted(phases.items(), key=lambda item: PHASES.index(item[0]) if item[0] in PHASES else len(PHASES))
+
+
+def _rounded(phases: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(seconds, 3) for name, seconds in in_order(phases)}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TrialRecord:
-    """One trial. `state` is one of `STATES`."""
+    """One trial: what docs/reference/json.md says of it, and what is for people alone. `state` is one of `STATES`."""
 
     number: int
     state: str
     params: Mapping[str, Any]
     #: measured objectives by name; an unusable trial keeps what was measured, None where nothing was
     values: Mapping[str, float | None]
-    refused_by: tuple[str, ...]
-    #: seconds in all, None before the trial has ended
-    seconds: float | None
-    #: kind, step and message of what made the trial unusable
-    failure: Mapping[str, Any] | None
-    phases: Mapping[str, float]
     metrics: Mapping[str, Any]
-    images: Sequence[Mapping[str, Any]]
-    constraints: Mapping[str, float]
-    lora: str | None
-    #: optimizer steps that were done
-    steps: int | None
-    attempts: int
-    rule_version: str
-    #: which training of its point this is: 0 is the first, and each has a seed of its own
-    repeat: int = 0
-    #: whether the outcome is another trial's, of the same point and seed
-    taken_over: bool = False
-    early_stop: EarlyStop | None = None
-    #: the primary objective at evaluation points, by samples seen
-    curve: Mapping[int, float] = dataclasses.field(default_factory=dict)
+    refused_by: tuple[str, ...]
     #: the stop rule that ended its training
     stop_rule: str | None = None
+    early_stop: EarlyStop | None = None
+    #: kind, step and message of what made the trial unusable
+    failure: Mapping[str, Any] | None
+    constraints: Mapping[str, float]
+    rule_version: Annotated[str, pydantic.Field(serialization_alias="rules")]
+    #: optimizer steps that were done
+    steps: int | None
     #: optimizer steps that it was to do; None where nobody has said
     total_steps: int | None = None
+    #: seconds in all, None before the trial has ended
+    seconds: float | None
+    phases: Annotated[Mapping[str, float], pydantic.PlainSerializer(_rounded)]
+    #: the primary objective at evaluation points, by samples seen
+    curve: Mapping[int, float] = dataclasses.field(default_factory=dict)
+    lora: str | None
     lora_sha256: str | None = None
-    #: its attempts, oldest first
-    tries: Sequence[runs.Run] = ()
+    #: whether the outcome is another trial's, of the same point and seed
+    taken_over: bool = False
+    #: oldest first
+    attempts: Sequence[tried.Attempt] = ()
+    images: Annotated[Sequence[Mapping[str, Any]], pydantic.Field(exclude=True)]
+    #: which training of its point this is: 0 is the first, and each has a seed of its own
+    repeat: Annotated[int, pydantic.Field(exclude=True)] = 0
 
+    @pydantic.computed_field
     @property
     def gain(self) -> gains.Gain | None:
         """How much better than the untrained base it is, where the trainer compared them."""
         return gains.of(self.metrics, list(self.values))
 
+    @pydantic.computed_field
     @property
     def likeness(self) -> float | None:
         """How alike its pictures and the training images are (`subject_similarity`), where that was measured."""
@@ -125,7 +137,7 @@ class TrialRecord:
         if self.refused_by:
             return ", ".join(self.refused_by)
         if self.early_stop is not None:
-            return self.early_stop.render()
+            return self.early_stop.why()
         if self.stop_rule is not None:
             return f"stop rule {self.stop_rule}{self.progress()}"
         if self.failure is None:
@@ -138,55 +150,12 @@ class TrialRecord:
             return ""
         return f" at step {self.steps}" + ("" if self.total_steps is None else f" of {self.total_steps}")
 
-    def as_json(self) -> dict[str, Any]:
-        """The contract of `study show --json` (docs/reference/json.md)."""
-        return {
-            "number": self.number,
-            "state": self.state,
-            "params": dict(self.params),
-            "values": dict(self.values),
-            "metrics": dict(self.metrics),
-            "gain": None if self.gain is None else dataclasses.asdict(self.gain),
-            "likeness": self.likeness,
-            "refused_by": list(self.refused_by),
-            "stop_rule": self.stop_rule,
-            "early_stop": None if self.early_stop is None else dataclasses.asdict(self.early_stop),
-            "failure": None if self.failure is None else dict(self.failure),
-            "constraints": dict(self.constraints),
-            "rules": self.rule_version,
-            "steps": self.steps,
-            "total_steps": self.total_steps,
-            "seconds": self.seconds,
-            "phases": {name: round(seconds, 3) for name, seconds in in_order(self.phases)},
-            "curve": {str(samples): value for samples, value in self.curve.items()},
-            "lora": self.lora,
-            "lora_sha256": self.lora_sha256,
-            "taken_over": self.taken_over,
-            "attempts": [_attempt(run) for run in self.tries],
-        }
-
-
-def _attempt(run: runs.Run) -> dict[str, Any]:
-    """An attempt in JSON; what is not known before its end is null."""
-    return {
-        "attempt": run.attempt,
-        "worker": run.worker_id,
-        "device": run.gpu,
-        "started_at": run.started_at.isoformat(),
-        "finished_at": None if run.finished_at is None else run.finished_at.isoformat(),
-        "outcome": run.outcome,
-        "exit_code": run.exit_code,
-        "step": run.step,
-        "seconds": dict(run.seconds),
-        "message": run.message,
-    }
-
 
 def read(
     trials: Sequence[optuna.trial.FrozenTrial],
     objectives: Sequence[str],
     measured: Sequence[results.Result] = (),
-    attempts: Sequence[runs.Run] = (),
+    tries: Sequence[runs.Run] = (),
     abandoned: Collection[int] = (),
 ) -> list[TrialRecord]:
     """Trials as records, in the order of their numbers: Optuna's rows beside what our tables keep of them.
@@ -195,12 +164,12 @@ def read(
         trials: Optuna's rows.
         objectives: names of their values.
         measured: what our own table keeps of results.
-        attempts: ... and of attempts.
+        tries: ... and of attempts.
         abandoned: numbers of running trials that no worker holds.
     """
     result_of = {result.trial_number: result for result in measured}
     runs_of: dict[int, list[runs.Run]] = {}
-    for run in attempts:
+    for run in tries:
         runs_of.setdefault(run.trial_number, []).append(run)
     return [
         _record(
@@ -219,11 +188,11 @@ def _record(
     state: str,
     objectives: Sequence[str],
     result: results.Result | None,
-    attempts: Sequence[runs.Run],
+    tries: Sequence[runs.Run],
 ) -> TrialRecord:
     metrics = {} if result is None else result.metrics
     values: dict[str, float | None] = dict(zip(objectives, trial.values or (), strict=False))
-    phases = _phases(attempts)
+    phases = _phases(tries)
     return TrialRecord(
         number=trial.number,
         state=state,
@@ -237,8 +206,7 @@ def _record(
         images=() if result is None else result.images,
         constraints=trial.constraints,
         lora=None if result is None else result.lora_path,
-        steps=max((run.step for run in attempts if run.step is not None), default=_whole(trial.user_attrs, STEPS)),
-        attempts=len(attempts),
+        steps=max((run.step for run in tries if run.step is not None), default=_whole(trial.user_attrs, STEPS)),
         rule_version=str(trial.user_attrs.get(RULE_VERSION, "")),
         repeat=repeat_of(trial.user_attrs),
         taken_over=is_taken_over(trial),
@@ -247,19 +215,14 @@ def _record(
         stop_rule=_text(trial.user_attrs, STOP_RULE),
         total_steps=_whole(trial.user_attrs, TOTAL_STEPS),
         lora_sha256=None if result is None else result.lora_sha256,
-        tries=attempts,
+        attempts=tuple(map(tried.of, tries)),
     )
 
 
-def in_order(phases: Mapping[str, float]) -> list[tuple[str, float]]:
-    """Phases with their seconds, as they happen in a trial."""
-    return sorted(phases.items(), key=lambda item: PHASES.index(item[0]) if item[0] in PHASES else len(PHASES))
-
-
-def _phases(attempts: Sequence[runs.Run]) -> dict[str, float]:
+def _phases(tries: Sequence[runs.Run]) -> dict[str, float]:
     """Seconds by phase over all attempts: what an interrupted one did before its checkpoint counts, too."""
     total: dict[str, float] = {}
-    for run in attempts:
+    for run in tries:
         for phase, seconds in run.seconds.items():
             total[phase] = total.get(phase, 0.0) + seconds
     return total

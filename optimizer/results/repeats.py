@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from optimizer import wording
 from optimizer.results import records
 
 
@@ -23,18 +22,6 @@ class Repeated:
     trials: tuple[int, ...]
     mean: Mapping[str, float]
     spread: Mapping[str, float | None]
-
-    def as_json(self) -> dict[str, Any]:
-        """Part of `study best --json`."""
-        return {"trials": list(self.trials), "mean": dict(self.mean), "spread": dict(self.spread)}
-
-    def render(self) -> str:
-        """One line for people."""
-        parts = [
-            f"{name} {wording.value(self.mean[name])}" + (f" ± {spread:.2g}" if spread is not None else "")
-            for name, spread in self.spread.items()
-        ]
-        return f"mean of {len(self.trials)} trainings (trials {', '.join(map(str, self.trials))}): {', '.join(parts)}"
 
 
 def points(found: Sequence[records.TrialRecord]) -> list[list[records.TrialRecord]]:

@@ -46,8 +46,8 @@ def _row(study: studies.Study, record: records.TrialRecord) -> Mapping[str, Any]
         "trial.steps": record.steps,
         "trial.seconds": record.seconds,
         **{f"trial.seconds.{phase}": seconds for phase, seconds in record.phases.items()},
-        "trial.attempts": record.attempts,
-        "trial.started_at": min((run.started_at.isoformat() for run in record.tries), default=None),
+        "trial.attempts": len(record.attempts),
+        "trial.started_at": min((each.started_at.isoformat() for each in record.attempts), default=None),
         "trial.finished_at": _finished(record),
         "trial.rules": record.rule_version,
         "trial.lora": record.lora,
@@ -58,7 +58,7 @@ def _row(study: studies.Study, record: records.TrialRecord) -> Mapping[str, Any]
 
 def _finished(record: records.TrialRecord) -> str | None:
     """When the last attempt ended, of a trial that has ended."""
-    ends = [run.finished_at for run in record.tries]
+    ends = [each.finished_at for each in record.attempts]
     return ends[-1].isoformat() if ends and ends[-1] is not None and record.state in records.TRAINED else None
 
 
@@ -67,7 +67,7 @@ def _reason(record: records.TrialRecord) -> str:
     if record.refused_by:
         return f"refused by {', '.join(record.refused_by)}"
     if record.early_stop is not None:
-        return record.early_stop.render()
+        return record.early_stop.why()
     if record.failure is None:
         return ""
     return " ".join(f"{record.failure['kind']}: {record.failure['message']}".split())

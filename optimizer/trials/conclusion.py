@@ -46,9 +46,6 @@ class Failure:
     #: the stop rule that ended the training
     rule: str | None = None
 
-    def as_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
 
 @dataclasses.dataclass(frozen=True)
 class Conclusion:

@@ -8,6 +8,7 @@ from typing import Any
 import optuna
 import sqlalchemy as sa
 
+from optimizer import jsonable
 from optimizer.results import records
 from optimizer.trials import campaign as campaigns
 from optimizer.trials import conclusion as score
@@ -143,7 +144,7 @@ def _result(
         metrics=conclusion.metrics,
         images=images,
         rule_version_ids=campaign.rule_version_ids,
-        failure=None if conclusion.failure is None else conclusion.failure.as_json(),
+        failure=jsonable.of(conclusion.failure),
         lora_path=conclusion.lora,
         lora_sha256=conclusion.lora_sha256,
     )

@@ -21,7 +21,7 @@ def trial(number: int, state: str = "usable", **changes: object) -> records.Tria
         "constraints": {},
         "lora": None,
         "steps": 100,
-        "attempts": 1,
+        "attempts": (),
         "rule_version": "safety@1",
     }
     return records.TrialRecord(**{**known, **changes})  # type: ignore[arg-type]

@@ -71,7 +71,7 @@ def trial(number: int, state: str = "usable", **changes: object) -> records.Tria
         "constraints": {},
         "lora": f"/home/runs/trial-{number:04d}/lora.safetensors" if usable else None,
         "steps": 100,
-        "attempts": 1,
+        "attempts": (),
         "rule_version": "safety@1",
     }
     return records.TrialRecord(**{**known, **changes})  # type: ignore[arg-type]

@@ -20,7 +20,8 @@ def command(name: str, as_json: bool) -> None:
     Example:
       tuneguard study best quickstart --json
     """
-    from optimizer import errors, opening, settings
+    from optimizer import errors, jsonable, opening, settings
+    from optimizer.report import outcome
     from optimizer.results import reading, repeats
 
     services = opening.existing(settings.read())
@@ -30,19 +31,19 @@ def command(name: str, as_json: bool) -> None:
         raise errors.BadInput(f"the study {name!r} has no usable trial yet")
     found, repeated = group[0], repeats.summary(group, list(study.objectives))
     if as_json:
-        options.print_json({**found.as_json(), "study": name, "repeats": repeated.as_json()})
+        options.print_json({**jsonable.of(found), "study": name, "repeats": jsonable.of(repeated)})
         return
     say(found)
     if len(group) > 1:
-        click.echo(repeated.render())
+        click.echo(outcome.repeated(repeated))
 
 
 def say(found: "records.TrialRecord") -> None:
     """Print the best trial: what it scored, its parameters, its LoRA."""
     from optimizer import wording
-    from optimizer.report import overview
+    from optimizer.report import outcome
 
-    click.echo(wording.wrapped(f"best: {overview.outcome(found)}", options.width()))
+    click.echo(wording.wrapped(f"best: {outcome.of(found)}", options.width()))
     width = max(map(len, found.params), default=0)
     for name, value in found.params.items():
         click.echo(f"  {name.ljust(width)}  {wording.value(value)}")

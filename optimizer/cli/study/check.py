@@ -1,10 +1,14 @@
 """`tuneguard study check`: all that can be known of a study before anything runs."""
 
 import pathlib
+from typing import TYPE_CHECKING
 
 import click
 
 from optimizer.cli import options
+
+if TYPE_CHECKING:
+    from optimizer import check as checks
 
 
 @click.command("check")
@@ -26,8 +30,19 @@ def command(file: pathlib.Path, as_json: bool) -> None:
 
     found = checks.check(drafted, beforehand.before(settings.read(), drafted.study))
     if as_json:
-        options.print_json(found.as_json())
+        options.print_json(found)
     else:
-        click.echo(found.render())
+        click.echo(_text(found))
     if found.leaves_nothing:
         raise click.exceptions.Exit(3)
+
+
+def _text(found: "checks.StudyCheck") -> str:
+    from optimizer.report import expected
+
+    lines = [f"{found.name}: {found.trials} trials, {found.images} images, {found.gpus} GPUs"]
+    if found.rules is not None:
+        lines.append(found.rules.render())
+    lines.append(expected.render(found.estimate))
+    lines += [f"note: {note}" for note in found.notes]
+    return "\n".join(lines)

@@ -44,11 +44,12 @@ def command(name: str, trial: int | None, form: str, output: pathlib.Path | None
         )
     written = made.write()
     if as_json:
-        options.print_json(made.as_json())
+        options.print_json(written)
         return
-    for line in (*made.lost, *made.remarks):
+    for line in (*written.lost, *written.remarks):
         click.echo(f"note: {line}", err=True)
-    for path in written:
-        click.echo(f"wrote {path}")
+    for path in (*written.files, written.images):
+        if path is not None:
+            click.echo(f"wrote {path}")
     if output is None:
-        click.echo("\n".join(made.texts.values()), nl=False)
+        click.echo("\n".join(written.texts.values()), nl=False)

@@ -10,24 +10,14 @@ from optimizer.cli import options
 def command(as_json: bool) -> None:
     """List the studies of this database."""
     from optimizer import opening, settings
+    from optimizer.report import listing
     from optimizer.results import reading
 
-    services = opening.existing(settings.read())
-    rows = []
-    for study, _, found in reading.all_records(services):
-        gone = study.optuna_id is None
-        counts: dict[str, int] = {}
-        for record in found:
-            counts[record.state] = counts.get(record.state, 0) + 1
-        made = study.created_at.isoformat()
-        rows.append({"name": study.name, "created_at": made, "trials": counts, "deleted_in_dashboard": gone})
+    rows = [listing.of(study, found) for study, _, found in reading.all_records(opening.existing(settings.read()))]
     if as_json:
-        options.print_json(rows)
+        options.print_json(rows, list[listing.Line])
         return
     for row in rows:
-        trials = ", ".join(f"{count} {state}" for state, count in sorted(row["trials"].items())) or "no trials yet"  # type: ignore[attr-defined]
-        if row["deleted_in_dashboard"]:
-            trials = f"deleted in optuna-dashboard; `tuneguard study delete {row['name']}` removes the rest"
-        click.echo(f"{row['name']}: {trials}")
+        click.echo(listing.render(row))
     if not rows:
         click.echo("no studies yet; `tuneguard quickstart` makes one")

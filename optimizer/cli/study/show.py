@@ -51,14 +51,14 @@ def command(
     if trial is not None:
         record = _trial(found, trial)
         if as_json:
-            options.print_json(record.as_json())
+            options.print_json(record)
         else:
             click.echo(reporting.detail(services, study, record))
         return
     _check_state(state)
     chosen = overview.choose(found, state=state, sort=sort, reverse=reverse, last=last)
     if as_json:
-        options.print_json(found.as_json(chosen))
+        options.print_json(overview.told(found, chosen))
     else:
         click.echo(found.render(chosen, None if wide else options.width()))
 

@@ -51,4 +51,4 @@ def test_two_rule_sets_are_compared_side_by_side() -> None:
 
 
 def test_no_trials_is_an_empty_replay() -> None:
-    assert replay(rules("strict", "rate > 5"), []).as_json()["trials"] == 0
+    assert replay(rules("strict", "rate > 5"), []).trials == 0

@@ -64,8 +64,7 @@ def test_the_source_experiments_failed_trial_is_refused() -> None:
         "very-high-alpha-needs-low-lr",
     }
     assert all(violation > 0 for violation in verdict.violations.values())
-    assert verdict.as_json()["violations"]["high-alpha-needs-safeguards"] == pytest.approx(0.25 / 0.65)
-    assert set(verdict.as_json()) == {"verdict", "refused_by", "weight", "violations"}
+    assert verdict.violations["high-alpha-needs-safeguards"] == pytest.approx(0.25 / 0.65)
 
 
 def test_soft_rules_multiply_their_weights_and_refuse_nothing() -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from optimizer.forecast import estimates, outlook
 from optimizer.forecast import situation as facts
+from optimizer.report import expected
 from tests.optimizer import searching
 from trainers.contract import job
 
@@ -24,7 +25,7 @@ def test_the_budget_is_counted_in_hours_over_the_points_that_the_rules_accept() 
     assert short.minutes < every.minutes
     assert (every.accepted_share, short.accepted_share) == (1.0, 0.5)
     assert every.hours == pytest.approx(10 * every.minutes / 60)
-    assert "on 2 GPUs" in every.render()
+    assert "on 2 GPUs" in expected.render(every)
 
 
 def test_refused_draws_that_use_the_budget_up_train_nothing() -> None:
@@ -33,24 +34,24 @@ def test_refused_draws_that_use_the_budget_up_train_nothing() -> None:
 
 
 def test_a_gpu_that_is_too_small_for_some_trials_is_said_with_the_remedy() -> None:
-    most = looked_at(facts.Gpu(1, 24.0)).vram_gb
+    most = looked_at(facts.Gpu(1, 24.0)).vram_gb_most
     assert most is not None
-    found = looked_at(facts.Gpu(1, most[1] - 0.01))
+    found = looked_at(facts.Gpu(1, most - 0.01))
     assert found.too_large_share == pytest.approx(0.5)
-    assert "too few for 50% of the trials" in found.render()
-    assert "refuse: estimate.vram_gb > gpu.vram_gb - 1" in found.render()
+    assert "too few for 50% of the trials" in expected.render(found)
+    assert "refuse: estimate.vram_gb > gpu.vram_gb - 1" in expected.render(found)
 
 
 def test_a_rule_that_needs_a_gpu_where_there_is_none_is_named() -> None:
     found = looked_at(facts.Gpu(0, None), {"refuse": "estimate.vram_gb > gpu.vram_gb - 1"})
     assert found.undecided == ("rule-0",)
-    assert "rule-0 cannot be decided on this machine" in found.render()
+    assert "rule-0 cannot be decided on this machine" in expected.render(found)
     assert found.vram_gb is not None
-    assert found.as_json()["gpu_vram_gb"] is None
+    assert found.gpu_vram_gb is None
 
 
 def test_it_says_that_nothing_is_calibrated_before_a_trial_has_finished() -> None:
-    assert "not calibrated yet" in looked_at(facts.Gpu(0, None)).render()
+    assert "not calibrated yet" in expected.render(looked_at(facts.Gpu(0, None)))
 
 
 def watched(every_samples: int, **fixed: int) -> outlook.Outlook:
@@ -64,14 +65,14 @@ def watched(every_samples: int, **fixed: int) -> outlook.Outlook:
 def test_evaluation_points_are_counted_and_charged() -> None:
     """20 images, 1 or 3 epochs: 19 or 59 samples before the last one; one prompt, two seeds."""
     found, none = watched(10), looked_at(facts.Gpu(0, None))
-    assert found.points == (3.0, 5.0)
-    assert "3.0 in the mean trial, 5 at most, 2 pictures at each" in found.render()
+    assert found.points == outlook.PointsATrial(3.0, 5.0)
+    assert "3.0 in the mean trial, 5 at most, 2 pictures at each" in expected.render(found)
     assert (none.points, none.point_pictures) == (None, 0)
-    assert "evaluation points" not in none.render()
+    assert "evaluation points" not in expected.render(none)
     assert found.minutes is not None
     assert none.minutes is not None
     assert found.minutes > none.minutes
 
 
 def test_trials_too_short_for_a_point_are_said() -> None:
-    assert "no trial is so long" in watched(1000).render()
+    assert "no trial is so long" in expected.render(watched(1000))

@@ -80,7 +80,7 @@ def trial(state: str = "usable", steps: int | None = None, repeat: int = 0, **pa
         lora=None,
         images=(),
         steps=steps,
-        attempts=1,
+        attempts=(),
         rule_version="",
         repeat=repeat,
     )

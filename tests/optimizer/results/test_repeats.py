@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from optimizer.report import outcome
 from optimizer.results import records, repeats
 
 DIRECTIONS = {"clip_score": "maximize"}
@@ -24,7 +25,7 @@ def record(number: int, point: int, value: float, **changes: Any) -> records.Tri
         "constraints": {},
         "lora": None,
         "steps": 1,
-        "attempts": 1,
+        "attempts": (),
         "rule_version": "",
         "repeat": number,  # each from a seed of its own
     }
@@ -55,7 +56,7 @@ def test_mean_and_spread_are_those_of_the_usable_trials() -> None:
     assert summary.trials == (0, 1)
     assert summary.mean["clip_score"] == pytest.approx(0.6)
     assert summary.spread["clip_score"] == pytest.approx(0.1414, abs=1e-4)
-    assert "mean of 2 trainings (trials 0, 1): clip_score 0.6 ± 0.14" in summary.render()
+    assert "mean of 2 trainings (trials 0, 1): clip_score 0.6 ± 0.14" in outcome.repeated(summary)
 
 
 def test_two_trainings_from_one_seed_are_one_result() -> None:

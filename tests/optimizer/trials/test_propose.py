@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 import pytest
 
-from optimizer import errors, opening, patience, settings, wiring
+from optimizer import errors, jsonable, opening, patience, settings, wiring
 from optimizer.results import reading, records, repeats
 from optimizer.running import attempt, launch
 from optimizer.study import resolved as studies
@@ -353,7 +353,7 @@ def test_an_early_stopped_trial_is_pruned_and_feasible_and_read_back_as_such(pla
     assert record.state == "stopped-early"
     assert record.failure is None
     assert record.values == {"clip_score": None}
-    assert record.as_json()["early_stop"] == {
+    assert jsonable.of(record)["early_stop"] == {
         "by": "pruner:asha",
         "step": 20,
         "total_steps": 160,
@@ -375,7 +375,7 @@ def test_the_stop_rule_that_ended_a_trial_is_named_in_the_dashboard_and_in_what_
     (record,) = reading.trial_records(place.services, campaign.study)
     assert record.state == "unusable"
     assert record.why() == "stop rule loud at step 12 of 160"
-    assert record.as_json()["stop_rule"] == "loud"
+    assert jsonable.of(record)["stop_rule"] == "loud"
 
 
 def test_a_study_is_a_frame_for_who_works_in_a_notebook(place: Place) -> None:
