@@ -34,7 +34,7 @@ class Conditions:
 
         A condition that cannot be decided, or that depends on a parameter which is not set, leaves it unset.
         """
-        return name not in self._judges or bool(self._judges[name].judge_point(values)[0])
+        return name not in self._judges or bool(self._judges[name].check(values).broken[0, 0])
 
     def active(self, name: str, columns: Mapping[str, Any], points: int) -> npt.NDArray[np.bool_]:
         """Where a parameter is set in a table of points: shape (points,)."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from constraints.judging.compile import Compiler, Role
 from constraints.judging.kinds import RuleKind
-from constraints.judging.source import PointProgram, Program
+from constraints.judging.source import Program
 from constraints.names.intervals import Bounds
 from constraints.names.scope import Scope, Symbol
 from constraints.text import expression
@@ -31,7 +31,6 @@ MOST_VIOLATION = 1e6
 UNDECIDED_VIOLATION = 1.0
 #: larger values take the careful path, since their products may overflow
 _LARGE = 1e30
-_ROLES: tuple[Role, ...] = ("holds", "fails", "unset")
 _NOTHING = np.array(None, dtype=object)
 
 
@@ -76,11 +75,34 @@ class Judgement:
     #: (rules, points) violation, worked out when it is asked for
     violation: Callable[[], Floats]
 
+    @property
+    def at_point(self) -> tuple[list[int], list[int]]:
+        """Of a batch of one: positions of the rules that the point breaks, and of those that are undecided on it."""
+        return self.broken.nonzero()[0].tolist(), self.undecided.nonzero()[0].tolist()
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """Inputs in the order of the slots, each one plain value or a column of shape (points,)."""
+
+    columns: list[Any]
+    #: where each is set: a truth, or a mask of shape (points,)
+    given: list[Any]
+    #: whether every value is there and moderate
+    is_clean: bool
+
+    def at(self, chosen: npt.NDArray[np.intp], needed: frozenset[int]) -> _Bound:
+        """The needed inputs at chosen points."""
+        columns = [_take(column, chosen) if at in needed else None for at, column in enumerate(self.columns)]
+        given = [_take(mask, chosen) if at in needed else None for at, mask in enumerate(self.given)]
+        return _Bound(columns, given, self.is_clean)
+
 
 class Judge:
-    """Rules over the same names, compiled on first use. `check` judges columns, `judge_point` one point.
+    """Rules over the same names, compiled on first use; known by their position.
 
-    Rules are known by their position.
+    There is one compiled form: operations between columns of points. A plain value holds at every point, so that a
+    single point is a batch of one whose columns are plain values, which costs no array a value.
     """
 
     def __init__(self, rules: Sequence[Rule | Clause]) -> None:
@@ -90,169 +112,94 @@ class Judge:
         self.slots = tuple(Slot(s.name, s.kind, _nan_is_unset(s)) for s in used)
         self._inputs = {slot.name: index for index, slot in enumerate(self.slots)}
         self._nodes = [(rule.broken, rule.scope) for rule in rules]
-        self._column_programs: dict[tuple[Role, tuple[int, ...]], Program] = {}
-        self._number_programs: dict[tuple[Role, tuple[int, ...]], Program] = {}
+        self._programs: dict[tuple[tuple[Role, int], ...], Program] = {}
 
-    # -- columns ---------------------------------------------------------------------------------------------------
-
-    def check(self, values: Mapping[str, Any], points: int) -> Judgement:
-        """Judges columns.
+    def check(self, values: Mapping[str, Any], points: int = 1) -> Judgement:
+        """Judges points.
 
         Args:
-            values: name to an array of shape (points,) or a single value that holds everywhere.
+            values: name to an array of shape (points,), or to a plain value that holds at every point.
             points: how many points there are.
+
+        Raises:
+            PointError: a value is of the wrong kind, or a column of the wrong shape.
         """
+        bound = self._bind(values, points)
         with np.errstate(all="ignore"):
-            columns, given, clean = self._bind_columns(values, points)
-            broken = self._table("holds", range(len(self._nodes)), columns, given, points)
-            undecided = np.zeros_like(broken)
-            doubtful = self._partial if clean else tuple(range(len(self._nodes)))
-            if doubtful:
-                fails = self._table("fails", doubtful, columns, given, points)
-                open_ = ~(fails | broken[list(doubtful)])
-                if open_.any():
-                    unset = self._table("unset", doubtful, columns, given, points)
-                    undecided[list(doubtful)] = open_ & ~unset
-        return Judgement(broken, undecided, partial(self._violation, broken, undecided, columns, given))
+            table = _table(self._sure if bound.is_clean else self._careful, bound, points)
+        broken, undecided = table[: len(self._nodes)], table[len(self._nodes) :]
+        return Judgement(broken, undecided, partial(self._violation, broken, undecided, bound))
 
     def outcomes(self, rule: int, values: Mapping[str, Any], points: int) -> Bools:
         """Masks of shape (3, points): where a rule is broken for sure, where it is kept for sure, where it is unset."""
+        bound = self._bind(values, points)
         with np.errstate(all="ignore"):
-            columns, given, _ = self._bind_columns(values, points)
-            return np.concatenate([self._table(role, (rule,), columns, given, points) for role in _ROLES])
+            return _table(self._program(("holds", rule), ("fails", rule), ("unset", rule)), bound, points)
 
-    def _table(self, role: Role, rules: Sequence[int], columns: list[Any], given: list[Any], points: int) -> Bools:
-        """A role of the chosen rules as an array of shape (rules, points)."""
-        results = self._column_program(role, tuple(rules))(columns, given)
-        table = np.empty((len(rules), points), dtype=bool)
-        for row, result in zip(table, results, strict=True):
-            row[:] = result
-        return table
+    def at_point(self, role: Role, rule: int, values: Mapping[str, Any]) -> Any:
+        """One role of one rule at one point: whether it holds, fails or lacks something set, its margin, its value.
 
-    def _violation(self, broken: Bools, undecided: Bools, columns: list[Any], given: list[Any]) -> Floats:
+        A margin is signed, above 0 where the rule is broken, NaN where it has no truth.
+        """
+        bound = self._bind(values, 1)
+        with np.errstate(all="ignore"):
+            (result,) = self._program((role, rule))(bound.columns, bound.given)
+        return result.item() if isinstance(result, np.generic | np.ndarray) else result
+
+    def _violation(self, broken: Bools, undecided: Bools, bound: _Bound) -> Floats:
         """Margins, worked out only where a rule is broken."""
         violation = np.where(undecided, UNDECIDED_VIOLATION, 0.0)
-        for index, row in enumerate(broken):
-            chosen = np.flatnonzero(row)
-            if not chosen.size:
-                continue
-            needed = self._needed[index]
-            some = [_take(column, chosen) if at in needed else None for at, column in enumerate(columns)]
-            some_given = [_take(mask, chosen) if at in needed else None for at, mask in enumerate(given)]
-            with np.errstate(all="ignore"):
-                (margin,) = self._column_program("margin", (index,))(some, some_given)
-            violation[index, chosen] = _bounded(np.asarray(margin, dtype=float))
+        with np.errstate(all="ignore"):
+            for rule in np.flatnonzero(broken.any(axis=1)).tolist():
+                there = broken[rule]
+                some = bound if there.all() else bound.at(np.flatnonzero(there), self._needed[rule])
+                (violation[rule, there],) = self._program(("margin", rule))(some.columns, some.given)
+        violation[broken] = _bounded(violation[broken])
         return violation
 
-    def _bind_columns(self, values: Mapping[str, Any], points: int) -> tuple[list[Any], list[Any], bool]:
-        """Inputs in the order of the slots, masks of what is set, and whether every value is there and moderate."""
+    def _bind(self, values: Mapping[str, Any], points: int) -> _Bound:
         columns: list[Any] = []
         given: list[Any] = []
         clean = True
         for slot in self.slots:
             value = values.get(slot.name)
-            column, mask = _text_column(slot, value) if slot.kind == "text" else _number_column(slot, value)
-            if isinstance(column, np.ndarray) and column.shape not in ((points,), ()):
-                raise PointError(f"column '{slot.name}' has shape {column.shape}, where ({points},) is needed")
+            if not isinstance(value, np.ndarray):
+                column, mask, moderate = _plain(slot, value)
+            elif value.shape not in ((points,), ()):
+                raise PointError(f"column '{slot.name}' has shape {value.shape}, where ({points},) is needed")
+            else:
+                column, mask = _text_column(slot, value) if slot.kind == "text" else _number_column(slot, value)
+                moderate = mask is True
             columns.append(column)
             given.append(mask)
-            clean = clean and mask is True
-        return columns, given, clean
-
-    # -- one point -------------------------------------------------------------------------------------------------
-
-    def judge_point(self, values: Mapping[str, Any]) -> tuple[list[int], list[int]]:
-        """Positions of the rules that one point breaks, and of those that cannot be decided on it.
-
-        Raises:
-            PointError: a value is of the wrong kind.
-        """
-        broken = self._point_program(values)
-        if broken is not None and not self._partial:
-            return self._positions(broken), []
-        doubtful = range(len(self._nodes)) if broken is None else self._partial
-        bound, given = self._bind_point(values)
-        broken = self._number_program("holds", tuple(range(len(self._nodes))))(bound, given)
-        fails = self._number_program("fails", tuple(doubtful))(bound, given)
-        unclear = tuple(rule for rule, failing in zip(doubtful, fails, strict=True) if not (failing or broken[rule]))
-        unset = self._number_program("unset", unclear)(bound, given) if unclear else ()
-        undecided = [rule for rule, missing in zip(unclear, unset, strict=True) if not missing]
-        return self._positions(broken), undecided
-
-    def quick(self, values: Mapping[str, Any]) -> tuple[bool, ...] | None:
-        """Which rules a point breaks; None where that takes `judge_point`: a value is missing or of another kind."""
-        return None if self._partial else self._point_program(values)
-
-    def _positions(self, broken: Sequence[Any]) -> list[int]:
-        return [index for index, result in enumerate(broken) if result]
-
-    def run(self, role: Role, rule: int, values: Mapping[str, Any]) -> Any:
-        """One role of one rule at one point: whether it holds, fails or lacks something set, its margin, its value."""
-        return self._number_program(role, (rule,))(*self._bind_point(values))[0]
-
-    def margin(self, rule: int, values: Mapping[str, Any]) -> float:
-        """Signed margin of 'the rule is broken' at one point; NaN where it has no truth."""
-        return float(self.run("margin", rule, values))
-
-    def violation(self, rule: int, values: Mapping[str, Any]) -> float:
-        """The violation at a point that breaks the rule."""
-        quick = self._margin_programs[rule](values)
-        margin = float(quick[0]) if quick is not None else self.margin(rule, values)
-        if math.isnan(margin):  # no part of the rule has a distance
-            return UNDECIDED_VIOLATION
-        return min(max(margin, LEAST_VIOLATION), MOST_VIOLATION)
-
-    def _bind_point(self, values: Mapping[str, Any]) -> tuple[list[Any], list[bool]]:
-        bound: list[Any] = []
-        given: list[bool] = []
-        for slot in self.slots:
-            value = values.get(slot.name)
-            value = value if slot.kind == "text" else _number(slot, value)
-            if slot.kind == "text" and not isinstance(value, str | None):
-                raise PointError(f"'{slot.name}' must be text, not {value!r}")
-            present = values.get(slot.name) is not None and not (slot.nan_is_unset and value != value)  # noqa: PLR0124
-            bound.append(value)
-            given.append(present)
-        return bound, given
+            clean = clean and moderate
+        return _Bound(columns, given, clean)
 
     # -- programs --------------------------------------------------------------------------------------------------
 
-    def _column_program(self, role: Role, rules: tuple[int, ...]) -> Program:
-        if (role, rules) not in self._column_programs:
-            compiler, outputs = self._compiler(role, rules)
-            self._column_programs[role, rules] = compiler.source.column_program(outputs)
-        return self._column_programs[role, rules]
-
-    def _number_program(self, role: Role, rules: tuple[int, ...]) -> Program:
-        if (role, rules) not in self._number_programs:
-            compiler, outputs = self._compiler(role, rules)
-            self._number_programs[role, rules] = compiler.source.number_program(outputs)
-        return self._number_programs[role, rules]
+    @cached_property
+    def _sure(self) -> Program:
+        """Whether each rule is broken, then whether it is undecided, where every value is there and moderate."""
+        return self._verdicts(lambda node, scope: not _is_total(node, scope))
 
     @cached_property
-    def _point_program(self) -> PointProgram:
-        compiler, outputs = self._compiler("holds", tuple(range(len(self._nodes))))
-        return compiler.source.point_program(outputs, [slot.kind for slot in self.slots])
+    def _careful(self) -> Program:
+        """The same for any values."""
+        return self._verdicts(lambda node, scope: True)
 
-    @cached_property
-    def _margin_programs(self) -> list[PointProgram]:
-        programs = []
-        for rule in range(len(self._nodes)):
-            compiler, outputs = self._compiler("margin", (rule,))
-            programs.append(compiler.source.point_program(outputs, [slot.kind for slot in self.slots]))
-        return programs
-
-    def _compiler(self, role: Role, rules: tuple[int, ...]) -> tuple[Compiler, list[str]]:
+    def _verdicts(self, is_doubtful: Callable[[Node, Scope], bool]) -> Program:
         compiler = Compiler(self._inputs)
-        return compiler, [compiler.variable(*self._nodes[rule], role) for rule in rules]
+        broken = [compiler.variable(*rule, "holds") for rule in self._nodes]
+        undecided = [compiler.variable(*rule, "undecided") if is_doubtful(*rule) else "False" for rule in self._nodes]
+        return compiler.source.build([*broken, *undecided])
 
-    @cached_property
-    def _partial(self) -> tuple[int, ...]:
-        """Rules that may be undecided although every value is there: they divide, take roots, know no bounds.
-
-        A rule that names an absent parameter is not among them: it can lack an answer, but only as not applicable.
-        """
-        return tuple(index for index, (node, scope) in enumerate(self._nodes) if not _is_total(node, scope))
+    def _program(self, *wanted: tuple[Role, int]) -> Program:
+        """Roles of rules."""
+        if wanted not in self._programs:
+            compiler = Compiler(self._inputs)
+            outputs = [compiler.variable(*self._nodes[rule], role) for role, rule in wanted]
+            self._programs[wanted] = compiler.source.build(outputs)
+        return self._programs[wanted]
 
     @cached_property
     def _needed(self) -> list[frozenset[int]]:
@@ -261,7 +208,22 @@ class Judge:
         return [frozenset(self._inputs[name] for name in names if name in self._inputs) for names in needed]
 
 
+def _table(program: Program, bound: _Bound, points: int) -> Bools:
+    """The outputs of a program as an array of shape (outputs, points)."""
+    results = program(bound.columns, bound.given)
+    if points == 1:  # the search judges point by point, and a row each costs as much as the rules themselves
+        return np.array([bool(result) for result in results], dtype=bool)[:, None]
+    table = np.empty((len(results), points), dtype=bool)
+    for row, result in zip(table, results, strict=True):
+        row[:] = result
+    return table
+
+
 def _is_total(node: Node, scope: Scope) -> bool:
+    """Whether a rule has an answer wherever every value is there: it neither divides nor takes roots, within bounds.
+
+    A rule that names an absent parameter can lack an answer, but only as not applicable.
+    """
     bounds = Bounds(scope)
     waiting, followed = [node], set()
     while waiting:
@@ -283,17 +245,40 @@ def _take(column: Any, chosen: npt.NDArray[np.intp]) -> Any:
 
 
 def _bounded(margin: Floats) -> Floats:
-    bounded: Floats = np.clip(np.where(np.isnan(margin), UNDECIDED_VIOLATION, margin), LEAST_VIOLATION, MOST_VIOLATION)
-    return bounded
+    return np.minimum(
+        np.maximum(np.where(np.isnan(margin), UNDECIDED_VIOLATION, margin), LEAST_VIOLATION), MOST_VIOLATION
+    )
 
 
-def _number_column(slot: Slot, value: Any) -> tuple[Any, Any]:
-    """A column of floats (truths as 1 and 0) and the mask of what is set: True where everything is."""
+def _plain(slot: Slot, value: Any) -> tuple[Any, bool, bool]:
+    """A plain value as the program takes it, whether it is set, and whether it is there and moderate.
+
+    Numbers and truths are floats there, as in columns.
+    """
+    if slot.kind == "text":
+        if not isinstance(value, str | None):
+            raise PointError(f"'{slot.name}' must be text, not {value!r}")
+        return value, value is not None, value is not None
     if value is None:
-        return math.nan, False
+        return math.nan, False, False
+    if slot.kind == "unknown" and isinstance(value, str):
+        return value, True, True
+    if not isinstance(value, int | float | np.number | np.bool_) or isinstance(value, np.complexfloating):
+        raise PointError(f"'{slot.name}' must be {_A_KIND[slot.kind]}, not {value!r}")
     try:
-        raw = np.asarray(value)
-        column = raw.astype(float, copy=False) if raw.dtype.kind not in "USc" else None
+        number = float(value)
+    except OverflowError:
+        number = math.inf if value > 0 else -math.inf
+    return number, not (slot.nan_is_unset and math.isnan(number)), -_LARGE <= number <= _LARGE
+
+
+_A_KIND = {"number": "a number", "truth": "true or false", "unknown": "a plain value"}
+
+
+def _number_column(slot: Slot, value: npt.NDArray[Any]) -> tuple[Floats, Any]:
+    """A column of floats (truths as 1 and 0) and the mask of what is set: True where everything is."""
+    try:
+        column = value.astype(float, copy=False) if value.dtype.kind not in "USc" else None
     except (TypeError, ValueError):
         column = None
     if column is None:
@@ -303,35 +288,14 @@ def _number_column(slot: Slot, value: Any) -> tuple[Any, Any]:
         return column, True
     present = ~np.isnan(column)
     if not slot.nan_is_unset:
-        present = np.not_equal(np.asarray(value, dtype=object), _NOTHING).astype(bool)
+        present = np.not_equal(value.astype(object), _NOTHING).astype(bool)
     return column, present
 
 
-def _text_column(slot: Slot, value: Any) -> tuple[Any, Any]:
-    if value is None:
-        return None, False
-    if isinstance(value, str):
-        return value, True
-    column = np.asarray(value)
-    if column.dtype.kind not in "OU" and column.size:
+def _text_column(slot: Slot, value: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], Any]:
+    if value.dtype.kind not in "OU" and value.size:
         raise PointError(f"column '{slot.name}' must hold text")
-    if column.dtype.kind != "O":
-        return column, True
-    present = np.not_equal(column, _NOTHING).astype(bool)
-    return column, True if present.all() else present
-
-
-def _number(slot: Slot, value: Any) -> float:
-    if value is None:
-        return math.nan
-    if slot.kind == "unknown" and isinstance(value, str):
-        return value  # type: ignore[return-value]
-    if not isinstance(value, int | float | np.number | np.bool_) or isinstance(value, np.complexfloating):
-        raise PointError(f"'{slot.name}' must be {_A_KIND[slot.kind]}, not {value!r}")
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
-
-
-_A_KIND = {"number": "a number", "truth": "true or false", "unknown": "a plain value"}
+    if value.dtype.kind != "O":
+        return value, True
+    present = np.not_equal(value, _NOTHING).astype(bool)
+    return value, True if present.all() else present

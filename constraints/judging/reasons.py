@@ -40,5 +40,4 @@ def _is_number(node: Node, scope: Scope) -> bool:
 
 def evaluate(node: Node, scope: Scope, role: Role, values: Mapping[str, Any]) -> Any:
     """One role of a node at one point, through the same compiler that judges."""
-    judge = Judge([Clause(node, scope)])
-    return judge.run(role, 0, values)
+    return Judge([Clause(node, scope)]).at_point(role, 0, values)

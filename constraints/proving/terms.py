@@ -12,11 +12,13 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import TypeAlias
 
+import numpy as np
 import z3
 
-from constraints.judging.arithmetic import NUMBERS
+from constraints.judging.arithmetic import PRIMITIVES
 from constraints.text.errors import ConstraintsError
 
 Exact: TypeAlias = "Fraction | z3.ArithRef"
@@ -137,7 +139,7 @@ class Terms:
                 best = self._better(function, best, part)
             return best
         if all(part.is_constant for part in parts):
-            return self.constant(float(NUMBERS[function](*(float(part.exact) for part in parts))))
+            return self.constant(_calculated(function, *(float(part.exact) for part in parts)))
         raise NotEncodableError(f"{function} of a continuous value")
 
     def z3(self, exact: Exact) -> z3.ArithRef:
@@ -212,15 +214,23 @@ class Terms:
         return self._programs.setdefault(operation, len(self._programs))
 
 
+def _calculated(primitive: str, *numbers: float) -> float:
+    """What the compiled rule calculates from the same numbers."""
+    with np.errstate(all="ignore"):
+        return float(PRIMITIVES[primitive](*numbers))
+
+
 _FOLDED: dict[str, Callable[[float, float], float]] = {
     "+": lambda one, other: one + other,
     "-": lambda one, other: one - other,
     "*": lambda one, other: one * other,
-    "/": NUMBERS["divide"],
-    "//": NUMBERS["floor_divide"],
-    "%": NUMBERS["remainder"],
+    "/": partial(_calculated, "divide"),
+    "//": partial(_calculated, "floor_divide"),
+    "%": partial(_calculated, "remainder"),
     "**": lambda one, other: (
-        NUMBERS["power"](one, other) if other >= 0 else NUMBERS["divide"](1.0, NUMBERS["power"](one, -other))
+        _calculated("power", one, other)
+        if other >= 0
+        else _calculated("divide", 1.0, _calculated("power", one, -other))
     ),
 }
 

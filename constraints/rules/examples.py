@@ -119,7 +119,7 @@ def _result(file: RuleFile, example: Example, rules: Sequence[Rule]) -> ExampleR
     problems = []
     for outcome, expected in example.outcomes.items():
         concerned = [rule for rule in rules if rule.kind in OUTCOMES[outcome]]
-        broken, undecided = Judge(concerned).judge_point(example.given)
+        broken, undecided = Judge(concerned).check(example.given).at_point
         found = {concerned[at].id: why_broken(concerned[at], example.given) for at in broken}
         found |= {concerned[at].id: undecided_reason(concerned[at], example.given) for at in undecided}
         problems += _differences(outcome, expected, found)

@@ -12,7 +12,7 @@ import numpy as np
 
 from constraints.judging import verdict
 from constraints.judging.conditions import Conditions
-from constraints.judging.judge import UNDECIDED_VIOLATION, Judge, Rule
+from constraints.judging.judge import MOST_VIOLATION, Judge, Rule
 from constraints.judging.reasons import undecided_reason
 from constraints.names import world as worlds
 from constraints.names.domain import Domain, Value
@@ -62,8 +62,8 @@ class RuleSet:
         Raises:
             PointError: columns differ in length, or hold values of the wrong kind.
         """
-        values = {**self.facts, **(facts or {}), **columns}
-        judgement = self._before.check(values, points := _length(columns))
+        columns, points = _columns(columns)
+        judgement = self._before.check({**self.facts, **(facts or {}), **columns}, points)
         fired = judgement.broken | judgement.undecided
         hard, soft = len(self._hard), self._soft
         weight = np.ones(points)
@@ -85,48 +85,22 @@ class RuleSet:
         Raises:
             PointError: a value is of the wrong kind.
         """
-        values = {**self.facts, **(facts or {}), **params} if facts or self.facts else params
-        before = self._before
-        broken = before.quick(values)
-        if broken is None:
-            return self._careful_verdict(values)
-        if broken not in self._outcomes:
-            self._outcomes[broken] = self._outcome([at for at, result in enumerate(broken) if result])
-        outcome, hard = self._outcomes[broken]
-        if not hard:
-            return outcome
-        violations = {id_: before.violation(at, values) for id_, at in hard}
-        return verdict.Verdict("refused", outcome.refused_by, outcome.weight, violations, {}, outcome.discouraged_by)
-
-    def _careful_verdict(self, values: Mapping[str, Any]) -> verdict.Verdict:
-        broken, undecided = self._before.judge_point(values)
-        outcome, hard = self._outcome(sorted([*broken, *undecided]))
+        values = {**self.facts, **(facts or {}), **params}
+        judgement = self._before.check(values)
+        broken, undecided = judgement.at_point
         rules = (*self._hard, *self._soft)
-        return outcome._replace(
-            violations={
-                id_: UNDECIDED_VIOLATION if at in undecided else self._before.violation(at, values) for id_, at in hard
-            },
-            undecided={rules[at].id: undecided_reason(rules[at], values) for at in undecided},
-        )
-
-    def _outcome(self, fired: list[int]) -> tuple[verdict.Verdict, list[tuple[str, int]]]:
-        """What follows from the positions of the rules that fire alone, and the hard ones among them."""
-        count = len(self._hard)
-        hard = [(self._hard[at].id, at) for at in fired if at < count]
-        soft = [self._soft[at - count] for at in fired if at >= count]
+        fired = sorted([*broken, *undecided])
+        hard = [at for at in fired if at < len(self._hard)]
+        soft = [rules[at] for at in fired[len(hard) :]]
+        violation = judgement.violation() if hard else ()
         return verdict.Verdict(
             verdict="refused" if hard else "discouraged" if soft else "accepted",
-            refused_by=tuple(id_ for id_, _ in hard),
+            refused_by=tuple(rules[at].id for at in hard),
             weight=math.prod((rule.weight for rule in soft), start=1.0),
-            violations={},
-            undecided={},
+            violations={rules[at].id: float(violation[at][0]) for at in hard},
+            undecided={rules[at].id: undecided_reason(rules[at], values) for at in undecided},
             discouraged_by=tuple(rule.id for rule in soft),
-        ), hard
-
-    @cached_property
-    def _outcomes(self) -> dict[tuple[bool, ...], tuple[verdict.Verdict, list[tuple[str, int]]]]:
-        """Outcomes by the rules that fire, so that judging a point builds only what its numbers change."""
-        return {}
+        )
 
     def watch(self, signals: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -> tuple[str, ...]:
         """Ids of the `stop` rules that a running trial breaks.
@@ -135,7 +109,7 @@ class RuleSet:
             signals: live signals, and the trial's parameters beside them. One that is absent or None has not been
                 reported yet, and rules that depend on it do not apply; NaN cannot be decided, and stops.
         """
-        broken, undecided = self._stop.judge_point({**self.facts, **(facts or {}), **signals})
+        broken, undecided = self._stop.check({**self.facts, **(facts or {}), **signals}).at_point
         return tuple(self._of_kind("stop")[at].id for at in sorted([*broken, *undecided]))
 
     def judge(self, metrics: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -> dict[str, float]:
@@ -146,17 +120,12 @@ class RuleSet:
                 be decided, and counts as broken.
         """
         values = {**self.facts, **(facts or {}), **metrics}
-        broken, undecided = self._expect.judge_point(values)
-        results = {}
-        for at, rule in enumerate(self._of_kind("expect")):
-            if at in undecided:
-                results[rule.id] = UNDECIDED_VIOLATION
-            elif at in broken:
-                results[rule.id] = self._expect.violation(at, values)
-            else:
-                margin = self._expect.margin(at, values)
-                results[rule.id] = 0.0 if math.isnan(margin) else min(0.0, max(margin, -1e6))
-        return results
+        judgement = self._expect.check(values)
+        unusable = judgement.violation()[:, 0].tolist()
+        return {
+            rule.id: unusable[at] or _spare(self._expect.at_point("margin", at, values))
+            for at, rule in enumerate(self._of_kind("expect"))
+        }
 
     def is_active(self, name: str, values: Mapping[str, Any]) -> bool:
         """Whether a parameter of the space is set, given the values of those that its condition names."""
@@ -254,9 +223,22 @@ def _load(sources: Sequence[Source], world: worlds.World) -> RuleSet:
     )
 
 
-def _length(columns: Mapping[str, Any]) -> int:
-    lengths = {len(column) for column in columns.values() if isinstance(column, np.ndarray) and column.ndim}
-    lengths |= {len(column) for column in columns.values() if isinstance(column, list | tuple)}
+def _spare(margin: float) -> float:
+    """The constraint value of a rule that is kept, from its margin; 0 where it has none."""
+    return 0.0 if math.isnan(margin) else min(0.0, max(margin, -MOST_VIOLATION))
+
+
+def _columns(columns: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+    """Columns as arrays, plain values as they are, and how many points there are."""
+    arrays = {name: _array(name, each) if isinstance(each, list | tuple) else each for name, each in columns.items()}
+    lengths = {len(column) for column in arrays.values() if isinstance(column, np.ndarray) and column.ndim}
     if len(lengths) > 1:
         raise PointError(f"columns differ in length: {', '.join(map(str, sorted(lengths)))}")
-    return lengths.pop() if lengths else 1
+    return arrays, lengths.pop() if lengths else 1
+
+
+def _array(name: str, column: Sequence[Any]) -> Any:
+    try:
+        return np.asarray(column)
+    except ValueError as error:
+        raise PointError(f"column '{name}' must hold plain values") from error

@@ -314,12 +314,12 @@ def test_a_batch_of_many_is_as_many_batches_of_one(nodes: list[Node], table: lis
     batch = judge.check(columns(table), len(table))
     for at, point in enumerate(table):
         single = judge.check(columns([point]), 1)
-        broken, undecided = judge.judge_point(point)
+        plain = judge.check(point)
         assert single.broken[:, 0].tolist() == batch.broken[:, at].tolist()
-        assert broken == np.flatnonzero(batch.broken[:, at]).tolist()
-        assert undecided == np.flatnonzero(batch.undecided[:, at]).tolist()
-        for number in broken:
-            assert judge.violation(number, point) == pytest.approx(batch.violation()[number, at], rel=1e-9)
+        assert plain.broken[:, 0].tolist() == batch.broken[:, at].tolist()
+        assert plain.undecided[:, 0].tolist() == batch.undecided[:, at].tolist()
+        for number in np.flatnonzero(batch.broken[:, at]):
+            assert plain.violation()[number, 0] == pytest.approx(batch.violation()[number, at], rel=1e-9)
             assert single.violation()[number, 0] == pytest.approx(batch.violation()[number, at], rel=1e-9)
 
 
@@ -342,7 +342,7 @@ def test_de_morgan_holds_for_truth_and_for_margins(one: Node, other: Node, table
     for left, right in pairs:
         assert judged(left, table) == judged(right, table)
         for point in table:
-            margins = [Judge([rule(node)]).margin(0, point) for node in (left, right)]
+            margins = [Judge([rule(node)]).at_point("margin", 0, point) for node in (left, right)]
             assert margins[0] == pytest.approx(margins[1], nan_ok=True)
 
 
@@ -355,7 +355,7 @@ def test_exactly_one_of_less_equal_and_greater_holds(one: Node, other: Node, tab
 
 @given(truths, points)
 def test_the_sign_of_a_margin_agrees_with_truth(node: Node, point: dict[str, Any]) -> None:
-    margin = Judge([rule(node)]).margin(0, point)
+    margin = Judge([rule(node)]).at_point("margin", 0, point)
     outcome = judged(node, [point])
     if not math.isnan(margin) and outcome in "TF":
         assert margin * (1 if outcome == "T" else -1) >= -1e-6
