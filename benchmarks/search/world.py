@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from psycopg2 import extras
 
 from optimizer import opening, settings, wiring
+from optimizer.designs.search import search as searches
 from optimizer.forecast import remembered
 from optimizer.forecast import situation as facts
 from optimizer.rules import book as rulebook
@@ -70,12 +71,17 @@ def campaign(opened: opening.Services, spec: studies.Study) -> campaigns.Campaig
     return wiring.open_campaign(opened, spec, launch.Device(None, 1), observer.Silent())
 
 
+def search(spec: studies.Study) -> searches.Search:
+    """A search without a database, over sixteen pictures of one size."""
+    shown = buckets.Showings(16, (((64, 64), 16),))
+    situation = facts.Situation(facts.Gpu(0, None), remembered.step_counter(spec, shown))
+    return wiring.open_search(spec, rulebook.of_files(spec), situation, 0)
+
+
 def load_history(opened: opening.Services, optuna_study: optuna.Study, spec: studies.Study, trials: int) -> None:
     """Write finished trials in bulk, as no product code does; their points are accepted by the rules."""
     chance = np.random.default_rng(trials)
-    shown = buckets.Showings(16, (((64, 64), 16),))
-    situation = facts.Situation(facts.Gpu(0, None), remembered.step_counter(spec, shown))
-    there = wiring.open_search(spec, rulebook.of_files(spec), situation, 0).reservoir
+    there = search(spec).reservoir
     forms = {name: space.distribution(domain) for name, domain in spec.space.items()}
     with opened.database.transaction() as connection:
         study_id = connection.execute(
