@@ -89,6 +89,7 @@ def expected_status(fired: "np.ndarray[Any, Any]", at: int) -> str:
     return "live" if (fired[at] & (fired.sum(axis=0) == 1)).any() else "redundant"
 
 
+@pytest.mark.slow
 @hypothesis.settings(deadline=None, max_examples=300)
 @hypothesis.given(rules=rule_sets())
 def test_every_verdict_on_a_counted_space_is_what_brute_force_says(rules: RuleSet) -> None:

@@ -97,6 +97,7 @@ def aimed(draw: st.DrawFn) -> tuple[dict[str, Domain], str]:
     return space, how.format(left=left, op=operator, limit=shown)
 
 
+@pytest.mark.slow
 @hypothesis.settings(deadline=None, max_examples=150)
 @hypothesis.given(case=aimed())
 def test_a_proof_is_never_contradicted_by_a_float(case: tuple[dict[str, Domain], str]) -> None:

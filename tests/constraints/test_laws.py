@@ -308,6 +308,7 @@ def test_violation_is_above_zero_exactly_where_a_rule_refuses(node: Node, table:
     assert (violation <= MOST_VIOLATION).all()
 
 
+@pytest.mark.slow
 @given(st.lists(truths, min_size=1, max_size=4), st.lists(points, min_size=1, max_size=8))
 def test_a_batch_of_many_is_as_many_batches_of_one(nodes: list[Node], table: list[dict[str, Any]]) -> None:
     judge = Judge([rule(node, f"rule-{at}") for at, node in enumerate(nodes)])
@@ -332,6 +333,7 @@ def test_text_to_nodes_to_text_to_nodes_is_the_identity(node: Node) -> None:
     assert expression.to_text(again) == expression.to_text(parsing.parse(expression.to_text(again)))
 
 
+@pytest.mark.slow
 @given(truths, truths, st.lists(points, min_size=1, max_size=8))
 def test_de_morgan_holds_for_truth_and_for_margins(one: Node, other: Node, table: list[dict[str, Any]]) -> None:
     pairs = [
@@ -346,6 +348,7 @@ def test_de_morgan_holds_for_truth_and_for_margins(one: Node, other: Node, table
             assert margins[0] == pytest.approx(margins[1], nan_ok=True)
 
 
+@pytest.mark.slow
 @given(numbers, numbers, st.lists(points, min_size=1, max_size=8))
 def test_exactly_one_of_less_equal_and_greater_holds(one: Node, other: Node, table: list[dict[str, Any]]) -> None:
     outcomes = [judged(Comparison(operator, one, other), table) for operator in ("<", "==", ">")]

@@ -46,8 +46,6 @@ rule_sets = strategies.lists(
     min_size=1,
     max_size=5,
 )
-#: samplers of whom a whole search takes seconds
-GUIDED = ("gp", "tpe")
 #: samplers that read how bad unusable trials were
 LEARN_FROM_FAILURES = ("tpe",)
 seeds = strategies.integers(0, 2**31)
@@ -92,7 +90,7 @@ def _values(params: Mapping[str, Any], objectives: int) -> list[float]:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name in GUIDED else name for name in SAMPLERS]
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "gp" else name for name in SAMPLERS]
 )
 class TestSampler:
     """The contract of a sampler in a search."""
@@ -106,6 +104,7 @@ class TestSampler:
     def count(self, name: str) -> int:
         return PROPOSALS.get(name, USUAL_PROPOSALS)
 
+    @pytest.mark.slow
     @law(6, written=rule_sets, seed=seeds)
     def test_no_proposal_is_refused_or_outside_of_the_space(
         self, name: str, written: Sequence[Mapping[str, Any]], seed: int
@@ -119,6 +118,7 @@ class TestSampler:
             assert ("lr_scheduler_num_cycles" in params) == (params["lr_scheduler"] == "cosine_with_restarts")
             assert params.keys() >= searching.LORA.keys() - {"lr_scheduler_num_cycles"}
 
+    @pytest.mark.slow
     @law(2, written=rule_sets, seed=seeds)
     def test_the_same_seed_and_results_give_the_same_points(
         self, name: str, written: Sequence[Mapping[str, Any]], seed: int

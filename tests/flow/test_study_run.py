@@ -1,7 +1,6 @@
 """A study from its file to its best LoRA: real Postgres, real Optuna, real accelerate launch, real training."""
 
 import csv
-import json
 import os
 import pathlib
 import shutil
@@ -57,9 +56,9 @@ def events_of(place: places.Place, study: str, trial: int) -> list[events.Event]
 
 @pytest.fixture(scope="module")
 def whole(place: places.Place) -> tuple[pathlib.Path, str]:
-    """A study that ran its three trials; its file, and what the run printed."""
-    study = place.study("whole", trials=3)
-    done = place.run("study", "run", study)
+    """A study that two workers ran; its file, and what the run printed."""
+    study = place.study("whole", trials=4)
+    done = place.run("study", "run", study, "--workers", "2")
     assert done.returncode == 0, done.stderr
     return study, done.stderr
 
@@ -71,7 +70,7 @@ def test_a_study_trains_under_its_rules_and_everything_about_it_can_be_read(
     assert "trial 0 starts" in whole[1]
     shown = place.json("study", "show", "whole")
     assert shown["directions"] == {"clip_score": "maximize", "failure_rate": "minimize"}
-    assert [trial["state"] for trial in shown["trials"]] == ["usable"] * 3
+    assert [trial["state"] for trial in shown["trials"]] == ["usable"] * 4
     for trial in shown["trials"]:
         assert trial["params"]["learning_rate"] <= 0.004
         assert -1 <= trial["values"]["clip_score"] <= 1
@@ -95,6 +94,17 @@ def test_a_study_trains_under_its_rules_and_everything_about_it_can_be_read(
 
 
 @of_whole
+def test_two_workers_share_a_study_without_taking_each_other_s_trials(
+    place: places.Place, whole: tuple[pathlib.Path, str]
+) -> None:
+    trials = place.json("study", "show", "whole")["trials"]
+    assert [trial["state"] for trial in trials] == ["usable"] * 4
+    for trial in trials:
+        assert told(place, "whole", trial["number"], "job-started") == 1
+    assert len({pid for trial in trials for pid in pids(place, "whole", trial["number"])}) == 2
+
+
+@of_whole
 def test_the_study_is_plain_optuna_with_images_as_artifacts(
     place: places.Place, whole: tuple[pathlib.Path, str]
 ) -> None:
@@ -112,14 +122,7 @@ def test_the_study_is_plain_optuna_with_images_as_artifacts(
 @of_whole
 def test_a_second_run_of_a_finished_study_trains_nothing(place: places.Place, whole: tuple[pathlib.Path, str]) -> None:
     assert place.run("study", "run", whole[0]).returncode == 0
-    assert len(place.json("study", "show", "whole")["trials"]) == 3
-
-
-@of_whole
-def test_more_trials_are_added_to_those_that_are_there(place: places.Place, whole: tuple[pathlib.Path, str]) -> None:
-    before = len(place.json("study", "show", "whole")["trials"])
-    assert place.run("study", "run", whole[0], "--trials", "1").returncode == 0
-    assert len(place.json("study", "show", "whole")["trials"]) == before + 1
+    assert len(place.json("study", "show", "whole")["trials"]) == 4
 
 
 @of_whole
@@ -185,21 +188,6 @@ def test_refused_draws_are_pruned_rows_when_the_study_asks_for_it(place: places.
     assert row.constraints["high-rate"] > 0
 
 
-@of_whole
-def test_an_enqueued_point_is_judged_before_anything_trains(
-    place: places.Place, whole: tuple[pathlib.Path, str]
-) -> None:
-    before = len(place.json("study", "show", "whole")["trials"])
-    for rate in (0.01, 0.002):
-        point = json.dumps({"learning_rate": rate, "network_dim": 4, "lr_scheduler": "cosine"})
-        assert place.run("study", "enqueue", "whole", "--params", point, "--anyway").returncode == 0
-    assert place.run("study", "run", whole[0], "--trials", "1").returncode == 0  # the usable one of the two
-    trials = place.json("study", "show", "whole")["trials"][before:]
-    assert [trial["state"] for trial in trials] == ["refused", "usable"]
-    assert trials[0]["refused_by"] == ["high-rate"]
-    assert trials[1]["params"]["learning_rate"] == 0.002
-
-
 def test_a_trial_survives_ctrl_c_a_killed_worker_and_a_killed_trainer(place: places.Place) -> None:
     """Each time it goes on from its checkpoint, and in the end there is one usable trial."""
     study = place.study("survivor", trials=1, epochs=75)
@@ -227,16 +215,6 @@ def test_a_trial_survives_ctrl_c_a_killed_worker_and_a_killed_trainer(place: pla
     (trial,) = place.json("study", "show", "survivor")["trials"]
     assert trial["state"] == "usable"
     assert told(place, "survivor", 0, "resumed") == 3
-
-
-def test_two_workers_share_a_study_without_taking_each_other_s_trials(place: places.Place) -> None:
-    done = place.run("study", "run", place.study("in-two", trials=4), "--workers", "2")
-    assert done.returncode == 0, done.stderr
-    trials = place.json("study", "show", "in-two")["trials"]
-    assert [trial["state"] for trial in trials] == ["usable"] * 4
-    for trial in trials:
-        assert told(place, "in-two", trial["number"], "job-started") == 1
-    assert len({pid for trial in trials for pid in pids(place, "in-two", trial["number"])}) == 2
 
 
 def test_a_stop_rule_ends_a_trial_early_and_it_is_never_the_best(place: places.Place) -> None:

@@ -321,6 +321,7 @@ def proxy(database: databases.Database) -> Iterator[str]:
     server.stop(None).wait()
 
 
+@pytest.mark.slow
 def test_a_renamed_study_goes_on_behind_a_storage_proxy_too(place: Place, proxy: str) -> None:
     place.environment["TUNEGUARD_OPTUNA_PROXY"] = proxy
     worker = dataclasses.replace(place, services=opening.services(settings.read(place.environment))).open()

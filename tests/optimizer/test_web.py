@@ -345,12 +345,14 @@ def browse(url: str, folder: pathlib.Path) -> str:
     ).stdout
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_a_browser_draws_the_reports_figures(running: str, tmp_path: pathlib.Path) -> None:
     page = browse(f"{running}tuneguard/studies/kitten/report", tmp_path)
     assert page.count('class="main-svg"') >= 2
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_a_browser_shows_the_best_trial_in_the_dashboard(
     running: str, services: opening.Services, tmp_path: pathlib.Path

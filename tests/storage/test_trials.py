@@ -109,6 +109,7 @@ CASES = hypothesis.settings(
 )
 
 
+@pytest.mark.slow
 @CASES
 @hypothesis.given(trial=written(list(State)))
 def test_an_added_trial_is_the_one_that_optuna_would_have_added(place: Place, trial: optuna.trial.FrozenTrial) -> None:
@@ -141,6 +142,7 @@ def test_a_changed_trial_says_what_it_said_and_what_was_added(
     assert changed.system_attrs == {**first.system_attrs, **second.system_attrs}
 
 
+@pytest.mark.slow
 @CASES
 @hypothesis.given(given=st.lists(written(list(State)), max_size=4))
 def test_trials_read_as_optuna_reads_them(place: Place, given: list[optuna.trial.FrozenTrial]) -> None:
@@ -227,6 +229,7 @@ def test_times_are_the_databases_clock_and_read_as_local_time(place: Place) -> N
     assert abs(trial.datetime_complete - datetime.datetime.now()) < datetime.timedelta(minutes=5)
 
 
+@pytest.mark.slow
 def test_numbers_follow_each_other_among_many_writers_of_both_kinds(place: Place) -> None:
     def ours(_: int) -> int:
         opened = db.Database(place.database.url)

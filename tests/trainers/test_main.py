@@ -82,14 +82,15 @@ def test_a_warm_process_serves_good_and_bad_jobs_and_ends_when_its_input_closes(
     assert [told(files, "job-started")[0]["warm"] for files in (good, again)] == [True, True]
 
 
-def test_what_a_job_prints_lies_in_its_folder_and_each_job_ends_with_its_exit_code(
+def test_what_a_job_prints_lies_in_its_folder_beside_its_exit_code_and_sigterm_ends_the_wait_for_the_next(
     make_job: Make, server: subprocess.Popen[bytes]
 ) -> None:
     files = [write(make_job(name=name, base="/nowhere")) for name in ("one", "other")]
     for each in files:
         hand_over(server, each)
     wait_for(files[-1], "job-finished")
-    server.communicate(timeout=60)
+    server.send_signal(signal.SIGTERM)
+    assert server.wait(timeout=60) == job.ExitCode.INTERRUPTED
     for each in files:
         assert each.exit_code.read_text(encoding="utf-8") == f"{int(job.ExitCode.BAD_INPUT)}\n"
         assert each.console.read_text(encoding="utf-8").count("no such folder") == 1
@@ -162,14 +163,6 @@ def test_a_job_is_interrupted_when_its_worker_is_gone(make_job: Make, server: su
     server.stdin = None  # communicate() would flush it
     assert server.wait(timeout=60) == job.ExitCode.INTERRUPTED
     assert told(files, "trial-finished")[0]["outcome"] == "interrupted"
-
-
-def test_sigterm_while_waiting_for_a_job_ends_the_process(make_job: Make, server: subprocess.Popen[bytes]) -> None:
-    files = write(make_job({"network_dims": 4}))
-    hand_over(server, files)
-    wait_for(files, "job-finished")
-    server.send_signal(signal.SIGTERM)
-    assert server.wait(timeout=20) == job.ExitCode.INTERRUPTED
 
 
 def test_a_disk_that_takes_no_more_is_the_machines_fault_and_leaves_no_half_file(make_job: Make) -> None:

@@ -3,6 +3,7 @@ import random
 from typing import Any
 
 import hypothesis
+import pytest
 from hypothesis import strategies as st
 
 from constraints.history import learn
@@ -57,6 +58,7 @@ def test_nothing_is_suggested_on_too_few_failures() -> None:
     assert "at least 5" in found.remark
 
 
+@pytest.mark.slow
 def test_failures_without_a_cause_seldom_teach_anything() -> None:
     suggested = sum(bool(learn.suggest(trials(80, 0.2, seed, cause=False), SPACE).rules) for seed in range(6))
     assert suggested <= 1
@@ -96,6 +98,7 @@ def _some(domain: Domain) -> list[Any]:
     return list(domain.grid()) if math.isfinite(domain.points()) else [domain.low, 3.3e-5, 1e-4, 5.01e-4, domain.high]
 
 
+@pytest.mark.slow
 @hypothesis.settings(deadline=None, max_examples=15)
 @hypothesis.given(history=histories())
 def test_what_is_suggested_loads_and_its_counts_are_true(history: list[FinishedTrial]) -> None:

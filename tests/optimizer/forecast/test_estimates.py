@@ -46,6 +46,7 @@ POINTS = st.fixed_dictionaries({"network_dim": st.integers(1, 64), "train_batch_
 TRIALS = st.tuples(POINTS, st.integers(1, 500))
 
 
+@pytest.mark.slow
 @given(trials=st.lists(TRIALS, min_size=20, max_size=40), slower=st.floats(0.2, 5), memory=st.floats(0.7, 1.4))
 def test_trials_that_all_say_the_same_are_believed(
     trials: list[tuple[dict[str, Any], int]], slower: float, memory: float

@@ -9,6 +9,7 @@ from typing import Any
 
 import hypothesis
 import optuna
+import pytest
 from hypothesis import strategies
 
 from optimizer.designs.search import warm_start
@@ -64,6 +65,7 @@ OUTCOMES = [
 ]
 
 
+@pytest.mark.slow
 @hypothesis.given(
     strategies.lists(strategies.tuples(points(), strategies.sampled_from(OUTCOMES), strategies.floats(-1, 1)))
 )

@@ -1,3 +1,4 @@
+import ast
 import json
 import os
 import pathlib
@@ -50,18 +51,19 @@ def test_a_base_that_cannot_be_loaded_is_one_clear_error(source: str, said: str,
         models.load(filled, "no", CPU, tmp_path)
 
 
-def load_offline(source: str, hub: pathlib.Path) -> str:
-    """What a process without a network prints: the family and name of the base, or the error."""
+def load_offline(hub: pathlib.Path, *sources: str) -> list[str]:
+    """What a process without a network prints of each base: its family, name and digest, or the error."""
     program = (
         "import pathlib, sys, torch; from trainers.bases import models; from trainers.contract import errors\n"
-        "try:\n"
-        "    base = models.load(sys.argv[1], 'no', torch.device('cpu'), pathlib.Path(sys.argv[2]))\n"
-        "    print(base.family, base.source, base.sha256)\n"
-        "except errors.ModelError as error: print(error)"
+        "for source in sys.argv[2:]:\n"
+        "    try:\n"
+        "        base = models.load(source, 'no', torch.device('cpu'), pathlib.Path(sys.argv[1]))\n"
+        "        print(base.family, base.source, base.sha256)\n"
+        "    except errors.ModelError as error: print(repr(str(error)))"
     )
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(hub)}
-    command = [sys.executable, "-c", program, source, str(hub / "digests")]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+    command = [sys.executable, "-c", program, str(hub / "digests"), *sources]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
 @pytest.mark.slow
@@ -71,8 +73,9 @@ def test_a_hub_id_loads_from_what_was_fetched_before_and_says_what_to_do_otherwi
     (fetched / "refs").mkdir()
     (fetched / "refs" / "main").write_text("a" * 40)
     demo = models.load("demo", "no", CPU, tmp_path)
-    assert load_offline("somebody/tiny", tmp_path) == f"sd15 somebody/tiny {demo.sha256}"
-    said = load_offline("somebody/other", tmp_path)
+    loaded, refused = load_offline(tmp_path, "somebody/tiny", "somebody/other")
+    assert loaded == f"sd15 somebody/tiny {demo.sha256}"
+    said = ast.literal_eval(refused)
     assert said.startswith("base 'somebody/other': no such folder here, and the hub does not give it: ")
     assert said.endswith("hf download somebody/other")
     assert "\n" not in said

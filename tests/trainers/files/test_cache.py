@@ -59,6 +59,7 @@ def _build_slowly(folder: Folder, ready: object, builds: object) -> None:
     cache.TensorCache(folder).fetch([f"{number:02x}" for number in range(20)], build)
 
 
+@pytest.mark.slow
 def test_two_workers_build_each_entry_once(tmp_path: Folder) -> None:
     context = multiprocessing.get_context("spawn")
     ready, builds = context.Barrier(2), context.Value("i", 0)

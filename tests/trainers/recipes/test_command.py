@@ -43,6 +43,7 @@ def make(make_job: Make, script: pathlib.Path, **params: float) -> job.TrainJob:
     return make_job({"script": str(script), "max_train_steps": 30, **params}, trainer="command", drop=drop)
 
 
+@pytest.mark.slow
 def test_the_script_of_the_howto_trains_and_is_scored(make_job: Make, script: pathlib.Path) -> None:
     train_job = make(make_job, script, learning_rate=1.0)
     run(train_job)
@@ -52,6 +53,7 @@ def test_the_script_of_the_howto_trains_and_is_scored(make_job: Make, script: pa
     assert scored["metrics"]["colour_error"] < 1e-3
 
 
+@pytest.mark.slow
 def test_it_tells_scores_on_the_way_where_the_study_asks_for_them(make_job: Make, script: pathlib.Path) -> None:
     """16 images a step, a point every 40 of them, 30 steps."""
     train_job = make(make_job, script, learning_rate=1.0)
@@ -64,6 +66,7 @@ def test_it_tells_scores_on_the_way_where_the_study_asks_for_them(make_job: Make
     assert errors_told == sorted(errors_told, reverse=True)
 
 
+@pytest.mark.slow
 def test_its_failures_are_results(make_job: Make, script: pathlib.Path) -> None:
     train_job = make(make_job, script, learning_rate=1e30)
     run(train_job)
@@ -71,6 +74,7 @@ def test_its_failures_are_results(make_job: Make, script: pathlib.Path) -> None:
     assert told(train_job)[-1].data["outcome"] == "failed"
 
 
+@pytest.mark.slow
 def test_a_wish_to_stop_is_handed_on_and_the_trial_goes_on_later(make_job: Make, script: pathlib.Path) -> None:
     train_job = make(make_job, script, learning_rate=1e-4, max_train_steps=1_000_000)
     asked = interruption.Interruption()

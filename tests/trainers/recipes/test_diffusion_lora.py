@@ -56,6 +56,7 @@ def test_a_healthy_trial_tells_its_story_in_order(make_job: Make, run: Run) -> N
     assert scored["metrics"]["failure_rate"] == 0
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_and_scores(make_job: Make, run: Run) -> None:
     first, second = make_job(name="first"), make_job(name="second")
     one, other = run(first), run(second)
@@ -66,6 +67,7 @@ def test_the_same_seed_gives_the_same_weights_and_scores(make_job: Make, run: Ru
     assert not same(lora(first), lora(third))
 
 
+@pytest.mark.slow
 def test_the_base_is_left_as_it_was(make_job: Make, run: Run, kept: Any) -> None:
     first = make_job({"text_encoder_lr": 1e-3, "gradient_checkpointing": True})
     run(first)
@@ -78,6 +80,7 @@ def test_the_base_is_left_as_it_was(make_job: Make, run: Run, kept: Any) -> None
         assert not any(weight.requires_grad for weight in used.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "params",
     [
@@ -113,6 +116,7 @@ class KillAfter(StopAfter):
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chance", range(6))
 def test_a_run_killed_and_interrupted_anywhere_ends_with_the_same_weights(
     chance: int, make_job: Make, run: Run
@@ -139,6 +143,7 @@ def test_a_run_killed_and_interrupted_anywhere_ends_with_the_same_weights(
     assert same(lora(whole), lora(broken))
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_costs_its_steps_and_nothing_else(make_job: Make, run: Run) -> None:
     whole, broken = make_job(name="whole"), make_job(name="broken")
     run(whole)
@@ -153,6 +158,7 @@ def test_a_damaged_checkpoint_costs_its_steps_and_nothing_else(make_job: Make, r
     assert same(lora(whole), lora(broken))
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_from_its_last_checkpoint(make_job: Make, run: Run) -> None:
     broken = make_job(checkpoint_every_steps=2)
     with pytest.raises(Killed):
@@ -221,6 +227,7 @@ def test_every_optimizer_and_schedule_trains(params: dict[str, Any], make_job: M
     assert any(bool(tensor.any()) for key, tensor in lora(train_job).items() if "lora_up" in key)
 
 
+@pytest.mark.slow
 def test_min_snr_noise_offset_flips_and_repeats_change_the_training(make_job: Make, run: Run) -> None:
     plain = make_job(name="plain")
     run(plain)
@@ -234,6 +241,7 @@ def test_min_snr_noise_offset_flips_and_repeats_change_the_training(make_job: Ma
     assert not same(lora(plain), lora(flipped))
 
 
+@pytest.mark.slow
 def test_points_are_counted_in_samples_and_the_last_step_has_none(make_job: Make, run: Run) -> None:
     """Batches of 2, averaged over 2: four samples a step, 24 in all."""
     params = {"gradient_accumulation_steps": 2}
@@ -248,6 +256,7 @@ def test_points_are_counted_in_samples_and_the_last_step_has_none(make_job: Make
     assert seconds["train"] > 0
 
 
+@pytest.mark.slow
 def test_pictures_that_lost_their_prompt_count_as_failed_at_a_point_too(make_job: Make, run: Run) -> None:
     params = {"learning_rate": 1e-2}
     thresholds = {"thresholds": job.Thresholds(off_prompt_margin=0.0)}
@@ -269,6 +278,7 @@ def test_an_untrained_lora_scores_at_a_point_as_its_base_does(make_job: Make, ru
     assert metrics["failure_rate"] == metrics["black_share"] == metrics["saturated_share"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "params",
     [
@@ -303,6 +313,7 @@ def test_points_change_nothing_of_the_training_also_where_it_is_resumed(
         assert all(each == point["metrics"] for each in again)
 
 
+@pytest.mark.slow
 def test_a_point_finds_a_diverged_lora_worse_than_its_base(make_job: Make, run: Run) -> None:
     thresholds = job.Thresholds(grad_norm_ratio=1e30)
     evaluation = {"steps": 6, "during": job.During(every_samples=8)}
@@ -347,6 +358,7 @@ def test_sdxl_trains_with_and_without_its_text_encoders(
     assert prefixes == ({"unet", "te1", "te2"} if text_encoder_lr else {"unet"})
 
 
+@pytest.mark.slow
 def test_bf16_trains_close_to_float32(make_job: Make, run: Run) -> None:
     exact = run(make_job(name="float32")).all("step")
     rounded = run(make_job({"mixed_precision": "bf16"}, name="bf16")).all("step")

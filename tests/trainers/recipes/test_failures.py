@@ -48,6 +48,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 WARMED_UP = {"lr_scheduler": "constant_with_warmup", "max_grad_norm": 0.0, "max_train_steps": 60}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "params"),
     [
@@ -77,6 +78,7 @@ def test_a_divergence_is_named_by_its_kind_and_first_step_within_20_steps(
     assert told.all("sampled") == []
 
 
+@pytest.mark.slow
 def test_an_exploding_gradient_is_caught_after_five_steps(make_job: Make, run: Run) -> None:
     thresholds = job.Thresholds(grad_norm_ratio=3.0, grad_norm_after_step=3)
     params = {"learning_rate": 0.05, "max_train_steps": 60, "lr_scheduler": "constant_with_warmup"}
@@ -109,6 +111,7 @@ def test_each_kind_of_broken_picture_is_found_in_a_real_trial(
     assert told.one("trial-finished")["outcome"] == "finished"
 
 
+@pytest.mark.slow
 def test_collapse_and_copying_are_found_in_a_real_trial(make_job: Make, run: Run) -> None:
     caption = "a zorbit monster on a blue background"
     thresholds = job.Thresholds(collapse_similarity=0.9, copying_similarity=0.4)
@@ -127,6 +130,7 @@ def little_memory() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
+@pytest.mark.slow
 def test_running_out_of_memory_fails_the_trial_and_not_the_process(
     make_job: Make, run: Run, little_memory: None
 ) -> None:

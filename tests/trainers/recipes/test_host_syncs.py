@@ -122,6 +122,7 @@ OPTIONS: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("params", OPTIMIZERS + OPTIONS, ids=lambda params: "-".join(map(str, params.values())))
 def test_no_step_waits_for_the_device_outside_of_looking(
     params: dict[str, Any], make_job: Make, run: Run, waits: Waits
@@ -144,6 +145,7 @@ def test_an_optimizer_of_a_library_may_wait_within_its_step_and_the_loop_does_no
     assert waits.outside(*LOOKING, *ON_THE_HOST)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text_encoder_lr", [0.0, 1e-3])
 def test_no_step_of_sdxl_waits_for_the_device(
     text_encoder_lr: float, make_job: Make, run: Run, waits: Waits, sdxl_folder: pathlib.Path

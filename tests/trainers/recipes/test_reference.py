@@ -30,6 +30,7 @@ LATENT = (8, 8, 8)  # a picture's latents in the demo base: channels, height, wi
 COSINE = {"lr_scheduler": "cosine", "lr_warmup_steps": 2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "params",
     [

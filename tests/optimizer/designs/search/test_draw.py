@@ -11,6 +11,7 @@ from optimizer.study import space
 from tests.optimizer import searching
 
 
+@pytest.mark.slow
 def test_points_that_no_sample_finds_are_solved_for() -> None:
     narrow = "learning_rate > 0.0012345670 and learning_rate < 0.0012345671 and network_alpha > 63.99999999"
     search = searching.search(searching.study(searching.LORA), {"require": narrow + " and network_alpha < 64.00000001"})
@@ -19,6 +20,7 @@ def test_points_that_no_sample_finds_are_solved_for() -> None:
     assert not search.judge(drawn.params).refused_by
 
 
+@pytest.mark.slow
 def test_points_that_no_sample_finds_are_not_sampled_for_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """What four million points did not show, the next four million will hardly show; neighbours are looked at first."""
     narrow = "learning_rate > 0.0012345670 and learning_rate < 0.0012345671 and network_alpha > 63.99999999"
@@ -42,6 +44,7 @@ def test_points_that_no_sample_finds_are_not_sampled_for_again_and_again(monkeyp
     assert judged < reservoir.MOST_POINTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tpe", "random"])
 def test_a_rule_that_ties_a_float_to_a_choice_is_searched_along(name: str) -> None:
     """Alpha that must be half of the rank leaves no volume, but as many ranks as before, and every rate."""

@@ -38,6 +38,7 @@ def test_a_weights_file_gives_a_judge_with_those_weights(name: str, tmp_path: pa
     assert judge.texts(["a dog", "a cat", "a hat"]).norm(dim=1).tolist() == pytest.approx([1.0] * 3, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_judge_is_named_by_what_is_in_its_weights_file(tmp_path: pathlib.Path) -> None:
     file, moved = tmp_path / "weights.safetensors", tmp_path / "elsewhere" / "same.safetensors"
     write_weights(file, seed=1)
@@ -56,6 +57,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path: pathlib.Path) -> 
         clip.load(job.ClipModel(model="ViT-S-32", pretrained=str(file)), CPU, tmp_path)
 
 
+@pytest.mark.slow
 def test_weights_changed_under_the_same_path_are_never_measured_with_the_old_baseline(
     make_job: Callable[..., job.TrainJob], tmp_path: pathlib.Path
 ) -> None:

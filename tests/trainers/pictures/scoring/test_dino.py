@@ -31,6 +31,7 @@ def file(tmp_path: pathlib.Path) -> pathlib.Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_weights_file_gives_an_eye_with_those_weights(file: pathlib.Path, tmp_path: pathlib.Path) -> None:
     eye = dino.load(job.DinoModel(model=NAME, weights=str(file)), CPU, tmp_path)
     assert torch.equal(eye.model.state_dict()["blocks.3.attn.qkv.weight"], weights(1)["blocks.3.attn.qkv.weight"])
@@ -74,6 +75,7 @@ def test_weights_that_are_not_there_are_named(tmp_path: pathlib.Path) -> None:
         dino.load(job.DinoModel(model=NAME, weights=str(tmp_path / "none.pth")), CPU, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_trial_tells_the_similarity_that_the_second_eye_sees(
     make_job: Callable[..., job.TrainJob], run: Callable[..., Any], file: pathlib.Path
 ) -> None:
