@@ -17,7 +17,7 @@ from optimizer.report import curves, grid, html
 from optimizer.report import detail as details
 from optimizer.report import overview as overviews
 from optimizer.report import records as report_records
-from optimizer.results import ledger, reading, records, remarks, repeats
+from optimizer.results import ledger, pictures, reading, records, remarks, repeats
 from optimizer.rules import book as rulebook
 from optimizer.rules import judgement
 from optimizer.study import resolved as studies
@@ -166,32 +166,31 @@ def _training_images(study: studies.Study) -> list[report_records.TrainingImage]
 def _pictures(services: opening.Services, images: Sequence[Mapping[str, Any]]) -> list[report_records.Picture]:
     return [
         report_records.Picture(
-            prompt=str(image["prompt"]),
-            seed=int(image["seed"]),
-            held_out=bool(image.get("held_out", False)),
-            clip_score=image.get("clip_score"),
-            failure=image.get("failure"),
-            content=_content(services, image),
+            prompt=drawn.prompt,
+            seed=drawn.seed,
+            held_out=drawn.held_out,
+            clip_score=drawn.clip_score,
+            failure=drawn.failure,
+            content=_content(services, drawn),
         )
-        for image in images
+        for drawn in pictures.drawn(images)
     ]
 
 
-def _content(services: opening.Services, image: Mapping[str, Any]) -> bytes | None:
+def _content(services: opening.Services, drawn: pictures.Drawn) -> bytes | None:
     """A picture's bytes: from the artifacts, which every worker uploads to, else from where it was drawn."""
     try:
-        if "artifact" in image:
-            with services.artifact_store.open_reader(image["artifact"]) as stored:
+        if drawn.artifact is not None:
+            with services.artifact_store.open_reader(drawn.artifact) as stored:
                 return stored.read()
-        return pathlib.Path(str(image["path"])).read_bytes()
+        return pathlib.Path(drawn.path).read_bytes()
     except (OSError, artifact_exceptions.ArtifactNotFound):
         return None
 
 
-def _baseline(services: opening.Services, baseline: Mapping[str, Any] | None) -> report_records.Baseline | None:
-    if baseline is None:
-        return None
-    return report_records.Baseline(baseline["metrics"], _pictures(services, baseline["images"]))
+def _baseline(services: opening.Services, kept: Mapping[str, Any] | None) -> report_records.Baseline | None:
+    found = pictures.untrained(kept)
+    return None if found is None else report_records.Baseline(found.metrics, _pictures(services, found.images))
 
 
 def _refusing_rules(
