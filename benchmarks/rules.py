@@ -29,10 +29,10 @@ from constraints.proving import examine, sample
 from constraints.proving.prove import Prover
 from constraints.rules import ruleset
 from constraints.rules.ruleset import RuleSet, RuleText
-from optimizer.designs.search import draw
 from optimizer.designs.search.search import Search
 from optimizer.study import resolved as studies
 from optimizer.study import space
+from tests.optimizer import searching
 
 POINTS = 4096
 #: finished trials that the search has learned from, and proposals that are timed
@@ -182,14 +182,14 @@ def learned(study: studies.Study) -> Search:
     forms = {name: space.distribution(domain) for name, domain in study.space.items()}
     trials: list[optuna.trial.FrozenTrial] = []
     for number in range(LEARNED):
-        params = dict(draw.draw(search).params or {})
+        params = dict(searching.drawn(search).params)
         trial = optuna.trial.create_trial(
             params=params,
             distributions={name: forms[name] for name in params},
             values=chance.random(len(study.objectives)).tolist(),
         )
         trial.number = number
-        search.look([*trials, trial])
+        search.learn([*trials, trial])
         trials.append(trial)
     return search
 
@@ -207,17 +207,20 @@ def proposals() -> None:
     }
     for name, study in cases.items():
         plain, columns = learned(study), learned(study)
-        columns.rules = InColumns(**{f.name: getattr(columns.rules, f.name) for f in dataclasses.fields(RuleSet)})
+        rules = plain.admission.rules
+        in_columns = InColumns(**{f.name: getattr(rules, f.name) for f in dataclasses.fields(RuleSet)})
+        columns.follow(dataclasses.replace(columns.admission, rules=in_columns))
         ways = {
             "plain values": (plain, Stopwatch(), Stopwatch()),
             "columns of one": (columns, Stopwatch(), Stopwatch()),
         }
         for search, _, judging in ways.values():
-            object.__setattr__(search.rules, "check_point", judging.around(search.rules.check_point))  # it is frozen
+            there = search.admission.rules
+            object.__setattr__(there, "check_point", judging.around(there.check_point))  # it is frozen
         for _ in range(PROPOSALS):
-            drawn = [drawing.around(draw.draw)(search).params for search, drawing, _ in ways.values()]
+            drawn = [drawing.around(searching.drawn)(search).params for search, drawing, _ in ways.values()]
             assert drawn[0] == drawn[1]
-        print(f"\n{name}: {len(plain.rules.rules)} rules")
+        print(f"\n{name}: {len(rules.rules)} rules")
         for what, (_, drawing, judging) in ways.items():
             share = judging.seconds / drawing.seconds
             shown = (

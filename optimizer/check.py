@@ -8,15 +8,17 @@ from constraints.proving import examination, examine
 from constraints.rules import loading
 from constraints.rules import ruleset as rulesets
 from constraints.text import errors as constraint_errors
-from optimizer import beforehand, errors, wiring
-from optimizer.designs.search import pruning, warm_start
-from optimizer.forecast import cautions, readiness
+from optimizer import beforehand, errors
+from optimizer.designs.search import pruning
+from optimizer.forecast import cautions, readiness, remembered
 from optimizer.forecast import outlook as outlooks
 from optimizer.forecast import situation as facts
 from optimizer.rules import asked
 from optimizer.rules import book as rulebook
 from optimizer.study import idle
 from optimizer.study import resolved as studies
+from optimizer.trials import warm_start
+from trainers.data import buckets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +82,7 @@ def look(drafted: studies.Draft, before: beforehand.Before | None) -> Looked:
         say(("rules",), str(error))
     if found.images is None or broken & {"space", "trainer", "search", "evaluation", "prompts", "objectives"}:
         return Looked(tuple(problems))
-    situation = wiring.situation(study, found.images)
+    situation = remembered.situation(study, buckets.Showings.of(found.images.pictures))
     notes = [*found.notes, *found.images.notes, *cautions.prompts(study, found.images)]
     for section, (wrong, worth_a_note) in {
         "dataset": cautions.pictures(study, found.images),

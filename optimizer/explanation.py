@@ -128,7 +128,7 @@ def in_study(
     active = [name for name in study.space if rules.is_active(name, {**study.fixed, **sampled})]
     missing = _missing([name for name in active if name not in sampled], "a search gives every one a value")
     whole = studies.complete(study, sampled)
-    verdict = judgement.judge(study, rules, situation, sampled)
+    verdict = judgement.Admission(study, rules, situation).judge(sampled)
     found = explain.sentences(rules, sampled, situation.facts(whole))
     problems = contradictions.of_point(study.trainer, situation.counter.beside(whole))
     if problems:

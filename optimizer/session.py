@@ -11,7 +11,6 @@ from optimizer.results import records
 from optimizer.running import crew as crews
 from optimizer.running import launch, progress, worker
 from optimizer.study import resolved as studies
-from optimizer.trials import observer, propose
 from storage import errors as storage_errors
 from storage import workers
 
@@ -50,24 +49,23 @@ def run(
         errors.BadInput: the study, its rules or its dataset are wrong.
         errors.NothingFeasible: the rules leave no point.
     """
-    campaign = wiring.open_campaign(services, study, devices[0], observer.Silent())
+    here = wiring.open_worker(services, study, devices[0])
+    proposer, rows, trainer = here.proposer, here.rows, here.attempts.launcher
     if until is not None:
-        campaign.budget = until
+        proposer.budget = until
     if add_trials is not None:
-        campaign.look()
-        begun = propose.spent(campaign) - len(campaign.search.history.waiting)
-        campaign.budget = begun + add_trials
-    trainer = wiring.trainer_process(campaign, devices[0])
+        proposer.look()
+        proposer.budget = proposer.roster.spent - len(proposer.roster.waiting) + add_trials
 
     def trials() -> list[records.TrialRecord]:
         with contextlib.suppress(storage_errors.StudyGone):  # the worker itself will say so
-            return records.read(campaign.read_trials(), list(study.objectives))
+            return records.read(rows.read(), list(study.objectives))
         return []
 
-    shown = progress.Progress(study, campaign.budget, trials, quiet=quiet)
-    crew = crews.start(campaign, devices[1:])
+    shown = progress.Progress(study, proposer.budget, trials, quiet=quiet)
+    crew = crews.start(rows.name, services.settings.runs / rows.stored.folder, proposer.budget, devices[1:])
     with stop_signals() as stop, shown:
-        campaign.observer = shown
+        here.observer.watching.append(shown)
 
         def should_stop() -> bool:
             crew.tell_failed()  # asked all the time, so a worker that dies is named at once
@@ -75,16 +73,17 @@ def run(
 
         try:
             trainer.warm_up()
-            tally = worker.work(campaign, trainer, devices[0], should_stop)
+            tally = here.work(should_stop)
             while not should_stop() and crew.is_working():
                 stop.wait(0.2)
         finally:
             trainer.close()
             crew.stop()
             with contextlib.suppress(storage_errors.ServiceUnreachable):  # one that is silent is known to be gone
-                workers.leave(services.database, campaign.worker_id)
+                workers.leave(services.database, rows.worker_id)
     crew.tell_failed()
-    return Ending(campaign.study, tally, stop.is_set(), campaign.budget)
+    study = study.model_copy(update={"id": rows.study_id, "name": rows.name})
+    return Ending(study, tally, stop.is_set(), proposer.budget)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Mapping
 
 from optimizer import errors
+from trainers.contract import paths
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +46,10 @@ class Settings:
     def run_directory(self, folder: str, trial: int) -> pathlib.Path:
         """The folder of one trial; `folder` is its study's own (`storage.studies.Study.folder`)."""
         return self.runs / folder / f"trial-{trial:04d}"
+
+    def trial_paths(self, folder: str, trial: int) -> paths.TrialPaths:
+        """Where everything of one trial lies."""
+        return paths.TrialPaths(self.run_directory(folder, trial))
 
 
 #: variable -> what it sets; the reference page is written from this

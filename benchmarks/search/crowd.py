@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from benchmarks.search import latency, world
 from optimizer import opening
 from optimizer.results import reading
-from optimizer.trials import beginning, propose
+from optimizer.trials import beginning, claims
 
 
 def run(workers: int, trials: int) -> str:
@@ -60,12 +60,12 @@ def _work(
     opened = world.open_services(pathlib.Path(home))
     spec = world.study("crowd")
     spec = spec.model_copy(update={"search": spec.search.model_copy(update={"trials": trials})})
-    campaign = world.campaign(opened, spec)
+    worker = world.open_worker(opened, spec)
     ready.wait()
     numbers: list[int] = []
-    while isinstance(claim := propose.claim(campaign), propose.Claim):
+    while isinstance(claim := worker.proposer.claim(), claims.Claim):
         assert not claim.taken_up, f"trial {claim.number} was claimed twice"
-        latency.finish(campaign, claim, [claim.number / trials, 1.0])
+        latency.finish(worker, claim, [claim.number / trials, 1.0])
         numbers.append(claim.number)
     told.put(numbers)
 

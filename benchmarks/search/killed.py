@@ -13,7 +13,7 @@ from benchmarks.search import latency, world
 from optimizer import opening, settings
 from optimizer.results import reading
 from optimizer.study import resolved as studies
-from optimizer.trials import beginning, propose
+from optimizer.trials import beginning, claims
 
 _LEASE_SECONDS = 1
 _WORKERS = 4
@@ -70,10 +70,10 @@ def _study(trials: int) -> studies.Study:
 def _work(home: str, trials: int, seed: int, *, leave: bool = True) -> None:
     chance = random.Random(seed)
     read = settings.read({"TUNEGUARD_HOME": home, "TUNEGUARD_LEASE_SECONDS": str(_LEASE_SECONDS)})
-    campaign = world.campaign(opening.services(read), _study(trials))
-    while isinstance(claim := propose.claim(campaign), propose.Claim):
+    worker = world.open_worker(opening.services(read), _study(trials))
+    while isinstance(claim := worker.proposer.claim(), claims.Claim):
         time.sleep(chance.random() * 0.05)
-        latency.finish(campaign, claim, [chance.random(), 1.0])
+        latency.finish(worker, claim, [chance.random(), 1.0])
     if leave:
         os._exit(0)  # what the parent had open is not this process's to close
 

@@ -11,11 +11,13 @@ import optuna
 import sqlalchemy as sa
 
 from benchmarks.search import world
-from optimizer import opening
-from optimizer.results import reading, records
+from optimizer import attributes, opening
+from optimizer.designs.search import search as searches
+from optimizer.results import reading
+from optimizer.rules import judgement
+from optimizer.running import worker as workers
 from optimizer.study import space
-from optimizer.trials import beginning, propose, tell
-from optimizer.trials import campaign as campaigns
+from optimizer.trials import beginning, claims
 from optimizer.trials import conclusion as score
 
 SIZES = (20, 1000, 10000)
@@ -125,7 +127,7 @@ def plain_optuna(
 
     def step() -> None:
         trial = study.ask(forms)
-        trial.set_constraint(records.TRAINING, 0.0)
+        trial.set_constraint(attributes.TRAINING, 0.0)
         study.tell(trial, chance.random(2).tolist())
 
     return step
@@ -138,18 +140,20 @@ def our_search(opened: opening.Services, name: str, size: int, clock: Clock) -> 
     world.load_history(opened, reading.open_optuna(opened, spec), spec, size)
     gc.collect()
     began = time.perf_counter()
-    campaign = world.campaign(dataclasses.replace(opened, optuna_storage=reopened(opened)), spec)
-    campaign.look()
+    worker = world.open_worker(dataclasses.replace(opened, optuna_storage=reopened(opened)), spec)
+    worker.proposer.look()
     joined = time.perf_counter() - began
     chance = np.random.default_rng(0)
+    design = worker.proposer.design
+    assert isinstance(design, searches.Search)
     for method in ("draw", "learn", "begin", "end"):
-        clock.wrap(campaign.search.sketch, method, "sampling")
-    clock.wrap(campaign.search, "judge", "judging")
+        clock.wrap(design.sketch, method, "sampling")
+    clock.wrap(judgement.Admission, "judge", "judging")
 
     def step() -> None:
-        claim = propose.claim(campaign)
-        assert isinstance(claim, propose.Claim)
-        finish(campaign, claim, chance.random(2).tolist())
+        claim = worker.proposer.claim()
+        assert isinstance(claim, claims.Claim)
+        finish(worker, claim, chance.random(2).tolist())
 
     return step, joined
 
@@ -161,7 +165,7 @@ def reopened(opened: opening.Services) -> optuna.storages.BaseStorage:
     return optuna_store.open_storage(opened.database)
 
 
-def finish(campaign: campaigns.Campaign, claim: propose.Claim, values: list[float]) -> None:
+def finish(worker: workers.Worker, claim: claims.Claim, values: list[float]) -> None:
     """Tell a trial as if it had been trained."""
-    conclusion = score.Conclusion(score.Ending.USABLE, values=tuple(values), constraints={records.TRAINING: 0.0})
-    tell.settle(campaign, claim, conclusion)
+    conclusion = score.Conclusion(score.Ending.USABLE, values=tuple(values), constraints={attributes.TRAINING: 0.0})
+    worker.teller.settle(claim, conclusion)

@@ -1,7 +1,7 @@
 """Seconds of whole proposals where the rules accept about one point in 100,000, for every sampler.
 
-A proposal is `optimizer.designs.search.draw.draw`: the sampler's draws that are refused, the reservoir, and z3 where it
-is needed. Each search runs in a process of its own, so that nothing is known before its first proposal.
+A proposal is `Search.next` of `optimizer.designs.search.search`: the sampler's draws that are refused, the reservoir,
+and z3 where it is needed. Each search runs in a process of its own, so that nothing is known before its first proposal.
 """
 
 import dataclasses
@@ -14,10 +14,10 @@ import numpy as np
 import optuna
 
 from constraints.judging import conditions
-from optimizer import wiring
-from optimizer.designs.search import draw
+from optimizer.designs import design
 from optimizer.designs.search import search as searches
 from optimizer.forecast import estimates
+from optimizer.rules import judgement
 from optimizer.study import space
 from optimizer.study import written as study_file
 from tests.optimizer import searching
@@ -86,7 +86,7 @@ def open_search(case: str, sampler: str, seed: int) -> searches.Search:
     rules = searching.rules(study, {"require": list(CASES[case])})
     prior = footprint.of("diffusion-lora", "demo", job.Evaluation(prompts=("a", "b")))
     situation = searching.situation(estimator=estimates.Estimator(prior, on_gpu=True))
-    return wiring.open_search(study, rules, situation.for_rules(rules.text), seed)
+    return searches.once(judgement.Admission(study, rules, situation.for_rules(rules)), seed)
 
 
 def measure(job_: tuple[str, str, int]) -> tuple[tuple[str, str, int], Timing]:
@@ -97,11 +97,11 @@ def measure(job_: tuple[str, str, int]) -> tuple[tuple[str, str, int], Timing]:
     wall, processor = [], []
     for _ in range(1 + LATER):
         began, spent = time.perf_counter(), time.process_time()
-        drawn = draw.draw(search)
+        drawn = search.next()
         wall.append(time.perf_counter() - began)
         processor.append(time.process_time() - spent)
-        assert drawn.params is not None
-        assert not search.judge(drawn.params).refused_by
+        assert isinstance(drawn, design.Proposal)
+        assert not search.admission.judge(drawn.params).refused_by
         trials.add(drawn.params, [-abs(drawn.params["network_dropout"] - 0.05)], drawn.notes)
         trials.look()
     return job_, Timing(wall, processor)
@@ -110,13 +110,14 @@ def measure(job_: tuple[str, str, int]) -> tuple[tuple[str, str, int], Timing]:
 def share(case: str) -> float:
     """The feasible share of a case, from random points."""
     search = open_search(case, "random", 0)
-    active = conditions.Conditions(search.study.space, search.study.fixed)
+    study = search.admission.study
+    active = conditions.Conditions(study.space, study.fixed)
     chance = np.random.default_rng(0)
     hits = 0
     for _ in range(JUDGED // BLOCK):
-        rows = chance.random((BLOCK, len(search.study.space)))
-        columns = space.unit_columns(rows, search.study.space, active, search.study.fixed)
-        hits += int((search.weigh(columns) > 0).sum())
+        rows = chance.random((BLOCK, len(study.space)))
+        columns = space.unit_columns(rows, study.space, active, study.fixed)
+        hits += int((search.admission.weigh(columns) > 0).sum())
     return hits / JUDGED
 
 

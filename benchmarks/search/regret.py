@@ -15,9 +15,9 @@ import numpy as np
 import optuna
 
 from benchmarks.search import kept, landscapes
-from optimizer.designs.search import draw
+from optimizer import attributes
+from optimizer.designs import design
 from optimizer.designs.search import search as searches
-from optimizer.results import records
 from optimizer.study import space
 from tests.optimizer import searching
 
@@ -40,10 +40,11 @@ def open_search(landscape: landscapes.Landscape, seed: int, sampler: str = "tpe"
     if landscape.rules:
         return searching.search(study, *landscape.rules, seed=seed)
     # the source experiment's rules are shipped
-    from optimizer import wiring  # noqa: PLC0415
     from optimizer.rules import book as rulebook  # noqa: PLC0415
+    from optimizer.rules import judgement  # noqa: PLC0415
 
-    return wiring.open_search(study, rulebook.load(study, ["lora-v2.1"]), searching.SITUATION, seed)
+    admission = judgement.Admission(study, rulebook.load(study, ["lora-v2.1"]), searching.SITUATION)
+    return searches.once(admission, seed)
 
 
 def ours(landscape: landscapes.Landscape, seed: int, sampler: str = "tpe") -> Outcome:
@@ -52,10 +53,10 @@ def ours(landscape: landscapes.Landscape, seed: int, sampler: str = "tpe") -> Ou
     trials = searching.Trials(search)
     told: list[float | None] = []
     while len(told) < BUDGET:
-        drawn = draw.draw(search)
-        assert drawn.params is not None
+        drawn = search.next()
+        assert isinstance(drawn, design.Proposal)
         told.append(loss := landscape.loss(drawn.params))
-        trained = {records.TRAINING: float(loss is None)}
+        trained = {attributes.TRAINING: float(loss is None)}
         trials.add(drawn.params, None if loss is None else [loss], drawn.notes, constraints=trained)
         trials.look()
     return outcome(told, 0)
@@ -70,7 +71,7 @@ def plain(landscape: landscapes.Landscape, seed: int, *, constraint: bool) -> Ou
     for _ in range(BUDGET):
         trial = study.ask()
         params = suggest(trial, search)
-        verdict = search.judge(params)
+        verdict = search.admission.judge(params)
         loss = None if verdict.refused_by else landscape.loss(params)
         refused += bool(verdict.refused_by)
         if constraint:
@@ -88,8 +89,8 @@ def plain(landscape: landscapes.Landscape, seed: int, *, constraint: bool) -> Ou
 def suggest(trial: optuna.Trial, search: searches.Search) -> dict[str, object]:
     """What a person writes by hand: a suggestion for each parameter whose condition holds."""
     params: dict[str, object] = {}
-    for name, domain in search.study.space.items():
-        if not search.rules.is_active(name, params):
+    for name, domain in search.admission.study.space.items():
+        if not search.admission.rules.is_active(name, params):
             continue
         form = space.distribution(domain)
         if isinstance(form, optuna.distributions.CategoricalDistribution):
@@ -116,7 +117,7 @@ def optimum(landscape: landscapes.Landscape) -> float:
     """The best loss of two thousand feasible points, half of them found near the best so far."""
     search = open_search(landscape, 0)
     chance = np.random.default_rng(0)
-    there = search.reservoir
+    there = search.feasible.reservoir
     best, where = NOTHING, None
     for _ in range(2000):
         point = there.take(where if chance.random() < 0.5 else None, lambda _: False)

@@ -28,7 +28,7 @@ NAME = "SMAC3, forbidden clauses"
 def search(landscape: landscapes.Landscape, seed: int) -> regret.Outcome:
     """One search of SMAC's facade for hyperparameters, with its defaults for a budget."""
     under_rules = regret.open_search(landscape, seed)
-    parameters = under_rules.study.space
+    parameters = under_rules.admission.study.space
     told: list[float | None] = []
     refused = 0
     # its forest asks for processes of its own, which a process of a pool cannot have
@@ -38,7 +38,7 @@ def search(landscape: landscapes.Landscape, seed: int) -> regret.Outcome:
         while len(told) < regret.BUDGET:
             info = facade.ask()
             params = {name: _plain(info.config[name]) for name in parameters if name in info.config}
-            is_refused = bool(under_rules.judge(params).refused_by)
+            is_refused = bool(under_rules.admission.judge(params).refused_by)
             loss = None if is_refused else landscape.loss(params)
             status = StatusType.CRASHED if loss is None else StatusType.SUCCESS
             facade.tell(info, TrialValue(cost=regret.NOTHING if loss is None else loss, status=status))

@@ -11,11 +11,10 @@ import numpy as np
 import optuna
 
 from benchmarks.search import kept, landscapes, regret
-from optimizer import wiring
-from optimizer.designs.search import draw
+from optimizer import attributes
+from optimizer.designs import design
 from optimizer.designs.search import search as searches
 from optimizer.designs.search import sketch as sampler
-from optimizer.results import records
 from tests.optimizer import searching
 
 #: numbers of trials after which searches are compared
@@ -53,11 +52,11 @@ def search(case: Case, seed: int, rows: int) -> list[float]:
     told: list[tuple[float, float]] = []
     badness = []
     for count in range(1, max(SIZES) + 1):
-        drawn = draw.draw(under_rules)
-        assert drawn.params is not None
+        drawn = under_rules.next()
+        assert isinstance(drawn, design.Proposal)
         loss = landscape.loss(drawn.params)
         values = None if loss is None else [loss, effort(drawn.params)][: case.objectives]
-        trials.add(drawn.params, values, drawn.notes, constraints={records.TRAINING: float(loss is None)})
+        trials.add(drawn.params, values, drawn.notes, constraints={attributes.TRAINING: float(loss is None)})
         trials.look()
         if loss is not None:
             told.append((loss, effort(drawn.params)))
@@ -68,8 +67,8 @@ def search(case: Case, seed: int, rows: int) -> list[float]:
 
 def _with_effort(single: searches.Search, seed: int) -> searches.Search:
     objectives = {"loss": "minimize", "effort": "minimize"}
-    study = single.study.model_copy(update={"objectives": objectives})
-    return wiring.open_search(study, single.rules, searching.SITUATION, seed)
+    study = single.admission.study.model_copy(update={"objectives": objectives})
+    return searches.once(dataclasses.replace(single.admission, study=study), seed)
 
 
 def effort(params: landscapes.Point) -> float:

@@ -15,11 +15,10 @@ from optimizer.designs.search import search as searches
 from optimizer.forecast import remembered
 from optimizer.forecast import situation as facts
 from optimizer.rules import book as rulebook
-from optimizer.running import launch
+from optimizer.rules import judgement
+from optimizer.running import launch, worker
 from optimizer.study import resolved as studies
 from optimizer.study import space
-from optimizer.trials import campaign as campaigns
-from optimizer.trials import observer
 from storage.server import embedded
 from trainers.data import buckets
 
@@ -67,21 +66,21 @@ def study(name: str, seed: int = 1) -> studies.Study:
     return studies.parse(STUDY.format(name=name, seed=seed), name)
 
 
-def campaign(opened: opening.Services, spec: studies.Study) -> campaigns.Campaign:
-    return wiring.open_campaign(opened, spec, launch.Device(None, 1), observer.Silent())
+def open_worker(opened: opening.Services, spec: studies.Study) -> worker.Worker:
+    return wiring.open_worker(opened, spec, launch.Device(None, 1))
 
 
 def search(spec: studies.Study) -> searches.Search:
     """A search without a database, over sixteen pictures of one size."""
     shown = buckets.Showings(16, (((64, 64), 16),))
     situation = facts.Situation(facts.Gpu(0, None), remembered.step_counter(spec, shown))
-    return wiring.open_search(spec, rulebook.of_files(spec), situation, 0)
+    return searches.once(judgement.Admission(spec, rulebook.of_files(spec), situation), 0)
 
 
 def load_history(opened: opening.Services, optuna_study: optuna.Study, spec: studies.Study, trials: int) -> None:
     """Write finished trials in bulk, as no product code does; their points are accepted by the rules."""
     chance = np.random.default_rng(trials)
-    there = search(spec).reservoir
+    there = search(spec).feasible.reservoir
     forms = {name: space.distribution(domain) for name, domain in spec.space.items()}
     with opened.database.transaction() as connection:
         study_id = connection.execute(

@@ -127,6 +127,11 @@ class RuleSet:
             for at, rule in enumerate(self._of_kind("expect"))
         }
 
+    @cached_property
+    def inputs(self) -> frozenset[str]:
+        """Names of what the rules are judged by: parameters, facts, signals and metrics, also behind other names."""
+        return frozenset(name for rule in self.rules for name in rule.scope.inputs(rule.broken))
+
     def is_active(self, name: str, values: Mapping[str, Any]) -> bool:
         """Whether a parameter of the space is set, given the values of those that its condition names."""
         return self._conditions.is_active(name, values)

@@ -112,19 +112,19 @@ def explain(file: str, params: str, name: str | None, as_json: bool) -> None:
 
 def _study_of(name: str) -> "tuple[studies.Study, facts.Situation]":
     """A study and what its search knows: of a file that is there, else of the study of that name."""
-    from optimizer import opening, settings, wiring
-    from optimizer.forecast import readiness
-    from optimizer.report import gather as reporting
+    from optimizer import opening, settings
+    from optimizer.forecast import readiness, remembered
     from optimizer.results import reading
     from optimizer.study import resolved as studies
+    from trainers.data import buckets
 
     path = pathlib.Path(name)
     if path.exists() or path.suffix in (".yaml", ".yml"):
         study = studies.read(path)
-        return study, wiring.situation(study, readiness.inspect_dataset(study))
+        return study, remembered.situation(study, buckets.Showings.of(readiness.inspect_dataset(study).pictures))
     services = opening.existing(settings.read())
     _, study = reading.stored_study(services, name)
-    return study, reporting.situation(services, study)
+    return study, remembered.stored_situation(services, study)
 
 
 @command.command("push")
@@ -268,11 +268,11 @@ def suggest(name: str, output: pathlib.Path | None, as_json: bool) -> None:
 def _finished(services: "opening.Services", study: "studies.Study") -> "list[replays.FinishedTrial]":
     """The trials whose parameters proved good or bad; refused, crashed and early stopped ones did not get so far."""
     from constraints.history import replay as replays
-    from optimizer.report import gather as reporting
+    from optimizer.forecast import remembered
     from optimizer.results import reading
     from optimizer.study import resolved as studies
 
-    situation = reporting.situation(services, study)
+    situation = remembered.stored_situation(services, study)
     finished = []
     for record in reading.trial_records(services, study):
         if record.state not in ("usable", "unusable"):

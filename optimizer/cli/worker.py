@@ -35,5 +35,7 @@ def run(name: str, trials: int | None, until: int | None, gpu: int | None, cpu: 
     ending = session.run(services, study, chosen, add_trials=trials, until=until, quiet=as_json)
     if as_json:
         options.print_json({"name": name, "stopped": ending.stopped, **vars(ending.tally)})
+    else:
+        click.echo(ending.tally.sentence(), err=True)
     if ending.stopped:
         raise click.exceptions.Exit(130)

@@ -16,14 +16,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import optuna
 
-from optimizer.results import records
 from optimizer.study import resolved as studies
-from storage import runs
 from trainers.declared import footprint
-
-State = optuna.trial.TrialState
 
 #: standard deviations of the logarithm of how far priors are off: seconds depend on a machine nobody has seen,
 #: memory was counted
@@ -32,6 +27,8 @@ _SECONDS_DOUBT, _MEMORY_DOUBT = 1.5, 0.2
 _NO_PRIOR_DOUBT = 50.0
 #: spread of trials of one study that is assumed before any was measured, and for how many trials that counts
 _USUAL_SPREAD, _USUAL_TRIALS = 0.2, 2
+#: what estimates are called in rules
+NAMES = frozenset({"estimate.vram_gb", "estimate.minutes"})
 #: the latest trials that count
 NEWEST = 200
 #: MAD of a normal distribution times this is its standard deviation
@@ -200,35 +197,6 @@ class Estimator:
 def of(study: studies.Study, *, on_gpu: bool) -> Estimator:
     """The estimator of a study before any of its trials has finished."""
     return Estimator(footprint.of(study.trainer, study.base, study.evaluation), on_gpu)
-
-
-def measured(
-    study: studies.Study, trials: Sequence[optuna.trial.FrozenTrial], attempts: Sequence[runs.Run]
-) -> list[Measured]:
-    """What a study's finished trials took, of those whose attempts are given, in the order of their numbers."""
-    warm = study.launch.isolation == "warm"
-    found = []
-    for trial, record in zip(trials, records.read(trials, list(study.objectives), (), attempts), strict=True):
-        seconds = record.phases.get("train", 0.0)
-        if record.state not in records.TRAINED or not record.steps or seconds <= 0:
-            continue
-        # a warm process is launched once for many trials; the first one's wait is not what the next will take
-        other = sum(record.phases.values()) - seconds - (record.phases.get("launch", 0.0) if warm else 0.0)
-        # at evaluation points pictures are drawn, too; a trial that came to its end has its scores
-        scored = trial.state is State.COMPLETE or any(name in trial.user_attrs for name in study.objectives)
-        drawn = record.phases.get("sample", 0.0) > 0 and scored
-        vram = trial.user_attrs.get("vram_gb")
-        found.append(
-            Measured(
-                params=studies.complete(study, record.params),
-                steps=record.steps,
-                train_seconds=seconds,
-                other_seconds=other if drawn else None,
-                # a trial that never drew its pictures took less than it would have
-                vram_gb=float(vram) if vram and drawn else None,
-            )
-        )
-    return found
 
 
 def _fit(ratios: Any, doubt: float) -> Correction:

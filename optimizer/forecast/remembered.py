@@ -1,19 +1,40 @@
 """What a forecast takes from a study itself: how its data set makes steps, what its finished trials took."""
 
+import dataclasses
+from collections.abc import Sequence
+
+import optuna
+
 from optimizer import opening
 from optimizer.forecast import estimates
-from optimizer.results import reading
+from optimizer.forecast import situation as facts
+from optimizer.results import reading, records
 from optimizer.study import resolved as study_module
 from storage import runs
 from storage import studies as stored_studies
 from trainers.data import buckets, counters
 from trainers.declared import architecture
 
+State = optuna.trial.TrialState
+
 
 def step_counter(study: study_module.Study, shown: buckets.Showings | None) -> counters.StepCounter:
     """How the steps of a study's trials are counted over what an epoch of its data set shows."""
     base = architecture.read(study.base)
     return counters.StepCounter(study.trainer, shown, None if base is None else base.resolution)
+
+
+def situation(study: study_module.Study, shown: buckets.Showings | None) -> facts.Situation:
+    """What is known before a point is drawn, with estimates that no trial has corrected yet; asks for GPUs."""
+    gpu = facts.gpus()
+    return facts.Situation(gpu, step_counter(study, shown), estimates.of(study, on_gpu=gpu.count > 0))
+
+
+def stored_situation(services: opening.Services, study: study_module.Study) -> facts.Situation:
+    """The same for a stored study, with estimates as good as its trials make them; its data set need not be there."""
+    before = situation(study, _shown(reading.row_of(services, study)))
+    assert before.estimator is not None
+    return dataclasses.replace(before, estimator=before.estimator.calibrated(measured(services, study)))
 
 
 def stored_step_counter(stored: stored_studies.Study, study: study_module.Study) -> counters.StepCounter:
@@ -37,4 +58,33 @@ def measured(services: opening.Services, study: study_module.Study) -> list[esti
     stored = reading.row_of(services, study)
     newest = reading.trials(services, study)[-estimates.NEWEST :]
     since = newest[0].number if newest else 0
-    return estimates.measured(study, newest, runs.listed(services.database, stored.id, since))
+    return taken(study, newest, runs.listed(services.database, stored.id, since))
+
+
+def taken(
+    study: study_module.Study, trials: Sequence[optuna.trial.FrozenTrial], attempts: Sequence[runs.Run]
+) -> list[estimates.Measured]:
+    """What a study's finished trials took, of those whose attempts are given, in the order of their numbers."""
+    warm = study.launch.isolation == "warm"
+    found = []
+    for trial, record in zip(trials, records.read(trials, list(study.objectives), (), attempts), strict=True):
+        seconds = record.phases.get("train", 0.0)
+        if record.state not in records.TRAINED or not record.steps or seconds <= 0:
+            continue
+        # a warm process is launched once for many trials; the first one's wait is not what the next will take
+        other = sum(record.phases.values()) - seconds - (record.phases.get("launch", 0.0) if warm else 0.0)
+        # at evaluation points pictures are drawn, too; a trial that came to its end has its scores
+        scored = trial.state is State.COMPLETE or any(name in trial.user_attrs for name in study.objectives)
+        drawn = record.phases.get("sample", 0.0) > 0 and scored
+        vram = trial.user_attrs.get("vram_gb")
+        found.append(
+            estimates.Measured(
+                params=study_module.complete(study, record.params),
+                steps=record.steps,
+                train_seconds=seconds,
+                other_seconds=other if drawn else None,
+                # a trial that never drew its pictures took less than it would have
+                vram_gb=float(vram) if vram and drawn else None,
+            )
+        )
+    return found

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from constraints.rules import ruleset as rulesets
 from optimizer.forecast import estimates
 from trainers.data import counters
 
@@ -46,9 +47,9 @@ class Situation:
         """Images of the data set, each counted once; None where it is not known."""
         return None if self.counter.showings is None else self.counter.showings.images
 
-    def for_rules(self, text: str) -> "Situation":
-        """What rules of this text need: estimates cost more to work out than most rules to judge."""
-        return self if "estimate." in text else dataclasses.replace(self, estimator=None)
+    def for_rules(self, rules: rulesets.RuleSet) -> "Situation":
+        """What rules need: estimates cost more to work out than most rules to judge."""
+        return self if rules.inputs & estimates.NAMES else dataclasses.replace(self, estimator=None)
 
     def facts(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The facts that hold at a point, or at every point of a table.

@@ -11,7 +11,7 @@ from optuna.artifacts import exceptions as artifact_exceptions
 
 from constraints.rules import ruleset as rulesets
 from optimizer import opening
-from optimizer.forecast import estimates, remembered
+from optimizer.forecast import remembered
 from optimizer.forecast import situation as facts
 from optimizer.report import curves, grid, html
 from optimizer.report import detail as details
@@ -92,21 +92,10 @@ def detail(services: opening.Services, study: studies.Study, record: records.Tri
     return details.render(record, study.fixed, services.settings.run_directory(stored.folder, record.number))
 
 
-def situation(services: opening.Services, study: studies.Study) -> facts.Situation:
-    """What is known of a study by now; its dataset need not be there any more."""
-    stored = reading.row_of(services, study)
-    gpu = facts.gpus()
-    return facts.Situation(
-        gpu=gpu,
-        counter=remembered.stored_step_counter(stored, study),
-        estimator=estimates.of(study, on_gpu=gpu.count > 0).calibrated(remembered.measured(services, study)),
-    )
-
-
 def balance(services: opening.Services, study: studies.Study, trials: Sequence[records.TrialRecord]) -> ledger.Ledger:
     """What was spent and what refusals and early stops have saved."""
     stored = reading.row_of(services, study)
-    known_here = situation(services, study)
+    known_here = remembered.stored_situation(services, study)
     trained = [
         _spent(known_here, studies.complete(study, record.params), record.seconds, record.steps, record.early_stop)
         for record in trials

@@ -7,33 +7,15 @@ from typing import Annotated, Any
 import optuna
 import pydantic
 
-from optimizer import wording
+from optimizer import attributes, wording
 from optimizer.results import attempts as tried
 from optimizer.results import gain as gains
 from storage import results, runs
 
 State = optuna.trial.TrialState
 
-#: user attributes of an Optuna trial that say what the rules said
-REFUSED_BY = "refused_by"
-RULE_VERSION = "rule_version"
-#: ... and where a trial's outcome comes from: the trial of the same point whose result it took over, and which repeat
-#: of its point it is (1 is the first repeat; the seed is that much higher)
-TAKEN_FROM = "taken_from"
-REPEAT = "repeat"
-#: ... and which pruner (`pruner:asha`) or which stop rule (its id) ended a trial, after how many steps of how many
-STOPPED_BY = "stopped_by"
-STOP_RULE = "stop_rule"
-STEPS = "steps"
-TOTAL_STEPS = "total_steps"
-#: what the wish of a pruner begins with; no rule's id holds a colon
-PRUNER = "pruner:"
-
 #: states of trials that trained, to their end or a part of the way
 TRAINED = ("usable", "unusable", "stopped-early")
-#: the constraint that every trained trial carries: at most 0 when its training came to an end; no rule's id has a colon
-TRAINING = "trainer:training"
-
 #: what a state means to a reader, in the order in which states are counted
 STATES = {
     "usable": "trained, and its pictures are fit for use",
@@ -193,12 +175,13 @@ def _record(
     metrics = {} if result is None else result.metrics
     values: dict[str, float | None] = dict(zip(objectives, trial.values or (), strict=False))
     phases = _phases(tries)
+    done = [run.step for run in tries if run.step is not None]
     return TrialRecord(
         number=trial.number,
         state=state,
         params=trial.params,
         values=values or {name: metrics.get(name) for name in objectives},
-        refused_by=refused_by(trial),
+        refused_by=attributes.refused_by(trial),
         seconds=round(sum(phases.values()), 2) if phases else None,
         failure=(None if result is None else result.failure) or _broken(trial),
         phases=phases,
@@ -206,14 +189,14 @@ def _record(
         images=() if result is None else result.images,
         constraints=trial.constraints,
         lora=None if result is None else result.lora_path,
-        steps=max((run.step for run in tries if run.step is not None), default=_whole(trial.user_attrs, STEPS)),
-        rule_version=str(trial.user_attrs.get(RULE_VERSION, "")),
-        repeat=repeat_of(trial.user_attrs),
-        taken_over=is_taken_over(trial),
+        steps=max(done, default=attributes.whole(trial.user_attrs, attributes.STEPS)),
+        rule_version=str(trial.user_attrs.get(attributes.RULE_VERSION, "")),
+        repeat=attributes.repeat_of(trial.user_attrs),
+        taken_over=attributes.is_taken_over(trial),
         early_stop=_early_stop(trial),
         curve=dict(sorted(trial.intermediate_values.items())),
-        stop_rule=_text(trial.user_attrs, STOP_RULE),
-        total_steps=_whole(trial.user_attrs, TOTAL_STEPS),
+        stop_rule=attributes.text(trial.user_attrs, attributes.STOP_RULE),
+        total_steps=attributes.whole(trial.user_attrs, attributes.TOTAL_STEPS),
         lora_sha256=None if result is None else result.lora_sha256,
         attempts=tuple(map(tried.of, tries)),
     )
@@ -231,58 +214,25 @@ def _phases(tries: Sequence[runs.Run]) -> dict[str, float]:
 def _state(trial: optuna.trial.FrozenTrial) -> str:
     if trial.state is not State.PRUNED:
         return _WORDS[trial.state]
-    if is_stopped_early(trial):
+    if attributes.is_stopped_early(trial):
         return "stopped-early"
-    return "refused" if refused_by(trial) else "unusable"
-
-
-# People edit attributes in optuna-dashboard, so that they may hold anything.
-
-
-def refused_by(trial: optuna.trial.FrozenTrial) -> tuple[str, ...]:
-    """The rules that refused a trial."""
-    found = trial.user_attrs.get(REFUSED_BY)
-    return tuple(map(str, found)) if isinstance(found, list | tuple) else ()
-
-
-def repeat_of(attributes: Mapping[str, Any]) -> int:
-    """Which training of its point a trial is, by its attributes: 0 is the first."""
-    return max(0, _whole(attributes, REPEAT) or 0)
-
-
-def is_taken_over(trial: optuna.trial.FrozenTrial) -> bool:
-    """Whether a trial's outcome is that of another one, and nothing was trained."""
-    return _whole(trial.user_attrs, TAKEN_FROM) is not None
-
-
-def _text(attributes: Mapping[str, Any], name: str) -> str | None:
-    found = attributes.get(name)
-    return found if isinstance(found, str) else None
-
-
-def _whole(attributes: Mapping[str, Any], name: str) -> int | None:
-    found = attributes.get(name)
-    return found if isinstance(found, int) and not isinstance(found, bool) else None
-
-
-def is_stopped_early(trial: optuna.trial.FrozenTrial) -> bool:
-    """Whether a pruner ended a trial, so that nothing is known of what it would have come to."""
-    return isinstance(trial.user_attrs.get(STOPPED_BY), str)
+    return "refused" if attributes.refused_by(trial) else "unusable"
 
 
 def _early_stop(trial: optuna.trial.FrozenTrial) -> EarlyStop | None:
-    if not is_stopped_early(trial):
+    if not attributes.is_stopped_early(trial):
         return None
     said = trial.user_attrs
     samples, score = max(trial.intermediate_values.items(), default=(None, None))
-    return EarlyStop(said[STOPPED_BY], _whole(said, STEPS) or 0, _whole(said, TOTAL_STEPS), samples, score)
+    steps, of_steps = attributes.whole(said, attributes.STEPS) or 0, attributes.whole(said, attributes.TOTAL_STEPS)
+    return EarlyStop(said[attributes.STOPPED_BY], steps, of_steps, samples, score)
 
 
 def _broken(trial: optuna.trial.FrozenTrial) -> dict[str, Any] | None:
     """A trial that trained well but broke expect rules: the rules are what failed it."""
     if trial.state is State.FAIL:
         return {"kind": "machine", "step": None, "message": str(trial.user_attrs.get("message", ""))}
-    if trial.state is not State.PRUNED or refused_by(trial):
+    if trial.state is not State.PRUNED or attributes.refused_by(trial):
         return None
     broken = sorted(key for key, value in trial.constraints.items() if value > 0)
     return {"kind": "expect", "step": None, "message": f"broke {', '.join(broken)}"} if broken else None

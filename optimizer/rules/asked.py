@@ -32,9 +32,10 @@ def refused_by(
     drawn = sample.draw(space, study.fixed)
     stride = max(1, drawn.points // _POINTS)
     columns = {name: column[::stride] for name, column in drawn.columns.items()}
-    if (judgement.weigh(study, rules, situation, columns) > 0).any():
+    admission = judgement.Admission(study, rules, situation)
+    if (admission.weigh(columns) > 0).any():
         return ()
-    return judgement.judge(study, rules, situation, _first(columns)).refused_by
+    return admission.judge(_first(columns)).refused_by
 
 
 def _first(columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,7 +42,13 @@ class Rulebook:
 
     @property
     def label(self) -> str:
+        """The versions in force, as `name@number, ...`."""
         return _label(self.versions)
+
+    @property
+    def version_ids(self) -> tuple[int, ...]:
+        """The database ids of the versions in force."""
+        return tuple(version.id for version in self.versions)
 
     def refresh(self, connection: sa.Connection) -> str | None:
         """Take over newer versions, if there are any; where they cannot be used, those in force stay.

@@ -1,5 +1,6 @@
 """What stands against a point of a study: its rules, and what its trainer cannot train."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,33 +10,39 @@ import numpy.typing as npt
 from constraints.judging import verdict as verdicts
 from constraints.rules import ruleset as rulesets
 from optimizer.forecast import situation as facts
-from optimizer.study import resolved as study
+from optimizer.study import resolved as studies
 from trainers.declared import contradictions
 
 #: what refuses a point that its trainer cannot train, beside the study's rules; no rule's id holds a colon
 UNTRAINABLE = "trainer:cannot-train"
 
 
-def judge(
-    study_: study.Study, rules: rulesets.RuleSet, situation: facts.Situation, params: Mapping[str, Any]
-) -> verdicts.Verdict:
-    """What the rules and the trainer say of a point (sampled parameters; the fixed ones are added)."""
-    point = study.complete(study_, params)
-    verdict = rules.check_point(params, facts=situation.facts(point))
-    problems = contradictions.of_point(study_.trainer, situation.counter.beside(point))
-    return _untrainable(verdict, problems) if problems else verdict
+@dataclasses.dataclass(frozen=True)
+class Admission:
+    """What a point must meet to be trained: a study's rules and what its trainer can train, by what is known.
 
+    It never changes; newer rules, or better estimates, are another one.
+    """
 
-def weigh(
-    study_: study.Study, rules: rulesets.RuleSet, situation: facts.Situation, columns: Mapping[str, npt.NDArray[Any]]
-) -> npt.NDArray[np.float64]:
-    """The same for a table of points, shape (points,): 0 refused, 1 accepted, between them discouraged."""
-    points = {**study_.fixed, **columns}
-    judged = rules.check(columns, facts=situation.facts(points))
-    known = situation.counter.beside(points)
-    trainable = ~contradictions.of_points(study_.trainer, known, len(judged.weight))
-    weights: npt.NDArray[np.float64] = np.where(judged.accepted & trainable, judged.weight, 0.0)
-    return weights
+    study: studies.Study
+    rules: rulesets.RuleSet
+    situation: facts.Situation
+
+    def judge(self, params: Mapping[str, Any]) -> verdicts.Verdict:
+        """What the rules and the trainer say of a point (sampled parameters; the fixed ones are added)."""
+        point = studies.complete(self.study, params)
+        verdict = self.rules.check_point(params, facts=self.situation.facts(point))
+        problems = contradictions.of_point(self.study.trainer, self.situation.counter.beside(point))
+        return _untrainable(verdict, problems) if problems else verdict
+
+    def weigh(self, columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
+        """The same for a table of points, shape (points,): 0 refused, 1 accepted, between them discouraged."""
+        points = {**self.study.fixed, **columns}
+        judged = self.rules.check(columns, facts=self.situation.facts(points))
+        known = self.situation.counter.beside(points)
+        trainable = ~contradictions.of_points(self.study.trainer, known, len(judged.weight))
+        weights: npt.NDArray[np.float64] = np.where(judged.accepted & trainable, judged.weight, 0.0)
+        return weights
 
 
 def _untrainable(verdict: verdicts.Verdict, problems: Sequence[str]) -> verdicts.Verdict:

@@ -4,15 +4,21 @@ import dataclasses
 import logging
 import pathlib
 import time
+from collections.abc import Iterator, Sequence
 
 from optimizer import patience
+from optimizer import settings as settings_module
+from optimizer.rules import book as rulebook
 from optimizer.running import disk, follow, guards, job_file, launch
+from optimizer.running import pruning as prunings
 from optimizer.running import watch as watches
-from optimizer.trials import campaign as campaigns
+from optimizer.study import resolved as studies
+from optimizer.trials import claims
 from optimizer.trials import conclusion as score
-from optimizer.trials import propose
+from optimizer.trials import observer as observers
+from optimizer.trials import rows as trial_rows
 from storage import runs
-from trainers.contract import events, paths
+from trainers.contract import events, job, paths
 
 logger = logging.getLogger(__name__)
 
@@ -20,96 +26,145 @@ logger = logging.getLogger(__name__)
 _LAST_LINES = 20
 
 
-def run(
-    campaign: campaigns.Campaign,
-    launcher: launch.TrainerProcess,
-    device: launch.Device,
-    claim: propose.Claim,
-    waiting: patience.Patience,
-) -> score.Conclusion:
-    """Run one attempt at a trial, from its job file to what its events come to.
+@dataclasses.dataclass(frozen=True)
+class Attempts:
+    """One worker's attempts at trials, on one device.
 
-    Raises:
-        errors.BadInput: the disk takes no more; the message names the file.
-        storage.errors.LeaseLost: the trial is another worker's by now.
-        storage.errors.NotFound: the study was deleted.
-        storage.errors.ServiceUnreachable: the database stayed away for too long.
+    Attributes:
+        study: what is tried.
+        rows: where its trials are kept.
+        book: the rules that watch a training and judge its result, as they stand.
+        pruning: ends trials that fall behind.
+        settings: where files of runs lie.
+        launcher: starts trainer processes on the device.
+        device: what is trained on.
+        observer: is told what trainers tell.
     """
-    number = waiting.call(lambda: runs.start(campaign.database, claim.lease, gpu=device.name))
-    trial = job_file.trial_paths(campaign, claim.number)
-    folder = paths.JobPaths(trial.attempt(number))
-    conclusion = _train(campaign, launcher, claim, waiting, folder)
-    _finish(campaign, claim, number, conclusion, waiting)
-    return conclusion
 
+    study: studies.Study
+    rows: trial_rows.Rows
+    book: rulebook.Rulebook
+    pruning: prunings.Pruning
+    settings: settings_module.Settings
+    launcher: launch.TrainerProcess
+    device: launch.Device
+    observer: observers.Observer
 
-def left_behind(
-    campaign: campaigns.Campaign, claim: propose.Claim, waiting: patience.Patience
-) -> score.Conclusion | None:
-    """What an earlier attempt at this trial came to that nobody has told: its worker ended before it could.
+    def run(self, claim: claims.Claim, waiting: patience.Patience) -> score.Conclusion:
+        """Run one attempt at a trial, from its job file to what its events come to.
 
-    An attempt counts where its job is the one that this worker would write, and its events say that it came to its end.
-    None where the trial has to be trained, or trained on.
-    """
-    attempts = waiting.call(lambda: runs.of_trial(campaign.database, campaign.study_id, claim.number))
-    for number in reversed([each.attempt for each in attempts]):
-        folder = paths.JobPaths(job_file.trial_paths(campaign, claim.number).attempt(number))
-        if not job_file.is_the_same(job_file.of(campaign, claim, folder), folder.job):
-            continue
-        reader = events.Reader(folder.events)
-        told = _of_trial(reader.fresh(), claim.number)
-        conclusion = score.conclude(told, campaign.rules, campaign.study.objectives, claim.params)
-        if conclusion.ending not in score.FINAL or not _is_whole(conclusion):
-            continue
-        conclusion = _with_problems(conclusion, reader)
-        _finish(campaign, claim, number, conclusion, waiting)
-        logger.info("trial %d had come to its end in attempt %d", claim.number, number, extra={"trial": claim.number})
+        Raises:
+            errors.BadInput: the disk takes no more; the message names the file.
+            storage.errors.LeaseLost: the trial is another worker's by now.
+            storage.errors.NotFound: the study was deleted.
+            storage.errors.ServiceUnreachable: the database stayed away for too long.
+        """
+        number = waiting.call(lambda: runs.start(self.rows.database, claim.lease, gpu=self.device.name))
+        folder = paths.JobPaths(self.place(claim).attempt(number))
+        conclusion = self._train(claim, waiting, folder)
+        self._finish(claim, number, conclusion, waiting)
         return conclusion
-    return None
 
+    def left_behind(self, claim: claims.Claim, waiting: patience.Patience) -> score.Conclusion | None:
+        """What an earlier attempt at this trial came to that nobody has told: its worker ended before it could.
 
-def _train(
-    campaign: campaigns.Campaign,
-    launcher: launch.TrainerProcess,
-    claim: propose.Claim,
-    waiting: patience.Patience,
-    folder: paths.JobPaths,
-) -> score.Conclusion:
-    trial = job_file.trial_paths(campaign, claim.number)
-    with disk.writing(folder.directory):
-        disk.make_own(folder.directory)
-        trial.stop.unlink(missing_ok=True)
-        job_file.of(campaign, claim, folder).write(folder.job)
-        began, printed = time.time(), launcher.printed()
-        launcher.start(folder.job)
-    reader = events.Reader(folder.events)
-    watching = watches.Watch(campaign, launcher, claim, waiting, trial)
-    guard = guards.Guard(claim.params)
-    told: list[events.Event] = []
-    for event in follow.follow(folder, reader, launcher.is_alive, watching.between):
-        if not _of_trial([event], claim.number):
-            continue
-        told.append(event)
-        campaign.observer.event(claim.number, event)
-        if event.event == "checkpoint-set-aside":
-            logger.warning(
-                "trial %d begins anew: %s; kept as %s", claim.number, event.data["message"], event.data["path"]
+        An attempt counts where its job is the one that this worker would write, and its events say that it came to its
+        end. None where the trial has to be trained, or trained on.
+        """
+        attempts = waiting.call(lambda: runs.of_trial(self.rows.database, self.rows.study_id, claim.number))
+        for number in reversed([each.attempt for each in attempts]):
+            folder = paths.JobPaths(self.place(claim).attempt(number))
+            if not job_file.is_the_same(self._job(claim, folder), folder.job):
+                continue
+            reader = events.Reader(folder.events)
+            conclusion = self._conclude(_of_trial(reader.fresh(), claim.number), claim)
+            if conclusion.ending not in score.FINAL or not _is_whole(conclusion):
+                continue
+            conclusion = _with_problems(conclusion, reader)
+            self._finish(claim, number, conclusion, waiting)
+            logger.info(
+                "trial %d had come to its end in attempt %d", claim.number, number, extra={"trial": claim.number}
             )
-        watching.remember(event)
-        watching.end_early(guard.broken(campaign.rules, event))
-    watching.finish()
-    conclusion = score.conclude(
-        told, campaign.rules, campaign.study.objectives, claim.params, asked_to_stop=watching.interrupted
-    )
-    conclusion = _with_problems(dataclasses.replace(conclusion, seconds=_seconds(conclusion, told, began)), reader)
-    if conclusion.ending is score.Ending.CRASHED:
-        launcher.close()
-        with disk.writing(folder.directory):  # a trainer whose last words it did not take looks like one that crashed
-            disk.probe(folder.directory)
-        message = conclusion.message or _last_words(folder.console, 0) or _last_words(launcher.console, printed)
-        message = message or "the trainer process ended without a word"
-        conclusion = dataclasses.replace(conclusion, message=message)
-    return conclusion
+            return conclusion
+        return None
+
+    def place(self, claim: claims.Claim) -> paths.TrialPaths:
+        """Where everything of a trial lies."""
+        return self.settings.trial_paths(self.rows.stored.folder, claim.number)
+
+    def _train(self, claim: claims.Claim, waiting: patience.Patience, folder: paths.JobPaths) -> score.Conclusion:
+        trial = self.place(claim)
+        with disk.writing(folder.directory):
+            disk.make_own(folder.directory)
+            trial.stop.unlink(missing_ok=True)
+            self._job(claim, folder).write(folder.job)
+            began, printed = time.time(), self.launcher.printed()
+            self.launcher.start(folder.job)
+        reader = events.Reader(folder.events)
+        watching = watches.Watch(self.rows, self.pruning, self.launcher, claim, waiting, trial)
+        told = list(self._events(claim, folder, reader, watching))
+        watching.finish()
+        conclusion = self._conclude(told, claim, asked_to_stop=watching.interrupted)
+        conclusion = _with_problems(dataclasses.replace(conclusion, seconds=_seconds(conclusion, told, began)), reader)
+        if conclusion.ending is score.Ending.CRASHED:
+            self.launcher.close()
+            with disk.writing(folder.directory):  # where it took no last words, a trainer looks like one that crashed
+                disk.probe(folder.directory)
+            words = _last_words(folder.console, 0) or _last_words(self.launcher.console, printed)
+            message = conclusion.message or words or "the trainer process ended without a word"
+            conclusion = dataclasses.replace(conclusion, message=message)
+        return conclusion
+
+    def _events(
+        self, claim: claims.Claim, folder: paths.JobPaths, reader: events.Reader, watching: watches.Watch
+    ) -> Iterator[events.Event]:
+        """A training's events as they come; each is shown, kept where it must be, and watched by the rules."""
+        guard = guards.Guard(claim.params)
+        for event in follow.follow(folder, reader, self.launcher.is_alive, watching.between):
+            if not _of_trial([event], claim.number):
+                continue
+            yield event
+            self.observer.event(claim.number, event)
+            if event.event == "checkpoint-set-aside":
+                logger.warning(
+                    "trial %d begins anew: %s; kept as %s", claim.number, event.data["message"], event.data["path"]
+                )
+            watching.remember(event)
+            watching.end_early(guard.broken(self.book.rules, event))
+
+    def _conclude(
+        self, told: Sequence[events.Event], claim: claims.Claim, *, asked_to_stop: bool = False
+    ) -> score.Conclusion:
+        objectives = self.study.objectives
+        return score.conclude(told, self.book.rules, objectives, claim.params, asked_to_stop=asked_to_stop)
+
+    def _job(self, claim: claims.Claim, folder: paths.JobPaths) -> job.TrainJob:
+        study = self.study.model_copy(update={"name": self.rows.name})
+        record = {
+            "study": study.name,
+            "study_id": self.rows.study_id,
+            "trial": str(claim.number),
+            "rules": self.book.label,
+        }
+        return job_file.of(study, claim, self.place(claim), folder, self.settings.cache, record)
+
+    def _finish(
+        self, claim: claims.Claim, number: int, conclusion: score.Conclusion, waiting: patience.Patience
+    ) -> None:
+        waiting.call(
+            lambda: runs.finish(
+                self.rows.database,
+                self.rows.study_id,
+                claim.number,
+                number,
+                outcome=conclusion.ending.value,
+                exit_code=conclusion.exit_code,
+                failure_kind=None if conclusion.failure is None else conclusion.failure.kind,
+                step=conclusion.steps,
+                seconds=conclusion.seconds,
+                message=conclusion.message,
+            )
+        )
 
 
 def _of_trial(told: list[events.Event], number: int) -> list[events.Event]:
@@ -122,29 +177,6 @@ def _is_whole(conclusion: score.Conclusion) -> bool:
     files = [str(image["path"]) for image in conclusion.images]
     files += [conclusion.lora] if conclusion.lora is not None else []
     return all(pathlib.Path(file).is_file() for file in files)
-
-
-def _finish(
-    campaign: campaigns.Campaign,
-    claim: propose.Claim,
-    number: int,
-    conclusion: score.Conclusion,
-    waiting: patience.Patience,
-) -> None:
-    waiting.call(
-        lambda: runs.finish(
-            campaign.database,
-            campaign.study_id,
-            claim.number,
-            number,
-            outcome=conclusion.ending.value,
-            exit_code=conclusion.exit_code,
-            failure_kind=None if conclusion.failure is None else conclusion.failure.kind,
-            step=conclusion.steps,
-            seconds=conclusion.seconds,
-            message=conclusion.message,
-        )
-    )
 
 
 def _with_problems(conclusion: score.Conclusion, reader: events.Reader) -> score.Conclusion:

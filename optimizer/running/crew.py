@@ -10,7 +10,6 @@ import sys
 from collections.abc import Sequence
 
 from optimizer.running import launch
-from optimizer.trials import campaign as campaigns
 
 logger = logging.getLogger(__name__)
 
@@ -56,14 +55,18 @@ class Crew:
         ]
 
 
-def start(campaign: campaigns.Campaign, devices: Sequence[launch.Device]) -> Crew:
-    """Start a worker for each device; they work until the study has as many trials as the campaign may spend."""
+def start(study: str, folder: pathlib.Path, until: int, devices: Sequence[launch.Device]) -> Crew:
+    """Start a worker for each device; they work until the study has so many trials.
+
+    Args:
+        folder: where the study's files lie; each worker logs there.
+    """
     processes, logs = [], []
     for number, device in enumerate(devices, start=2):
-        log = campaign.settings.runs / campaign.stored.folder / f"worker-{number}.log"
+        log = folder / f"worker-{number}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "optimizer", "worker", "run", campaign.study.name]
-        command += ["--until", str(campaign.budget)]
+        command = [sys.executable, "-m", "optimizer", "worker", "run", study]
+        command += ["--until", str(until)]
         command += ["--cpu"] if device.gpu is None else ["--gpu", str(device.gpu)]
         environment = dict(os.environ)
         if device.threads is not None:

@@ -4,20 +4,29 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from optimizer.trials import campaign as campaigns
-from optimizer.trials import propose
+from optimizer.study import resolved as studies
+from optimizer.trials import claims
 from trainers.contract import errors as trainer_errors
 from trainers.contract import job, paths
 
 
-def trial_paths(campaign: campaigns.Campaign, number: int) -> paths.TrialPaths:
-    """Where everything of a trial lies."""
-    return paths.TrialPaths(campaign.settings.run_directory(campaign.stored.folder, number))
+def of(
+    study: studies.Study,
+    claim: claims.Claim,
+    trial: paths.TrialPaths,
+    folder: paths.JobPaths,
+    cache: pathlib.Path,
+    record: Mapping[str, str],
+) -> job.TrainJob:
+    """Everything the trainer is told: one trial, complete parameters, where to put what.
 
-
-def of(campaign: campaigns.Campaign, claim: propose.Claim, folder: paths.JobPaths) -> job.TrainJob:
-    """Everything the trainer is told: one trial, complete parameters, where to put what."""
-    study = campaign.study
+    Args:
+        study: under the name that it has by now.
+        trial: where everything of the trial lies.
+        folder: ... and what this attempt at it tells.
+        cache: where trainers keep what they need not work out twice.
+        record: what the LoRA says of where it comes from.
+    """
     return job.TrainJob(
         trainer=study.trainer,
         study=study.name,
@@ -30,18 +39,13 @@ def of(campaign: campaigns.Campaign, claim: propose.Claim, folder: paths.JobPath
                 number=claim.number,
                 params=claim.told,
                 seed=claim.seed,
-                directory=str(trial_paths(campaign, claim.number).directory),
+                directory=str(trial.directory),
             ),
         ),
         directory=str(folder.directory),
-        cache=str(campaign.settings.cache),
+        cache=str(cache),
         trackers=study.launch.trackers,
-        record={
-            "study": study.name,
-            "study_id": campaign.study_id,
-            "trial": str(claim.number),
-            "rules": campaign.rule_version,
-        },
+        record=dict(record),
     )
 
 

@@ -6,9 +6,11 @@ import time
 
 from optimizer import patience
 from optimizer.running import disk, guards, launch
-from optimizer.trials import campaign as campaigns
-from optimizer.trials import propose
+from optimizer.running import pruning as prunings
+from optimizer.trials import claims
+from optimizer.trials import rows as trial_rows
 from storage import errors as storage_errors
+from storage import studies as stored_studies
 from storage import workers
 from trainers.contract import events, paths
 
@@ -22,9 +24,10 @@ class Watch:
     A database that is away holds nothing of this up: what could not be written waits until it is back.
     """
 
-    campaign: campaigns.Campaign
+    rows: trial_rows.Rows
+    pruning: prunings.Pruning
     launcher: launch.TrainerProcess
-    claim: propose.Claim
+    claim: claims.Claim
     waiting: patience.Patience
     trial: paths.TrialPaths
     #: whether the trainer was asked to stop
@@ -40,7 +43,7 @@ class Watch:
     @property
     def _renew_every(self) -> float:
         """Seconds: a third of the lease, so that two renewals may be late before it is lost."""
-        return self.campaign.settings.lease_seconds / 3
+        return self.rows.lease_seconds / 3
 
     def between(self) -> None:
         """Called again and again; what is due is done.
@@ -81,8 +84,8 @@ class Watch:
             return True
         try:
             self._write()
-            workers.heartbeat(self.campaign.database, self.campaign.worker_id)
-            holds = self.campaign.renew(self.claim.lease)
+            workers.heartbeat(self.rows.database, self.rows.worker_id)
+            holds = self.rows.renew(self.claim.lease)
         except storage_errors.ServiceUnreachable as error:
             if self._away_since is None:
                 self._away_since = now
@@ -101,11 +104,17 @@ class Watch:
         while self._unwritten:
             event = self._unwritten[0]
             if event.event == "baseline":
-                self.campaign.remember_baseline(event.data)
+                self._remember_baseline(event)
             try:
-                with self.campaign.database.clear_errors():
-                    self.end_early(self.campaign.pruning.look(self.claim.number, event))
+                with self.rows.database.clear_errors():
+                    self.end_early(self.pruning.look(self.claim.number, event))
             except Exception:
-                self.campaign.require_study()  # without its rows anything may fail
+                self.rows.require_study()  # without its rows anything may fail
                 raise
             self._unwritten.pop(0)
+
+    def _remember_baseline(self, event: events.Event) -> None:
+        """Keep the untrained base's scores and images; every trainer process tells them, and they are the same."""
+        with self.rows.transaction() as writing:
+            known = stored_studies.Facts(baseline=dict(event.data))
+            stored_studies.learn(writing.connection, self.rows.study_id, known)

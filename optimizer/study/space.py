@@ -43,6 +43,11 @@ def point(params: Mapping[str, Any]) -> Point:
     return tuple(sorted(params.items()))
 
 
+def needed(space: Mapping[str, domains.Domain]) -> frozenset[str]:
+    """Parameters without which parameters name no point: a trial was told, in optuna-dashboard, before it had begun."""
+    return frozenset(name for name, domain in space.items() if domain.when is None)
+
+
 def snap(domain: domains.Domain, value: Any) -> Any:
     """The nearest point of a stepped float's grid; Optuna's own arithmetic leaves 0.30000000000000004."""
     if domain.kind == "float" and domain.step and isinstance(value, float):

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from constraints.rules import ruleset as rulesets
-from optimizer.results import records
+from optimizer import attributes
 from trainers.contract import events, failures, job
 
 
@@ -80,7 +80,7 @@ class Conclusion:
         if self.failure is not None:
             return f"stop rule {self.failure.rule}{where}" if self.failure.rule else f"{self.failure.kind}{where}"
         broken = sorted(
-            rule for rule, violation in self.constraints.items() if violation > 0 and rule != records.TRAINING
+            rule for rule, violation in self.constraints.items() if violation > 0 and rule != attributes.TRAINING
         )
         if broken:
             return f"broke {', '.join(broken)}"
@@ -109,10 +109,10 @@ def conclude(
         return dataclasses.replace(known, ending=ending, message=message)
     if known.stopped_by is not None:
         # nothing is held against its parameters: they trained well as far as they came
-        return dataclasses.replace(known, ending=Ending.STOPPED_EARLY, constraints={records.TRAINING: 0.0})
+        return dataclasses.replace(known, ending=Ending.STOPPED_EARLY, constraints={attributes.TRAINING: 0.0})
     if finished["outcome"] == "finished" and by_name.get("scored", {}).get("metrics"):
         return _scored(known, rules, objectives, params)
-    return dataclasses.replace(known, ending=Ending.UNUSABLE, constraints={records.TRAINING: 1.0})
+    return dataclasses.replace(known, ending=Ending.UNUSABLE, constraints={attributes.TRAINING: 1.0})
 
 
 def _unfinished(exit_code: int | None, *, stopped: bool) -> Ending:
@@ -129,7 +129,7 @@ def _known(told: Sequence[events.Event], by_name: Mapping[str, Mapping[str, Any]
     failure = None
     if failed is not None:
         failure = Failure(str(failed["kind"]), failed.get("step"), str(failed["message"]))
-    by_pruner = stopped is not None and str(stopped["rule"]).startswith(records.PRUNER)
+    by_pruner = stopped is not None and str(stopped["rule"]).startswith(attributes.PRUNER)
     if stopped is not None and not by_pruner:
         rule = str(stopped["rule"])
         failure = Failure("stopped-by-rule", stopped.get("step"), f"the stop rule {rule} ended the training", rule)
@@ -178,10 +178,10 @@ def _scored(
         if known.failure is not None:
             failure = dataclasses.replace(known.failure, message=f"{known.failure.message}; {failure.message}")
         return dataclasses.replace(
-            known, ending=Ending.UNUSABLE, failure=failure, constraints={**broken, records.TRAINING: 1.0}
+            known, ending=Ending.UNUSABLE, failure=failure, constraints={**broken, attributes.TRAINING: 1.0}
         )
     failed = known.failure is not None and _is_whole(known.failure.kind)
-    constraints = {records.TRAINING: 1.0 if failed else 0.0, **broken}
+    constraints = {attributes.TRAINING: 1.0 if failed else 0.0, **broken}
     usable = all(value <= 0 for value in constraints.values())
     return dataclasses.replace(
         known,

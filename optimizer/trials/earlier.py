@@ -1,16 +1,17 @@
 """What a study learns from earlier ones: its first worker reads them, the study keeps it for those that join."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import optuna
 import sqlalchemy as sa
 
+from constraints.judging import verdict as verdicts
 from optimizer import opening
-from optimizer.designs.search import search as searches
-from optimizer.designs.search import warm_start
 from optimizer.results import reading, records
 from optimizer.study import resolved as study_module
+from optimizer.trials import warm_start
 from storage import studies as stored_studies
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ def trials(
     connection: sa.Connection,
     study: study_module.Study,
     stored: stored_studies.Study,
-    search: searches.Search,
+    judge: Callable[[Mapping[str, Any]], verdicts.Verdict],
     sources: Mapping[str, Earlier],
 ) -> list[optuna.trial.FrozenTrial]:
     """What the study learns from earlier ones. The first worker reads the sources; the study keeps what they said."""
@@ -42,7 +43,7 @@ def trials(
         return []
     kept = stored.facts.warm_start
     if kept is None:
-        gathered = warm_start.gather(study, search.judge, sources.__getitem__)
+        gathered = warm_start.gather(study, judge, sources.__getitem__)
         stored_studies.learn(connection, stored.id, stored_studies.Facts(warm_start=gathered.as_json()))
         for why, count in gathered.left_out.items():
             logger.warning("warm start leaves out %d trials of %s", count, why)

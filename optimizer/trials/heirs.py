@@ -2,9 +2,11 @@
 
 import dataclasses
 import datetime
+from collections.abc import Sequence
 
-from optimizer.trials import campaign as campaigns
-from storage import leases
+import optuna
+
+from optimizer.trials import rows as trial_rows
 
 
 @dataclasses.dataclass
@@ -15,14 +17,13 @@ class Heirs:
     others live, or takes the trial of one that is dead when its lease has run out.
     """
 
-    campaign: campaigns.Campaign
+    rows: trial_rows.Rows
     #: trial -> until when its lease lasted when it was first seen, or None where it was renewed since
     _seen: dict[int, datetime.datetime | None] = dataclasses.field(default_factory=dict)
 
-    def may_come(self) -> bool:
-        """Whether a trial may still fall to this worker, since nobody has shown yet that its holder lives."""
-        running = [trial.number for trial in self.campaign.search.history.running]
-        held = leases.held(self.campaign.database, self.campaign.study_id, running) if running else {}
+    def may_come(self, running: Sequence[optuna.trial.FrozenTrial]) -> bool:
+        """Whether one of these may still fall to this worker, since nobody has shown yet that its holder lives."""
+        held = self.rows.held([trial.number for trial in running])
         for number, until in held.items():
             first = self._seen.setdefault(number, until)
             if first is not None and until > first:

@@ -1,5 +1,6 @@
 """What a worker tells whoever watches: the terminal, a log, a test."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -27,15 +28,28 @@ class Observer(Protocol):
         """An attempt came to its end and, if it is final, Optuna has been told."""
 
 
-class Silent:
-    """An observer for nobody."""
+@dataclasses.dataclass(frozen=True)
+class Audience:
+    """An observer that passes on to those who watch by now, be it nobody."""
 
-    def refused(self, refusals: Sequence[verdicts.Verdict]) -> None: ...
+    watching: list[Observer] = dataclasses.field(default_factory=list)
 
-    def noticed(self, sentence: str) -> None: ...
+    def refused(self, refusals: Sequence[verdicts.Verdict]) -> None:
+        for each in self.watching:
+            each.refused(refusals)
 
-    def started(self, trial: int, params: Mapping[str, Any], *, taken_up: bool) -> None: ...
+    def noticed(self, sentence: str) -> None:
+        for each in self.watching:
+            each.noticed(sentence)
 
-    def event(self, trial: int, event: events.Event) -> None: ...
+    def started(self, trial: int, params: Mapping[str, Any], *, taken_up: bool) -> None:
+        for each in self.watching:
+            each.started(trial, params, taken_up=taken_up)
 
-    def concluded(self, trial: int, conclusion: score.Conclusion) -> None: ...
+    def event(self, trial: int, event: events.Event) -> None:
+        for each in self.watching:
+            each.event(trial, event)
+
+    def concluded(self, trial: int, conclusion: score.Conclusion) -> None:
+        for each in self.watching:
+            each.concluded(trial, conclusion)

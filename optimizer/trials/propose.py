@@ -1,312 +1,291 @@
-"""From a study to the next trial to run: taken up, enqueued by a person, repeated, or freshly drawn under the rules.
+"""From a study to the next trial to run: taken up, enqueued by a person, or proposed by the study's design.
 
-The order matters: work that was begun is finished first, then what people asked for, then the search goes on. Claiming
-happens under one lock per study, so that no two workers hold the same trial and the budget is never overdrawn; drawing,
-which takes longest, happens outside it. So whatever was decided outside is looked at again inside.
+The order matters: work that was begun is finished first, then what people asked for, then the design goes on. Claiming
+happens under one lock per study, so that no two workers hold the same trial and the budget is never overdrawn;
+proposing, which takes longest, happens outside it. So whatever was decided outside is looked at again inside: the
+point, the budget, the rules, and the study itself.
 """
 
+import contextlib
 import dataclasses
+import gc
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import optuna
-import sqlalchemy as sa
 
 from constraints.judging import verdict as verdicts
-from optimizer.designs.search import draw
-from optimizer.results import records
+from optimizer import attributes
+from optimizer.designs import design as designs
 from optimizer.rules import judgement
-from optimizer.study import resolved as studies
-from optimizer.trials import campaign as campaigns
-from optimizer.trials import enqueued
+from optimizer.rules import standing as standings
+from optimizer.trials import claims, duplicates
+from optimizer.trials import observer as observers
+from optimizer.trials import roster as rosters
+from optimizer.trials import rows as trial_rows
 from storage import errors as storage_errors
-from storage import leases, refusals
+from storage import refusals
 
 logger = logging.getLogger(__name__)
 
-#: proposals that may be overtaken before the next one is drawn under the lock
+#: proposals that may be overtaken before the next one is made under the lock
 _RACES = 8
 
 State = optuna.trial.TrialState
 
-
-@dataclasses.dataclass(frozen=True)
-class Claim:
-    """A trial that this worker alone may run and tell.
-
-    Attributes:
-        params: complete: fixed and sampled.
-        seed: of its training; a repeat has another one than the trial it repeats.
-        same_as: a trial of the same point and seed that has ended: its result is this one's, nothing needs to be run.
-    """
-
-    number: int
-    params: Mapping[str, Any]
-    lease: leases.Lease
-    taken_up: bool
-    seed: int
-    same_as: optuna.trial.FrozenTrial | None = None
-
-    @property
-    def told(self) -> dict[str, Any]:
-        """What the trainer is told: the parameters, with this training's own seed where a study sets one itself."""
-        return {**self.params, "seed": self.seed} if "seed" in self.params else dict(self.params)
-
-
-@dataclasses.dataclass(frozen=True)
-class Refused:
-    """A point that the rules refused; `number` is its PRUNED trial, where it has one."""
-
-    params: Mapping[str, Any]
-    verdict: verdicts.Verdict
-    number: int | None
-
-
-def claim(campaign: campaigns.Campaign) -> Claim | Refused | None:
-    """The next thing to do: a trial to run, a refusal that took a trial's place, or None when there is nothing left.
-
-    Raises:
-        errors.NothingFeasible: the rules leave no point.
-        storage.errors.StudyGone: the study was deleted in optuna-dashboard.
-    """
-    campaign.look()
-    taken = take_up(campaign)
-    if taken is not None:
-        return taken
-    popped = _pop(campaign) if campaign.search.history.waiting else None
-    return popped or (_search(campaign) if spent(campaign) < campaign.budget else None)
-
-
-def _search(campaign: campaigns.Campaign) -> Claim | Refused | None:
-    """The next trial that the search itself wants; None when nothing is left to try."""
-    if campaign.search.history.next_repeat() is not None:
-        repeat = _repeat(campaign)
-        if repeat is not None:
-            return repeat
-    for _ in range(_RACES):
-        drawn = draw.draw(campaign.search)
-        try:
-            return _write(campaign, drawn)
-        except Lost:
-            logger.debug("what was drawn was overtaken; drawing again")
-        finally:
-            _tell(campaign, drawn)
-    # others were quicker each time; where they have to wait, nothing that is drawn can be lost
-    with campaign.claiming() as connection:
-        if spent(campaign) >= campaign.budget:
-            return None
-        drawn = draw.draw(campaign.search)
-        found = _begin(campaign, connection, drawn)
-    _tell(campaign, drawn)
-    return found
-
-
-def _tell(campaign: campaigns.Campaign, drawn: draw.Drawn) -> None:
-    campaign.observer.refused(tuple(verdict for _, verdict in drawn.refused))
-    if drawn.params is None:
-        logger.info("every feasible point of the space has been tried", extra={"study": campaign.study.name})
-
-
-def _repeat(campaign: campaigns.Campaign) -> Claim | None:
-    """Train a point again; which one is decided where nobody else decides. None where no point is to be repeated."""
-    with campaign.claiming() as connection:
-        while (repeat := campaign.search.history.next_repeat()) is not None and spent(campaign) < campaign.budget:
-            params, number = repeat
-            if not campaign.judge(params).refused_by:
-                return _run(campaign, connection, draw.Drawn(params), {records.REPEAT: number})
-            campaign.search.history.spare(params)  # newer rules refuse it
-    return None
-
-
-def spent(campaign: campaigns.Campaign) -> int:
-    """Trials that count towards the budget: all rows under `prune`, those that trained or train under `resample`."""
-    rows = campaign.search.history.rows
-    return rows if campaign.study.search.refusals == "prune" else rows - campaign.search.history.free
-
-
-def take_up(campaign: campaigns.Campaign) -> Claim | None:
-    """A begun trial that nobody works on any more: its worker stopped, or was silent longer than its lease."""
-    history = campaign.search.history
-    begun = [trial.number for trial in history.running if history.is_whole(trial.params)]
-    free = leases.free(campaign.database, campaign.study_id, begun) if begun else []
-    if not free:
-        return None
-    with campaign.claiming() as connection:
-        for number in free:
-            lease = campaign.lease(connection, number)
-            if lease is None:
-                continue
-            trial = campaign.look_at_trials(connection)[number]
-            if trial.state is State.RUNNING:
-                logger.info("trial %d is taken up again", number, extra={"trial": number})
-                return _claim(campaign, trial, lease, taken_up=True)
-            # told by its last holder between our look and the lease
-            leases.give_back(connection, lease)
-    return None
+Found: TypeAlias = claims.Claim | claims.Refused | claims.Nothing
 
 
 class Lost(Exception):
-    """What was drawn was overtaken while it was drawn: another worker has the point, or newer rules refuse it."""
+    """What was proposed was overtaken meanwhile: another worker has the point, or newer rules refuse it."""
 
 
-def _write(campaign: campaigns.Campaign, drawn: draw.Drawn) -> Claim | Refused | None:
-    """Write what a proposal came to, unless the budget was spent meanwhile.
+@dataclasses.dataclass
+class Proposer:
+    """Finds one worker's next trial. Not thread-safe.
 
-    Whatever was decided outside of the lock is looked at again: point, budget, rules, and the study itself.
-
-    Raises:
-        Lost: the point is none to begin any more.
+    Attributes:
+        rows: where trials are read and written.
+        standing: the rules, and what is known, as they stand.
+        begin: makes the study's design, which knows of no trial yet.
+        roster: the study's trials as they were seen last.
+        maker: turns what is held into a claim.
+        budget: trials that may be spent before the study is done.
+        observer: is told what was refused.
     """
-    rules = campaign.rule_version
-    refused = list(drawn.refused)
-    try:
-        with campaign.claiming() as connection:
-            if drawn.params is not None and spent(campaign) < campaign.budget:
-                if rules != campaign.rule_version:
-                    drawn = dataclasses.replace(drawn, verdict=campaign.judge(drawn.params))
-                if not _is_overtaken(campaign, drawn):
-                    return _begin(campaign, connection, drawn)
-            _keep(campaign, connection, refused, "sampled")
-            if drawn.params is None or spent(campaign) >= campaign.budget:
-                return None
-    except storage_errors.StudyGone:
-        raise
-    except storage_errors.NotFound as error:  # renamed at this very moment; the next look follows it
-        raise Lost from error
-    raise Lost
 
+    rows: trial_rows.Rows
+    standing: standings.Standing
+    begin: Callable[[judgement.Admission], designs.Design]
+    roster: rosters.Roster
+    maker: claims.Maker
+    budget: int
+    observer: observers.Observer
+    design: designs.Design = dataclasses.field(init=False)
+    #: of the rows that design and roster know
+    _generation: int = dataclasses.field(init=False)
+    #: why nothing was left when that was said last
+    _said: str = ""
 
-def _is_overtaken(campaign: campaigns.Campaign, drawn: draw.Drawn) -> bool:
-    assert drawn.params is not None
-    refused = drawn.verdict is not None and bool(drawn.verdict.refused_by)
-    if refused:
-        return campaign.study.search.refusals != "prune"
-    return campaign.search.is_known(drawn.params)
+    def __post_init__(self) -> None:
+        self.design = self.begin(self.standing.admission)
+        self._generation = self.rows.generation
 
+    def claim(self) -> Found:
+        """The next thing to do: a trial to run, a refusal that took a trial's place, or nothing, with the reason.
 
-def _begin(campaign: campaigns.Campaign, connection: sa.Connection, drawn: draw.Drawn) -> Claim | Refused | None:
-    """Write a proposal whose point is this worker's to begin.
+        Raises:
+            errors.NothingFeasible: the rules leave no point.
+            storage.errors.StudyGone: the study was deleted in optuna-dashboard.
+        """
+        self.look()
+        return self._take_up() or self._pop() or self._propose()
 
-    An accepted point is a running trial that this worker holds; a refused one stands here only under
-    `refusals: prune`, and is a PRUNED trial with its violations, as the source experiment had them.
-    """
-    _keep(campaign, connection, drawn.refused, "sampled")
-    if drawn.params is None:
+    def look(self) -> None:
+        """See what became of the study, its rules and its trials, for design and estimates to learn."""
+        with self.rows.transaction() as writing:
+            self._look(writing)
+        self.standing.measure(self.roster.trials)
+        self.design.follow(self.standing.admission)
+
+    def _look(self, writing: trial_rows.Writing) -> None:
+        unusable = self.standing.follow(writing.connection)
+        if unusable is not None:
+            logger.warning("%s", unusable)
+            self.observer.noticed(unusable)
+        if self._generation != self.rows.generation:
+            self._generation = self.rows.generation
+            self.design = self.begin(self.standing.admission)
+            self.roster = rosters.Roster(self.roster.needed, self.roster.counts_refused)
+        self.design.follow(self.standing.admission)
+        with _uncollected():
+            trials = writing.trials()
+            self.roster.look(trials)
+            self.design.learn(trials)
+
+    @contextlib.contextmanager
+    def _claiming(self) -> Iterator[trial_rows.Writing]:
+        """Alone in the study; rules and trials are those of this moment, and stay so inside."""
+        with self.rows.claiming() as writing:
+            self._look(writing)
+            yield writing
+
+    def _is_spent(self) -> bool:
+        return self.roster.spent >= self.budget
+
+    # -- what was begun, and what people asked for ---------------------------------------------------------------------
+
+    def _take_up(self) -> claims.Claim | None:
+        """A begun trial that nobody works on any more: its worker stopped, or was silent longer than its lease."""
+        free = self.rows.free(self.roster.begun)
+        if not free:
+            return None
+        with self._claiming() as writing:
+            for number in free:
+                lease = writing.lease(number)
+                if lease is None:
+                    continue
+                trial = writing.trials()[number]
+                if trial.state is State.RUNNING:
+                    logger.info("trial %d is taken up again", number, extra={"trial": number})
+                    return self.maker.begun(lease, trial.params, trial.user_attrs, taken_up=True)
+                # told by its last holder between our look and the lease
+                writing.give_back(lease)
         return None
-    if drawn.verdict is not None and drawn.verdict.refused_by:
-        return _prune(campaign, connection, drawn.params, drawn.verdict)
-    return _run(campaign, connection, drawn, {})
+
+    def _pop(self) -> claims.Claim | claims.Refused | None:
+        """Take the oldest waiting trial, whoever put it there; a point that a person enqueued is judged like any other.
+
+        One whose very training is going on somewhere waits for what that comes to.
+        """
+        if not self.roster.waiting:
+            return None
+        try:
+            with self._claiming() as writing:
+                for waiting in self.roster.waiting:
+                    params = waiting.params or self.design.fill(waiting.system_attrs.get(trial_rows.GIVEN, {}))
+                    busy = self.maker.takes_over and duplicates.is_being_trained(self.roster.running, params)
+                    if not busy:
+                        return self._take(writing, waiting, params)
+        except storage_errors.TrialEnded:  # told in optuna-dashboard at this very moment
+            logger.info("a waiting trial was told by somebody else", extra={"study": self.rows.name})
+        return None
+
+    def _take(
+        self, writing: trial_rows.Writing, waiting: optuna.trial.FrozenTrial, params: Mapping[str, Any]
+    ) -> claims.Claim | claims.Refused:
+        verdict = self.standing.admission.judge(params)
+        said = self._judged(verdict)
+        if not verdict.refused_by:
+            writing.begin(waiting.number, params, said)
+            lease = writing.lease(waiting.number)
+            assert lease is not None, f"trial {waiting.number} was waiting, and somebody holds it"
+            return self.maker.asked(lease, params, {**waiting.user_attrs, **said}, self.roster.trials)
+        writing.end(waiting.number, State.PRUNED, params=params, attributes=said, constraints=verdict.violations)
+        self._keep(writing, [(params, verdict)], "enqueued")
+        self.observer.refused((verdict,))
+        return claims.Refused(params, verdict, waiting.number)
+
+    # -- what the design proposes --------------------------------------------------------------------------------------
+
+    def _propose(self) -> Found:
+        """The next trial that the design wants, or why there is none."""
+        if self._is_spent():
+            return self._out_of_budget()
+        for _ in range(_RACES):
+            proposal = self.design.next()
+            try:
+                return self._write(proposal)
+            except Lost:
+                logger.debug("what was proposed was overtaken; proposing again")
+            finally:
+                self._tell(proposal)
+        # others were quicker each time; where they have to wait, nothing that is proposed can be lost
+        with self._claiming() as writing:
+            if self._is_spent():
+                return self._out_of_budget()
+            proposal = self.design.next()
+            found = self._begin(writing, proposal)
+        self._tell(proposal)
+        return found
+
+    def _tell(self, proposal: designs.Proposal | designs.Exhausted) -> None:
+        self.observer.refused(tuple(verdict for _, verdict in proposal.refused))
+
+    def _write(self, proposal: designs.Proposal | designs.Exhausted) -> Found:
+        """Write what a proposal came to, unless the budget was spent meanwhile.
+
+        Raises:
+            Lost: the point is none to begin any more.
+        """
+        try:
+            with self._claiming() as writing:
+                if self._is_spent():
+                    self._keep(writing, proposal.refused, "sampled")
+                    return self._out_of_budget()
+                now = self.design.again(proposal) if isinstance(proposal, designs.Proposal) else proposal
+                if now is not None:
+                    return self._begin(writing, now)
+                self._keep(writing, proposal.refused, "sampled")
+        except storage_errors.StudyGone:
+            raise
+        except storage_errors.NotFound as error:  # renamed at this very moment; the next look follows it
+            raise Lost from error
+        raise Lost
+
+    def _begin(self, writing: trial_rows.Writing, proposal: designs.Proposal | designs.Exhausted) -> Found:
+        """Write a proposal whose point is this worker's to begin.
+
+        An accepted point is a running trial that this worker holds; a refused one stands here only under
+        `refusals: prune`, and is a PRUNED trial with its violations, as the source experiment had them.
+        """
+        self._keep(writing, proposal.refused, "sampled")
+        if isinstance(proposal, designs.Exhausted):
+            return self._out_of_points(proposal)
+        params, verdict = proposal.params, proposal.verdict
+        if verdict is not None and verdict.refused_by:
+            said = self._judged(verdict)
+            number = writing.add(State.PRUNED, params, attributes=said, constraints=verdict.violations)
+            return claims.Refused(params, verdict, number)
+        said = {attributes.RULE_VERSION: self.standing.book.label}
+        if proposal.repeat:
+            said[attributes.REPEAT] = proposal.repeat
+        number = writing.add(State.RUNNING, params, notes=proposal.notes, attributes=said)
+        lease = writing.lease(number)
+        assert lease is not None, f"trial {number} was made under the lock, and somebody else holds it"
+        return self.maker.begun(lease, params, said)
+
+    def _out_of_budget(self) -> claims.Nothing:
+        of_budget = "its one trial is" if self.budget == 1 else f"all {self.budget} trials are"
+        return claims.Nothing(f"{of_budget} spent")
+
+    def _out_of_points(self, exhausted: designs.Exhausted) -> claims.Nothing:
+        """A design that has nothing left while the budget has: said aloud, once, since it may be wrong."""
+        if exhausted.why != self._said:
+            self._said = exhausted.why
+            logger.warning(
+                "the study %r ends after %d of %d trials: %s",
+                self.rows.name,
+                self.roster.spent,
+                self.budget,
+                exhausted.why,
+            )
+        return claims.Nothing(exhausted.why)
+
+    def _judged(self, verdict: verdicts.Verdict) -> dict[str, Any]:
+        """What a trial row says about its judgement."""
+        said: dict[str, Any] = {attributes.RULE_VERSION: self.standing.book.label}
+        if verdict.refused_by:
+            said[attributes.REFUSED_BY] = list(verdict.refused_by)
+            if judgement.UNTRAINABLE in verdict.undecided:
+                said["message"] = verdict.undecided[judgement.UNTRAINABLE]
+        return said
+
+    def _keep(
+        self, writing: trial_rows.Writing, refused: Sequence[designs.RefusedPoint], source: refusals.RefusalSource
+    ) -> None:
+        """Keep refusals in our own table, in one statement."""
+        kept = [
+            refusals.Refusal(
+                rule_version_ids=self.standing.book.version_ids,
+                params=dict(params),
+                refused_by=tuple(verdict.refused_by),
+                violations=dict(verdict.violations),
+                source=source,
+            )
+            for params, verdict in refused
+        ]
+        refusals.record(writing.connection, self.rows.study_id, kept)
 
 
-def _run(
-    campaign: campaigns.Campaign, connection: sa.Connection, drawn: draw.Drawn, attributes: Mapping[str, Any]
-) -> Claim:
-    assert drawn.params is not None
-    said = {records.RULE_VERSION: campaign.rule_version, **attributes}
-    number = campaign.add_trial(connection, State.RUNNING, drawn.params, notes=drawn.notes, attributes=said)
-    lease = campaign.lease(connection, number)
-    assert lease is not None, f"trial {number} was made under the lock, and somebody else holds it"
-    params = studies.complete(campaign.study, drawn.params)
-    return Claim(number, params, lease, taken_up=False, seed=_seed(campaign, params, said))
-
-
-def _prune(
-    campaign: campaigns.Campaign, connection: sa.Connection, params: Mapping[str, Any], verdict: verdicts.Verdict
-) -> Refused:
-    number = campaign.add_trial(
-        connection,
-        State.PRUNED,
-        params,
-        attributes=attributes(verdict, campaign),
-        constraints=verdict.violations,
-    )
-    return Refused(params, verdict, number)
-
-
-def attributes(verdict: verdicts.Verdict, campaign: campaigns.Campaign) -> dict[str, Any]:
-    """What a trial row says about its judgement."""
-    said: dict[str, Any] = {records.RULE_VERSION: campaign.rule_version}
-    if verdict.refused_by:
-        said[records.REFUSED_BY] = list(verdict.refused_by)
-        if judgement.UNTRAINABLE in verdict.undecided:
-            said["message"] = verdict.undecided[judgement.UNTRAINABLE]
-    return said
-
-
-def _pop(campaign: campaigns.Campaign) -> Claim | Refused | None:
-    """Take the oldest waiting trial, whoever put it there; a point that a person enqueued is judged like any other.
-
-    One whose very training is going on somewhere waits for what that comes to.
-    """
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """The first look builds every trial of the study, and collecting garbage meanwhile would double its time."""
+    collecting = gc.isenabled()
+    gc.disable()
     try:
-        with campaign.claiming() as connection:
-            for waiting in campaign.search.history.waiting:
-                params = enqueued.complete(campaign, waiting)
-                if not _is_being_trained(campaign, params):
-                    return _take(campaign, connection, waiting, params)
-    except storage_errors.TrialEnded:  # told in optuna-dashboard at this very moment
-        logger.info("a waiting trial was told by somebody else", extra={"study": campaign.study.name})
-    return None
-
-
-def _is_being_trained(campaign: campaigns.Campaign, params: Mapping[str, Any]) -> bool:
-    return campaign.study.search.duplicates == "avoid" and 0 in campaign.search.history.being_trained(params)
-
-
-def _take(
-    campaign: campaigns.Campaign,
-    connection: sa.Connection,
-    waiting: optuna.trial.FrozenTrial,
-    params: Mapping[str, Any],
-) -> Claim | Refused:
-    verdict = campaign.judge(params)
-    said = attributes(verdict, campaign)
-    if not verdict.refused_by:
-        campaign.begin_trial(connection, waiting.number, params, said)
-        lease = campaign.lease(connection, waiting.number)
-        assert lease is not None, f"trial {waiting.number} was waiting, and somebody holds it"
-        trial = campaign.look_at_trials(connection)[waiting.number]
-        return _claim(campaign, trial, lease, taken_up=False)
-    campaign.end_trial(
-        connection, waiting.number, State.PRUNED, params=params, attributes=said, constraints=verdict.violations
-    )
-    _keep(campaign, connection, [(params, verdict)], "enqueued")
-    campaign.observer.refused((verdict,))
-    return Refused(params, verdict, waiting.number)
-
-
-def _claim(
-    campaign: campaigns.Campaign, trial: optuna.trial.FrozenTrial, lease: leases.Lease, *, taken_up: bool
-) -> Claim:
-    params = studies.complete(campaign.study, trial.params)
-    seed = _seed(campaign, params, trial.user_attrs)
-    same = None
-    if not taken_up and campaign.study.search.duplicates == "avoid":
-        outcomes = campaign.search.history.outcomes(trial.params)
-        same = next((each for each in outcomes if _seed(campaign, params, each.user_attrs) == seed), None)
-    return Claim(trial.number, params, lease, taken_up, seed, same)
-
-
-def _seed(campaign: campaigns.Campaign, params: Mapping[str, Any], attributes: Mapping[str, Any]) -> int:
-    return int(params.get("seed", campaign.study.search.seed)) + records.repeat_of(attributes)
-
-
-def _keep(
-    campaign: campaigns.Campaign,
-    connection: sa.Connection,
-    refused: Sequence[tuple[Mapping[str, Any], verdicts.Verdict]],
-    source: refusals.RefusalSource,
-) -> None:
-    """Keep refusals in our own table, in one statement."""
-    kept = [
-        refusals.Refusal(
-            rule_version_ids=campaign.rule_version_ids,
-            params=dict(params),
-            refused_by=tuple(verdict.refused_by),
-            violations=dict(verdict.violations),
-            source=source,
-        )
-        for params, verdict in refused
-    ]
-    refusals.record(connection, campaign.study_id, kept)
+        yield
+    finally:
+        if collecting:
+            gc.enable()

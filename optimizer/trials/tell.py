@@ -1,19 +1,19 @@
 """Telling Optuna how a trial ended, once, by the one who holds its lease."""
 
+import dataclasses
 import logging
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
-import sqlalchemy as sa
 
-from optimizer import jsonable
-from optimizer.results import records
-from optimizer.trials import campaign as campaigns
+from optimizer import attributes, jsonable
+from optimizer.rules import book as rulebook
+from optimizer.trials import claims
 from optimizer.trials import conclusion as score
-from optimizer.trials import propose
-from storage import artifacts, errors, leases, results, runs
+from optimizer.trials import rows as trial_rows
+from storage import errors, results, runs
 
 logger = logging.getLogger(__name__)
 
@@ -26,73 +26,98 @@ _STATES = {
 }
 
 
-def settle(campaign: campaigns.Campaign, claim: propose.Claim, conclusion: score.Conclusion) -> bool:
-    """Tell what is final, give back what is not, and let the trial go; returns whether the trial has ended.
+@dataclasses.dataclass(frozen=True)
+class Teller:
+    """Tells how trials ended.
 
-    Telling twice is as good as once. A worker whose lease was taken over tells nothing: its successor does. A trial
-    that somebody else has told meanwhile, by hand in optuna-dashboard, stays as it was told.
-
-    Raises:
-        errors.NotFound: the study was deleted.
+    Attributes:
+        rows: where trials are written.
+        book: the rules that a result was judged by.
+        attempts: how often a trial may fail before it is given up.
     """
-    state = _STATES.get(conclusion.ending)
-    if _is_another_try_wanted(conclusion.ending) and _attempts_are_used_up(campaign, claim):
-        state = State.FAIL
-    if state is None:
-        campaign.release(claim.lease)
-        return False
-    try:
-        with leases.telling(campaign.database, claim.lease) as connection:
-            campaign.follow(connection)
-            images = _attach(campaign, connection, claim, conclusion)
-            results.record(connection, claim.lease, _result(campaign, claim, conclusion, images))
-            campaign.end_trial(
-                connection,
-                claim.number,
-                state,
-                values=conclusion.values if state is State.COMPLETE else None,
-                attributes=_attributes(conclusion),
-                constraints=conclusion.constraints,
-            )
-    except errors.LeaseLost as error:
-        campaign.require_study()
-        logger.warning("trial %d is not told: %s", claim.number, error, extra={"trial": claim.number})
-    except (errors.TrialEnded, optuna.exceptions.UpdateFinishedTrialError):
-        before = campaign.stored.optuna_id
-        campaign.require_study()
-        if campaign.stored.optuna_id != before:  # renamed at that very moment
-            return settle(campaign, claim, conclusion)
-        _keep_beside(campaign, claim, conclusion)
-    return True
 
+    rows: trial_rows.Rows
+    book: rulebook.Rulebook
+    attempts: int
 
-def _keep_beside(campaign: campaigns.Campaign, claim: propose.Claim, conclusion: score.Conclusion) -> None:
-    """Keep what was measured of a trial that Optuna has another outcome of."""
-    with leases.telling(campaign.database, claim.lease) as connection:
-        results.record(connection, claim.lease, _result(campaign, claim, conclusion, list(conclusion.images)))
-    logger.warning(
-        "trial %d was told by somebody else meanwhile, and stays so; what was measured is kept beside it",
-        claim.number,
-        extra={"trial": claim.number},
-    )
+    def settle(self, claim: claims.Claim, conclusion: score.Conclusion) -> bool:
+        """Tell what is final, give back what is not, and let the trial go; returns whether the trial has ended.
+
+        Telling twice is as good as once. A worker whose lease was taken over tells nothing: its successor does. A trial
+        that somebody else has told meanwhile, by hand in optuna-dashboard, stays as it was told.
+
+        Raises:
+            errors.NotFound: the study was deleted.
+        """
+        state = _STATES.get(conclusion.ending)
+        if _is_another_try_wanted(conclusion.ending) and self._attempts_are_used_up(claim):
+            state = State.FAIL
+        if state is None:
+            self.rows.release(claim.lease)
+            return False
+        try:
+            with self.rows.telling(claim.lease) as writing:
+                images = _attach(writing, claim.number, conclusion)
+                results.record(writing.connection, claim.lease, self._result(claim, conclusion, images))
+                writing.end(
+                    claim.number,
+                    state,
+                    values=conclusion.values if state is State.COMPLETE else None,
+                    attributes=_said(conclusion),
+                    constraints=conclusion.constraints,
+                )
+        except errors.LeaseLost as error:
+            self.rows.require_study()
+            logger.warning("trial %d is not told: %s", claim.number, error, extra={"trial": claim.number})
+        except (errors.TrialEnded, optuna.exceptions.UpdateFinishedTrialError):
+            before = self.rows.stored.optuna_id
+            self.rows.require_study()
+            if self.rows.stored.optuna_id != before:  # renamed at that very moment
+                return self.settle(claim, conclusion)
+            self._keep_beside(claim, conclusion)
+        return True
+
+    def _keep_beside(self, claim: claims.Claim, conclusion: score.Conclusion) -> None:
+        """Keep what was measured of a trial that Optuna has another outcome of."""
+        with self.rows.telling(claim.lease) as writing:
+            result = self._result(claim, conclusion, list(conclusion.images))
+            results.record(writing.connection, claim.lease, result)
+        logger.warning(
+            "trial %d was told by somebody else meanwhile, and stays so; what was measured is kept beside it",
+            claim.number,
+            extra={"trial": claim.number},
+        )
+
+    def _attempts_are_used_up(self, claim: claims.Claim) -> bool:
+        """Whether a trial has failed as often as the study allows; what the machine alone is to blame for is free."""
+        attempts = runs.of_trial(self.rows.database, self.rows.study_id, claim.number)
+        failed = [run for run in attempts if run.outcome == score.Ending.CRASHED or _was_refused(run)]
+        return len(failed) >= self.attempts
+
+    def _result(
+        self, claim: claims.Claim, conclusion: score.Conclusion, images: Sequence[Mapping[str, Any]]
+    ) -> results.Result:
+        return results.Result(
+            trial_number=claim.number,
+            outcome=conclusion.ending.value,
+            metrics=conclusion.metrics,
+            images=images,
+            rule_version_ids=self.book.version_ids,
+            failure=jsonable.of(conclusion.failure),
+            lora_path=conclusion.lora,
+            lora_sha256=conclusion.lora_sha256,
+        )
 
 
 def _is_another_try_wanted(ending: score.Ending) -> bool:
     return ending in (score.Ending.CRASHED, score.Ending.REJECTED)
 
 
-def _attempts_are_used_up(campaign: campaigns.Campaign, claim: propose.Claim) -> bool:
-    """Whether a trial has failed as often as the study allows; what only the machine is to blame for does not count."""
-    attempts = runs.of_trial(campaign.database, campaign.study_id, claim.number)
-    failed = [run for run in attempts if run.outcome == score.Ending.CRASHED or _was_refused(run)]
-    return len(failed) >= campaign.study.launch.attempts
-
-
 def _was_refused(run: runs.Run) -> bool:
     return run.outcome == score.Ending.REJECTED and run.failure_kind == "refused-job"
 
 
-def _attributes(conclusion: score.Conclusion) -> dict[str, object]:
+def _said(conclusion: score.Conclusion) -> dict[str, object]:
     """What a person browsing the dashboard wants to see beside parameters and values; flat, so that it can be sorted.
 
     An unusable trial has no values in Optuna, so what was measured of it stands here alone.
@@ -104,47 +129,26 @@ def _attributes(conclusion: score.Conclusion) -> dict[str, object]:
     if conclusion.failure is not None:
         said["failure"] = conclusion.failure.kind
         if conclusion.failure.rule is not None:
-            said[records.STOP_RULE] = conclusion.failure.rule
+            said[attributes.STOP_RULE] = conclusion.failure.rule
     if conclusion.stopped_by is not None:
-        said[records.STOPPED_BY] = conclusion.stopped_by
+        said[attributes.STOPPED_BY] = conclusion.stopped_by
     if conclusion.steps is not None:
-        said |= {records.STEPS: conclusion.steps, records.TOTAL_STEPS: conclusion.total_steps}
+        said |= {attributes.STEPS: conclusion.steps, attributes.TOTAL_STEPS: conclusion.total_steps}
     if conclusion.message:
         said["message"] = conclusion.message[-2000:]
     return said
 
 
-def _attach(
-    campaign: campaigns.Campaign, connection: sa.Connection, claim: propose.Claim, conclusion: score.Conclusion
-) -> list[Mapping[str, Any]]:
+def _attach(writing: trial_rows.Writing, number: int, conclusion: score.Conclusion) -> Sequence[Mapping[str, Any]]:
     """Upload the images before the trial is told (afterwards Optuna refuses); returns them with their artifact ids."""
     if not conclusion.images:
         return []
-    trial = campaign.look_at_trials(connection)[claim.number]
+    trial = writing.trials()[number]
     attached: list[Mapping[str, Any]] = []
     for image in conclusion.images:
         path = pathlib.Path(str(image["path"]))
         if path.is_file():
-            artifact = artifacts.upload(campaign.artifact_store, campaign.optuna_storage, trial, path)
-            attached.append({**image, "artifact": artifact})
+            attached.append({**image, "artifact": writing.attach(trial, path)})
         else:
-            logger.warning("trial %d: %s: no such picture", claim.number, path, extra={"trial": claim.number})
+            logger.warning("trial %d: %s: no such picture", number, path, extra={"trial": number})
     return attached
-
-
-def _result(
-    campaign: campaigns.Campaign,
-    claim: propose.Claim,
-    conclusion: score.Conclusion,
-    images: list[Mapping[str, Any]],
-) -> results.Result:
-    return results.Result(
-        trial_number=claim.number,
-        outcome=conclusion.ending.value,
-        metrics=conclusion.metrics,
-        images=images,
-        rule_version_ids=campaign.rule_version_ids,
-        failure=jsonable.of(conclusion.failure),
-        lora_path=conclusion.lora,
-        lora_sha256=conclusion.lora_sha256,
-    )

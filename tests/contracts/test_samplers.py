@@ -11,11 +11,10 @@ import optuna
 import pytest
 from hypothesis import strategies
 
-from optimizer import errors
-from optimizer.designs.search import draw
+from optimizer import attributes, errors
+from optimizer.designs import design
 from optimizer.designs.search import search as searches
 from optimizer.designs.search import sketch as sampler
-from optimizer.results import records
 from optimizer.study import space
 from optimizer.study import written as study_file
 from tests.optimizer import searching
@@ -68,18 +67,18 @@ def propose(search: searches.Search, count: int) -> list[Mapping[str, Any]]:
     points: list[Mapping[str, Any]] = []
     for at in range(count):
         try:
-            drawn = draw.draw(search)
+            drawn = search.next()
         except errors.NothingFeasible:
             break
-        if drawn.params is None:
+        if isinstance(drawn, design.Exhausted):
             break
         points.append(drawn.params)
         is_bad = at % 7 == 6
         trials.add(
             drawn.params,
-            None if is_bad else _values(drawn.params, len(search.study.objectives)),
+            None if is_bad else _values(drawn.params, len(search.admission.study.objectives)),
             drawn.notes,
-            constraints={records.TRAINING: float(is_bad)},
+            constraints={attributes.TRAINING: float(is_bad)},
         )
         trials.look()
     return points
@@ -112,9 +111,9 @@ class TestSampler:
         """Rules hold, values lie in their domains, steps on their grid, conditional parameters where active."""
         search = _open(name, searching.LORA, *written, seed=seed)
         for params in propose(search, PROPOSALS.get(name, USUAL_PROPOSALS)):
-            assert not search.judge(params).refused_by
-            assert all(search.study.space[parameter].contains(value) for parameter, value in params.items())
-            assert params["network_dropout"] in search.study.space["network_dropout"].grid()
+            assert not search.admission.judge(params).refused_by
+            assert all(search.admission.study.space[parameter].contains(value) for parameter, value in params.items())
+            assert params["network_dropout"] in search.admission.study.space["network_dropout"].grid()
             assert ("lr_scheduler_num_cycles" in params) == (params["lr_scheduler"] == "cosine_with_restarts")
             assert params.keys() >= searching.LORA.keys() - {"lr_scheduler_num_cycles"}
 
@@ -134,7 +133,9 @@ class TestSampler:
         assert not caplog.records
 
     def test_workers_of_one_study_draw_different_points(self, open_search: Any) -> None:
-        points = [space.point(draw.draw(open_search(searching.LORA, seed=seed)).params or {}) for seed in range(16)]
+        points = [
+            space.point(searching.drawn(open_search(searching.LORA, seed=seed)).params or {}) for seed in range(16)
+        ]
         assert len(set(points)) == 16
 
     @pytest.mark.parametrize("duplicates", ["avoid", "train"])
@@ -155,15 +156,15 @@ class TestSampler:
         search = open_search(searching.LORA, rule, objectives=TWO)
         points = propose(search, count)
         assert len(points) == count
-        assert not any(search.judge(params).refused_by for params in points)
+        assert not any(search.admission.judge(params).refused_by for params in points)
 
     def test_a_study_of_unusable_trials_alone_goes_on(self, open_search: Any) -> None:
         search = open_search(searching.LORA, {"refuse": "learning_rate > 0.001"})
         trials = searching.Trials(search)
         for at in range(STARTUP + 5):
-            params = draw.draw(search).params
+            params = searching.drawn(search).params
             assert params is not None
-            trials.add(params, None, constraints={records.TRAINING: 1.0 + at})
+            trials.add(params, None, constraints={attributes.TRAINING: 1.0 + at})
             trials.look()
         assert len({space.point(trial.params) for trial in trials.trials}) == STARTUP + 5
 
@@ -174,13 +175,15 @@ class TestSampler:
         trials = searching.Trials(search)
         for at in range(30):
             trials.add(
-                {"learning_rate": 0.5 + at / 60, "network_dropout": 0.4}, None, constraints={records.TRAINING: 1.0}
+                {"learning_rate": 0.5 + at / 60, "network_dropout": 0.4}, None, constraints={attributes.TRAINING: 1.0}
             )
             trials.add({"learning_rate": at / 90, "network_dropout": 0.1}, [0.5])
         trials.look()
-        drawn = [params for _ in range(10) if (params := draw.draw(search).params) is not None]
+        drawn = [params for _ in range(10) if (params := searching.drawn(search).params) is not None]
         assert len(drawn) == 10
-        assert all(search.study.space[name].contains(value) for params in drawn for name, value in params.items())
+        assert all(
+            search.admission.study.space[name].contains(value) for params in drawn for name, value in params.items()
+        )
         if name in LEARN_FROM_FAILURES:
             assert sum(params["learning_rate"] < 0.45 for params in drawn) >= 9
 
@@ -189,13 +192,13 @@ class TestSampler:
         trials = searching.Trials(search)
         states = (sampler.State.RUNNING, sampler.State.FAIL, sampler.State.COMPLETE)
         for at in range(3 * STARTUP):
-            params = draw.draw(search).params
+            params = searching.drawn(search).params
             assert params is not None
             state = states[at % 3]
             trials.add(params, [float(at)] if state is sampler.State.COMPLETE else None, state=state)
             trials.look()
         assert len(search.history.running) == STARTUP
-        assert not any(search.judge(trial.params).refused_by for trial in trials.trials)
+        assert not any(search.admission.judge(trial.params).refused_by for trial in trials.trials)
 
     def test_refused_draws_become_trials_where_the_study_wants_them(self, open_search: Any) -> None:
         """What the rules refuse comes back with its verdict, and told PRUNED with it the search goes on."""
@@ -203,10 +206,10 @@ class TestSampler:
         trials = searching.Trials(search)
         refused = 0
         for _ in range(8):
-            drawn = draw.draw(search)
+            drawn = searching.drawn(search)
             assert drawn.params is not None
             is_refused = drawn.verdict is not None and bool(drawn.verdict.refused_by)
-            assert is_refused == bool(search.judge(drawn.params).refused_by)
+            assert is_refused == bool(search.admission.judge(drawn.params).refused_by)
             refused += is_refused
             trials.add(
                 drawn.params,
@@ -222,7 +225,7 @@ class TestSampler:
         search = open_search(searching.LORA, {"require": [band, "max_train_epochs >= 20", "network_dropout <= 0.1"]})
         points = propose(search, STARTUP + 2)
         assert len({space.point(params) for params in points}) == STARTUP + 2
-        assert not any(search.judge(params).refused_by for params in points)
+        assert not any(search.admission.judge(params).refused_by for params in points)
 
 
 def _open(name: str, parameters: Mapping[str, Any], *rules: Mapping[str, Any], **more: Any) -> searches.Search:

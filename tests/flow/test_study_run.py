@@ -15,7 +15,7 @@ import optuna
 import pytest
 from safetensors import safe_open
 
-from optimizer.results import records
+from optimizer import attributes
 from tests.flow import place as places
 from trainers.contract import events
 
@@ -291,7 +291,7 @@ def test_a_pruner_ends_a_trial_that_fell_behind_and_says_so_everywhere(place: pl
     first, second = opened.trials
     assert list(first.intermediate_values) == [32, 64, 96]
     assert second.state == optuna.trial.TrialState.PRUNED
-    assert second.constraints == {records.TRAINING: 0.0}
+    assert second.constraints == {attributes.TRAINING: 0.0}
     assert first.values is not None
     assert second.intermediate_values[stop["samples"]] == stop["score"]
 

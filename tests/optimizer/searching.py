@@ -7,10 +7,11 @@ from typing import Any
 import optuna
 
 from constraints.rules import loading
-from optimizer import wiring
+from optimizer.designs import design
 from optimizer.designs.search import search as searches
 from optimizer.forecast import situation as facts
 from optimizer.rules import book as rulebook
+from optimizer.rules import judgement
 from optimizer.study import resolved as studies
 from optimizer.study import space
 from trainers.data import buckets, counters
@@ -59,7 +60,14 @@ def rules(of: studies.Study, *rules_: Mapping[str, Any]) -> Any:
 
 
 def search(of: studies.Study, *rules_: Mapping[str, Any], seed: int = 1) -> searches.Search:
-    return wiring.open_search(of, rules(of, *rules_), SITUATION, seed)
+    return searches.once(judgement.Admission(of, rules(of, *rules_), SITUATION), seed)
+
+
+def drawn(of: design.Design) -> design.Proposal:
+    """What a design proposes that has something left."""
+    proposal = of.next()
+    assert isinstance(proposal, design.Proposal)
+    return proposal
 
 
 class Trials:
@@ -78,7 +86,7 @@ class Trials:
     ) -> optuna.trial.FrozenTrial:
         """A trial that ended: COMPLETE with values, PRUNED without."""
         state = optuna.trial.TrialState.PRUNED if values is None else optuna.trial.TrialState.COMPLETE
-        domains = self._search.study.space
+        domains = self._search.admission.study.space
         trial = optuna.trial.create_trial(
             state=more.pop("state", state),
             values=values,
@@ -92,4 +100,4 @@ class Trials:
         return trial
 
     def look(self) -> None:
-        self._search.look(self.trials)
+        self._search.learn(self.trials)

@@ -8,12 +8,12 @@ from typing import Any
 import optuna
 import pytest
 
-from optimizer import opening, settings, wiring
-from optimizer.results import records
+from optimizer import attributes, opening, settings, wiring
+from optimizer.designs import design
 from optimizer.running import launch
 from optimizer.study import resolved as studies
+from optimizer.trials import claims
 from optimizer.trials import conclusion as score
-from optimizer.trials import observer, propose, tell
 from storage import database as databases
 from storage import rule_versions
 
@@ -49,7 +49,7 @@ class Race:
 
     def __init__(self, url: str, home: pathlib.Path, study: studies.Study) -> None:
         self._url, self._home, self._study = url, home, study
-        self.claims: list[propose.Claim] = []
+        self.claims: list[claims.Claim] = []
         self.errors: list[BaseException] = []
 
     def run(self, workers: int) -> list[optuna.trial.FrozenTrial]:
@@ -66,21 +66,21 @@ class Race:
         try:
             environment = {"TUNEGUARD_HOME": str(self._home), "TUNEGUARD_DATABASE_URL": self._url}
             services = opening.services(settings.read(environment))
-            campaign = wiring.open_campaign(services, self._study, launch.Device(None, 1), observer.Silent())
+            campaign = wiring.open_worker(services, self._study, launch.Device(None, 1))
             together.wait()
-            while (claim := propose.claim(campaign)) is not None:
-                assert isinstance(claim, propose.Claim)
+            while not isinstance(claim := campaign.proposer.claim(), claims.Nothing):
+                assert isinstance(claim, claims.Claim)
                 self.claims.append(claim)
                 value = claim.params["network_dim"] / POINTS
-                ending = score.Conclusion(score.Ending.USABLE, values=(value,), constraints={records.TRAINING: 0.0})
-                tell.settle(campaign, claim, ending)
+                ending = score.Conclusion(score.Ending.USABLE, values=(value,), constraints={attributes.TRAINING: 0.0})
+                campaign.teller.settle(claim, ending)
             services.database.close()
         except BaseException as error:
             self.errors.append(error)
             together.abort()
 
 
-def trained(claims: list[propose.Claim]) -> list[tuple[Any, ...]]:
+def trained(claims: list[claims.Claim]) -> list[tuple[Any, ...]]:
     return [(*sorted(claim.params.items()), claim.seed) for claim in claims]
 
 
@@ -105,7 +105,7 @@ def test_workers_that_race_train_no_repeat_twice(
     assert len(set(trained(race.claims))) == 60
     per_point: dict[tuple[Any, ...], list[int]] = {}
     for trial in trials:
-        per_point.setdefault(tuple(sorted(trial.params.items())), []).append(records.repeat_of(trial.user_attrs))
+        per_point.setdefault(tuple(sorted(trial.params.items())), []).append(attributes.repeat_of(trial.user_attrs))
     assert all(sorted(repeats) == list(range(len(repeats))) for repeats in per_point.values())
     assert max(map(len, per_point.values())) == 3
 
@@ -125,18 +125,18 @@ def test_a_point_that_newer_rules_refuse_meanwhile_is_drawn_again(
     environment = {"TUNEGUARD_HOME": str(home), "TUNEGUARD_DATABASE_URL": database.url}
     services = opening.services(settings.read(environment))
     study = document(tmp_path, sampler="random", trials=10)
-    campaign = wiring.open_campaign(services, study, launch.Device(None, 1), observer.Silent())
-    drawing = propose.draw.draw
+    campaign = wiring.open_worker(services, study, launch.Device(None, 1))
+    proposing = campaign.proposer.design.next
 
-    def draw_slowly(search: Any) -> Any:
-        drawn = drawing(search)
+    def propose_slowly() -> design.Proposal | design.Exhausted:
+        drawn = proposing()
         with database.transaction() as connection:  # a person pushes a version while this worker draws
             rule_versions.push(connection, "racing", RULES.replace("LEAST", "61"))
         return drawn
 
-    monkeypatch.setattr(propose.draw, "draw", draw_slowly)
-    claim = propose.claim(campaign)
-    assert isinstance(claim, propose.Claim)
+    monkeypatch.setattr(campaign.proposer.design, "next", propose_slowly)
+    claim = campaign.proposer.claim()
+    assert isinstance(claim, claims.Claim)
     assert claim.params["network_dim"] == 61
     (trial,) = optuna.load_study(study_name="race", storage=database.url).trials
-    assert trial.user_attrs[records.RULE_VERSION] == "racing@2"
+    assert trial.user_attrs[attributes.RULE_VERSION] == "racing@2"

@@ -14,13 +14,13 @@ import pytest
 import sqlalchemy
 from starlette import testclient
 
-from optimizer import cli, opening, settings, wiring
-from optimizer.results import reading, records
+from optimizer import attributes, cli, opening, settings, wiring
+from optimizer.results import reading
 from optimizer.running import launch
+from optimizer.running import worker as workers_
 from optimizer.study import resolved as studies
-from optimizer.trials import campaign as campaigns
+from optimizer.trials import claims
 from optimizer.trials import conclusion as score
-from optimizer.trials import observer, propose, tell
 from optimizer.web import app
 from storage import database as databases
 from storage import errors, migration
@@ -49,10 +49,10 @@ class Place:
     browser: testclient.TestClient
     environment: dict[str, str]
 
-    def open(self, name: str | None = None) -> campaigns.Campaign:
+    def open(self, name: str | None = None) -> workers_.Worker:
         """A worker of a study that is there, or of a new one."""
         study = studies.parse(DOCUMENT, "kitten") if name is None else reading.stored_study(self.services, name)[1]
-        return wiring.open_campaign(self.services, study, launch.Device(None, 1), observer.Silent())
+        return wiring.open_worker(self.services, study, launch.Device(None, 1))
 
     def command(self, *words: str, code: int = 0) -> str:
         done = click.testing.CliRunner().invoke(cli.command, list(words), env=self.environment)
@@ -95,15 +95,15 @@ def place(database: databases.Database, home: pathlib.Path) -> Place:
     return Place(services, browser, environment)
 
 
-def claimed(campaign: campaigns.Campaign) -> propose.Claim:
-    found = propose.claim(campaign)
-    assert isinstance(found, propose.Claim)
+def claimed(campaign: workers_.Worker) -> claims.Claim:
+    found = campaign.proposer.claim()
+    assert isinstance(found, claims.Claim)
     return found
 
 
-def finish(campaign: campaigns.Campaign, claim: propose.Claim, value: float) -> None:
-    ending = score.Conclusion(score.Ending.USABLE, values=(value, 0.0), constraints={records.TRAINING: 0.0})
-    tell.settle(campaign, claim, ending)
+def finish(campaign: workers_.Worker, claim: claims.Claim, value: float) -> None:
+    ending = score.Conclusion(score.Ending.USABLE, values=(value, 0.0), constraints={attributes.TRAINING: 0.0})
+    campaign.teller.settle(claim, ending)
 
 
 def every_command_works(place: Place, name: str, trials: int) -> None:
@@ -125,16 +125,16 @@ def test_a_renamed_study_goes_on_under_its_new_name_everywhere(place: Place) -> 
     worker = place.open()
     finish(worker, claimed(worker), 0.5)
     running = claimed(worker)
-    folder = worker.stored.folder
+    folder = worker.rows.stored.folder
     place.rename("kitten", "a cat / 2")
-    assert worker.renew(running.lease)
+    assert worker.rows.renew(running.lease)
     finish(worker, running, 0.6)
     finish(worker, claimed(worker), 0.7)
-    assert worker.study.name == "a cat / 2"
+    assert worker.rows.name == "a cat / 2"
     every_command_works(place, "a cat / 2", trials=3)
     assert "There are: a cat / 2." in place.command("study", "show", "kitten", code=2)
     joined = place.open("a cat / 2")
-    assert joined.stored.folder == folder
+    assert joined.rows.stored.folder == folder
     assert claimed(joined).number == 3
     opened = optuna.load_study(study_name="a cat / 2", storage=place.services.database.url)
     assert opened.metric_names == ["clip_score", "failure_rate"]
@@ -158,7 +158,7 @@ def test_a_trial_that_began_while_the_study_was_copied_keeps_its_number_and_its_
     lost = claimed(worker)
     assert lost.number == 1
     storage.delete_study(place.id_of("kitten"))
-    assert not worker.renew(lost.lease)
+    assert not worker.rows.renew(lost.lease)
     assert claimed(other).number == 2
     states = [trial["state"] for trial in json.loads(place.command("study", "show", "copy", "--json"))["trials"]]
     assert states == ["usable", "crashed", "running"]
@@ -172,7 +172,7 @@ def test_a_rename_that_was_followed_in_a_transaction_that_failed_is_followed_aga
     optuna.copy_study(from_study_name="kitten", from_storage=storage, to_storage=storage, to_study_name="copy")
     lost = claimed(worker)
     storage.delete_study(place.id_of("kitten"))
-    with contextlib.suppress(KeyboardInterrupt), worker.claiming():
+    with contextlib.suppress(KeyboardInterrupt), worker.rows.claiming():
         raise KeyboardInterrupt
     assert claimed(worker).number == lost.number + 1
 
@@ -182,9 +182,9 @@ def test_a_study_deleted_in_the_dashboard_is_said_to_be_gone_and_can_be_removed(
     running = claimed(worker)
     place.delete("kitten")
     for ends in (
-        lambda: worker.renew(running.lease),
+        lambda: worker.rows.renew(running.lease),
         lambda: finish(worker, running, 0.5),
-        lambda: propose.claim(idle),
+        idle.proposer.claim,
     ):
         with pytest.raises(errors.StudyGone, match="deleted in optuna-dashboard"):
             ends()
@@ -201,9 +201,9 @@ def test_a_study_deleted_in_the_dashboard_is_said_to_be_gone_and_can_be_removed(
 
 
 def test_a_new_study_may_have_the_name_of_one_that_the_dashboard_deleted(place: Place) -> None:
-    old = place.open().stored
+    old = place.open().rows.stored
     place.delete("kitten")
-    new = place.open().stored
+    new = place.open().rows.stored
     assert new.id != old.id
     assert set(place.listed()) == {"kitten", f"kitten-{old.id[:8]}"}
     place.command("study", "delete", f"kitten-{old.id[:8]}", "--yes")
@@ -211,10 +211,10 @@ def test_a_new_study_may_have_the_name_of_one_that_the_dashboard_deleted(place: 
 
 
 def test_two_studies_may_swap_their_names(place: Place) -> None:
-    first = place.open().stored
+    first = place.open().rows.stored
     for old, new in (("kitten", "cat"),):
         place.rename(old, new)
-    second = place.open().stored
+    second = place.open().rows.stored
     for old, new in (("cat", "tom"), ("kitten", "cat"), ("tom", "kitten")):
         place.rename(old, new)
     assert stored_studies.get(place.services.database, "kitten").id == first.id
@@ -234,8 +234,8 @@ def test_a_running_trial_told_in_the_dashboard_is_left_as_it_was_told(place: Pla
     told = {"state": "Complete", "values": [0.9, 0.0]}
     place.dashboard("POST", f"/api/trials/{place.trial_id('kitten', first.number)}/tell", **told)
     place.dashboard("POST", f"/api/trials/{place.trial_id('kitten', second.number)}/tell", state="Fail")
-    assert not worker.renew(first.lease)
-    assert not worker.renew(second.lease)
+    assert not worker.rows.renew(first.lease)
+    assert not worker.rows.renew(second.lease)
     finish(worker, claimed(worker), 0.5)
     every_command_works(place, "kitten", trials=3)
     assert json.loads(place.command("study", "best", "kitten", "--json"))["values"]["clip_score"] == 0.9
@@ -256,13 +256,13 @@ def test_a_waiting_trial_told_in_the_dashboard_is_no_point(place: Place) -> None
 
 
 ODD: dict[str, Any] = {
-    records.REFUSED_BY: 7,
-    records.REPEAT: "twice",
-    records.TAKEN_FROM: None,
-    records.STOPPED_BY: {"a": 1},
-    records.STEPS: "many",
-    records.TOTAL_STEPS: [],
-    records.RULE_VERSION: 3.5,
+    attributes.REFUSED_BY: 7,
+    attributes.REPEAT: "twice",
+    attributes.TAKEN_FROM: None,
+    attributes.STOPPED_BY: {"a": 1},
+    attributes.STEPS: "many",
+    attributes.TOTAL_STEPS: [],
+    attributes.RULE_VERSION: 3.5,
     "message": ["a list"],
 }
 
@@ -276,7 +276,7 @@ def test_whatever_a_person_writes_into_the_attributes_of_running_trials_is_read(
         place.dashboard("POST", f"/api/trials/{trial}/user-attrs", user_attrs={key: value})
         place.dashboard("PUT", f"/api/studies/{place.id_of('kitten')}/{trial}/note", body="# a note", version=1)
     joined = place.open("kitten")
-    joined.look()
+    joined.proposer.look()
     for claim in claims:
         finish(worker, claim, 0.5)
     finish(joined, claimed(joined), 0.6)
@@ -328,11 +328,11 @@ def test_a_renamed_study_goes_on_behind_a_storage_proxy_too(place: Place, proxy:
     finish(worker, claimed(worker), 0.5)
     running = claimed(worker)
     place.rename("kitten", "cat")
-    assert worker.renew(running.lease)
+    assert worker.rows.renew(running.lease)
     finish(worker, running, 0.6)
     every_command_works(place, "cat", trials=2)
     place.delete("cat")
     with pytest.raises(errors.StudyGone):
-        propose.claim(worker)
+        worker.proposer.claim()
     place.command("study", "delete", "cat", "--yes")
     assert place.listed() == {}

@@ -7,7 +7,6 @@ import pytest
 from optimizer import cli, errors, opening, settings, wiring
 from optimizer.running import launch
 from optimizer.study import resolved as studies
-from optimizer.trials import observer
 from storage import database as databases
 from storage import rule_versions
 
@@ -48,7 +47,7 @@ class Desk:
             text = text.replace(old, new)
         path = self.folder / "study.yaml"
         path.write_text(text, encoding="utf-8")
-        wiring.open_campaign(self.services, studies.read(path), launch.Device(None, 1), observer.Silent())
+        wiring.open_worker(self.services, studies.read(path), launch.Device(None, 1))
 
     def versions(self) -> list[str]:
         return [f"{each.set_name}@{each.number}" for each in rule_versions.listed(self.services.database)]

@@ -11,8 +11,7 @@ import pytest
 import uvicorn
 from starlette import testclient
 
-from optimizer import errors, opening, settings
-from optimizer.results import records
+from optimizer import attributes, errors, opening, settings
 from optimizer.study import resolved as studies
 from optimizer.trials import beginning
 from optimizer.web import access, app, serving
@@ -69,7 +68,7 @@ def services(database: db.Database, home: pathlib.Path) -> opening.Services:
         results.record(connection, lease, result)
     study.tell(usable, [0.25, 0.0])
     unusable = study.ask(space)
-    unusable.set_constraint(records.TRAINING, 1.0)
+    unusable.set_constraint(attributes.TRAINING, 1.0)
     unusable.set_user_attr("clip_score", 0.99)
     study.tell(unusable, state=optuna.trial.TrialState.PRUNED)
     refused = refusals.Refusal({"learning_rate": 1e-2}, ("rate",), {"rate": 0.1}, "sampled")

@@ -20,7 +20,7 @@ def command(name: str, params: str, anyway: bool, as_json: bool) -> None:
       tuneguard study enqueue quickstart --params '{"learning_rate": 0.004}'
     """
     from optimizer import errors, opening, settings
-    from optimizer.report import gather as reporting
+    from optimizer.forecast import remembered
     from optimizer.results import reading
     from optimizer.rules import asked
     from optimizer.rules import book as rulebook
@@ -32,7 +32,7 @@ def command(name: str, params: str, anyway: bool, as_json: bool) -> None:
     stored, study = reading.stored_study(services, name)
     studies.check_point(study, point)
     rules = rulebook.newest(services.database, study, stored.facts.rule_sets or ())
-    refused = asked.refused_by(study, rules, reporting.situation(services, study), point)
+    refused = asked.refused_by(study, rules, remembered.stored_situation(services, study), point)
     if refused and not anyway:
         raise errors.BadInput(
             f"--params: {', '.join(refused)} refuse{'s' if len(refused) == 1 else ''} this point; change it, change "

@@ -67,6 +67,7 @@ def run_and_report(
             {
                 "name": study.name,
                 "stopped": ending.stopped,
+                "why": ending.tally.why,
                 "counts": overview.counts(found.trials),
                 "best": None if best_found is None else best_found.number,
                 "remarks": [remark.text for remark in found.remarks()],
@@ -74,6 +75,7 @@ def run_and_report(
             }
         )
     else:
+        click.echo(ending.tally.sentence(), err=True)
         if best_found is not None:
             best.say(best_found)
         said = [wording.refusals(found.refused_points, found.refusals)] if found.refused_points else []

@@ -8,18 +8,16 @@ alone. What it notes there goes back to the real trial, where every other worker
 import dataclasses
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import optuna
 
 from constraints.proving import sample
-from optimizer import errors
+from optimizer import attributes, errors
 from optimizer.forecast import situation as facts
-from optimizer.results import records
 from optimizer.study import resolved as studies
-from trainers.contract import events
 from trainers.data import counters
 
 State = optuna.trial.TrialState
@@ -35,68 +33,42 @@ DOUBT, LEAST_POINTS = 0.05, 2
 _BY_PROMPT = "scores_at:"
 
 
-@dataclasses.dataclass
-class Pruning:
-    """Remembers what trials score at their evaluation points, and asks the study's pruner who goes on.
+@dataclasses.dataclass(frozen=True)
+class Decision:
+    """Whether a trial ends here, and what the pruner notes with it for whoever decides next."""
 
-    Attributes:
-        pruner: None where the study wants none; scores are kept all the same.
-        read: all trials of the study as they stand, in the order of their numbers.
-        optuna_id: of the study in that storage, by now; a rename in optuna-dashboard changes it.
+    ends: bool
+    notes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def decide(
+    pruner: optuna.pruners.BasePruner, study: studies.Study, trials: Sequence[optuna.trial.FrozenTrial], number: int
+) -> Decision:
+    """Ask a study's pruner whether a running trial goes on.
+
+    Args:
+        trials: all of the study, in the order of their numbers.
     """
+    # a repeat is trained to learn how scores spread; ending those that fall behind would make the spread a lie
+    if attributes.repeat_of(trials[number].user_attrs):
+        return Decision(ends=False)
+    mirror = mirrored(trials, study)
+    before = mirror.get_trials(deepcopy=False)[number]
+    with warnings.catch_warnings():
+        # that trials differ in the points they have, which they may: budgets differ
+        warnings.simplefilter("ignore", UserWarning)
+        ends = pruner.prune(mirror, before)
+    after = mirror.get_trials(deepcopy=False)[number].system_attrs
+    fresh = after.keys() - before.system_attrs.keys()
+    return Decision(ends, {f"{study.search.pruner}:{key}": after[key] for key in fresh})
 
-    study: studies.Study
-    read: Callable[[], Sequence[optuna.trial.FrozenTrial]]
-    storage: optuna.storages.BaseStorage
-    optuna_id: Callable[[], int]
-    pruner: optuna.pruners.BasePruner | None
 
-    def look(self, number: int, event: events.Event) -> str | None:
-        """Take in what a running trial told; returns whose wish it is that it ends here, or None.
-
-        A point without a score that is a number says nothing: it is neither kept nor compared.
-        """
-        if event.event != "evaluated":
-            return None
-        metrics, point = event.data["metrics"], int(event.data["point"])
-        if not _is_finite(metrics.get(self.study.primary)):
-            return None
-        try:
-            self._keep(number, point, metrics)
-            return self._wish(number)
-        except (optuna.exceptions.UpdateFinishedTrialError, KeyError):
-            # our lease ran out, and the trial's new holder has told it already; or the study is being renamed
-            return None
-
-    def _keep(self, number: int, point: int, metrics: Mapping[str, Any]) -> None:
-        """Write the score as an intermediate value of Optuna's row, and the scores of the prompts beside it."""
-        trial_id = self._trial_id(number)
-        self.storage.set_trial_intermediate_value(trial_id, point, float(metrics[self.study.primary]))
-        by_prompt = metrics.get(f"{self.study.primary}_by_prompt")
-        if isinstance(by_prompt, Sequence) and all(map(_is_finite, by_prompt)):
-            self.storage.set_trial_system_attr(trial_id, f"{_BY_PROMPT}{point}", list(by_prompt))
-
-    def _wish(self, number: int) -> str | None:
-        if self.pruner is None:
-            return None
-        trials = self.read()
-        # a repeat is trained to learn how scores spread; ending those that fall behind would make the spread a lie
-        if records.repeat_of(trials[number].user_attrs):
-            return None
-        name = self.study.search.pruner
-        mirror = mirrored(trials, self.study)
-        before = mirror.get_trials(deepcopy=False)[number]
-        with warnings.catch_warnings():
-            # that trials differ in the points they have, which they may: budgets differ
-            warnings.simplefilter("ignore", UserWarning)
-            ends = self.pruner.prune(mirror, before)
-        after = mirror.get_trials(deepcopy=False)[number].system_attrs
-        for key in after.keys() - before.system_attrs.keys():
-            self.storage.set_trial_system_attr(self._trial_id(number), f"{name}:{key}", after[key])
-        return f"{records.PRUNER}{name}" if ends else None
-
-    def _trial_id(self, number: int) -> int:
-        return self.storage.get_trial_id_from_study_id_trial_number(self.optuna_id(), number)
+def noted(study: studies.Study, point: int, metrics: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is noted of a point beside the score itself: the scores of its prompts, where each is a number."""
+    by_prompt = metrics.get(f"{study.primary}_by_prompt")
+    if isinstance(by_prompt, Sequence) and all(map(is_finite, by_prompt)):
+        return {f"{_BY_PROMPT}{point}": list(by_prompt)}
+    return {}
 
 
 def of(study: studies.Study, situation: facts.Situation) -> optuna.pruners.BasePruner | None:
@@ -226,5 +198,6 @@ def describe(study: studies.Study, most_samples: int | None) -> str | None:
     return f"hyperband: a trial ends after {shown} samples {best}; a part of the trials is spared the first of these"
 
 
-def _is_finite(value: Any) -> bool:
+def is_finite(value: Any) -> bool:
+    """Whether a score is a number that can be compared."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

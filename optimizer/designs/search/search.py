@@ -1,80 +1,154 @@
-"""A study's search without its database: a sampler's sketch, the rules that judge, and what is known of trials."""
+"""The search: a sampler draws until the rules accept, and feasible points are found where it cannot find the way."""
 
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import optuna
 
-from constraints.judging import verdict as verdicts
-from constraints.rules import ruleset as rulesets
-from optimizer.designs.search import history
-from optimizer.designs.search import reservoir as reservoirs
+from optimizer.designs import design, repeats
+from optimizer.designs.search import feasible as feasibles
+from optimizer.designs.search import history as histories
 from optimizer.designs.search import sketch as sampler
-from optimizer.forecast import situation as facts
 from optimizer.rules import judgement
-from optimizer.study import resolved as study
+from optimizer.study import space
 
 
 @dataclasses.dataclass
 class Search:
-    """Everything that a proposal follows from. Not thread-safe.
+    """A design that searches. Not thread-safe.
 
-    The rules change: a running study follows the newest version of its rule sets. What is known of its trials grows.
+    Attributes:
+        admission: the rules, and what is known; both change while a study runs.
+        sketch: the sampler.
+        seed: where all chance begins.
+        most_patience: draws before a proposal comes from elsewhere, and ...
+        least_patience: ... the fewest, after proposals for which the draws were in vain.
+        avoids_tried: whether a point that was tried is never proposed again.
+        keeps_refused: whether a refused draw is a proposal, to become a trial (`refusals: prune`), or is drawn again.
     """
 
-    study: study.Study
-    rules: rulesets.RuleSet
-    situation: facts.Situation
+    admission: judgement.Admission
     sketch: sampler.Sketch
-    history: history.History
-    #: where all chance begins
     seed: int
-    #: draws before the next proposal comes from the reservoir
-    patience: int = dataclasses.field(init=False)
+    most_patience: int
+    least_patience: int
+    avoids_tried: bool = True
+    keeps_refused: bool = False
+    history: histories.History = dataclasses.field(init=False)
+    _patience: int = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
-        self.patience = self._most_patience
+        self.history = histories.History(space.needed(self.admission.study.space))
+        self._patience = self.most_patience
 
-    @property
-    def _most_patience(self) -> int:
-        return sampler.PATIENCE.get(self.study.search.sampler, sampler.USUAL_PATIENCE)
-
-    def lose_patience(self) -> None:
-        """The sampler found nothing: where that goes on, most draws would be in vain."""
-        least = sampler.LEAST_PATIENCE.get(self.study.search.sampler, sampler.USUAL_LEAST_PATIENCE)
-        self.patience = max(least, self.patience // 2)
-
-    def gain_patience(self) -> None:
-        """The sampler found a feasible point by itself."""
-        self.patience = min(self._most_patience, self.patience * 2)
-
-    def follow(self, rules: rulesets.RuleSet) -> None:
-        """Go on under other rules; what was feasible under the old ones is forgotten."""
-        self.rules = rules
-        self.__dict__.pop("reservoir", None)
-
-    @functools.cached_property
-    def reservoir(self) -> reservoirs.Reservoir:
-        """Feasible points under the rules as they stand."""
-        return reservoirs.Reservoir(self.study.space, self.study.fixed, self.weigh, self.seed)
-
-    def judge(self, params: Mapping[str, Any]) -> verdicts.Verdict:
-        """What the rules and the trainer say of a point."""
-        return judgement.judge(self.study, self.rules, self.situation, params)
-
-    def weigh(self, columns: reservoirs.Columns) -> npt.NDArray[np.float64]:
-        """The same for a table of points, shape (points,): 0 refused, 1 accepted, between them discouraged."""
-        return judgement.weigh(self.study, self.rules, self.situation, columns)
-
-    def look(self, trials: Sequence[optuna.trial.FrozenTrial]) -> None:
-        """Take in all trials of the study, in the order of their numbers, and let the sampler learn from new ones."""
-        fresh = [trial for trial in self.history.look(trials) if self.history.is_whole(trial.params)]
+    def learn(self, trials: Sequence[optuna.trial.FrozenTrial]) -> None:
+        fresh = self.history.look(trials)
         self.sketch.learn(fresh, self.history.running)
 
+    def follow(self, admission: judgement.Admission) -> None:
+        if admission is not self.admission:
+            self.admission = admission
+            self.__dict__.pop("feasible", None)
+
+    def next(self) -> design.Proposal | design.Exhausted:
+        refused: list[design.RefusedPoint] = []
+        first: sampler.Draw | None = None
+        self.sketch.begin()
+        try:
+            for _ in range(self._patience):
+                drawn = self.sketch.draw()
+                first = first or drawn
+                if self.is_known(drawn.params):
+                    continue
+                verdict = self.admission.judge(drawn.params)
+                if verdict.refused_by and self.keeps_refused:
+                    return design.Proposal(drawn.params, drawn.notes, verdict, ((drawn.params, verdict),))
+                if verdict.refused_by:
+                    refused.append((drawn.params, verdict))
+                elif self.sketch.keeps(verdict.weight):
+                    self._patience = min(self.most_patience, self._patience * 2)
+                    return design.Proposal(drawn.params, drawn.notes, verdict, tuple(refused))
+        finally:
+            self.sketch.end()
+        assert first is not None
+        # where that goes on, most draws would be in vain
+        self._patience = max(self.least_patience, self._patience // 2)
+        found = self._feasible(first.params)
+        if isinstance(found, design.Exhausted):
+            return dataclasses.replace(found, refused=tuple(refused))
+        return design.Proposal(found, first.notes, None, tuple(refused))
+
+    def again(self, proposal: design.Proposal) -> design.Proposal | None:
+        verdict = self.admission.judge(proposal.params)
+        is_overtaken = not self.keeps_refused if verdict.refused_by else self.is_known(proposal.params)
+        return None if is_overtaken else dataclasses.replace(proposal, verdict=verdict)
+
+    def fill(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What is not given is drawn: the first draw that is new and that the rules accept is taken, else the last."""
+        self.sketch.begin()
+        try:
+            for _ in range(sampler.USUAL_PATIENCE):
+                params = self.sketch.draw(given).params
+                if params.keys() <= given.keys():
+                    break
+                if not self.is_known(params) and not self.admission.judge(params).refused_by:
+                    break
+        finally:
+            self.sketch.end()
+        return params
+
+    @functools.cached_property
+    def feasible(self) -> feasibles.Feasible:
+        """Feasible points under the rules as they stand."""
+        return feasibles.Feasible(self.admission, self.history.is_tried, avoids_tried=self.avoids_tried, seed=self.seed)
+
+    def _feasible(self, wanted: Mapping[str, Any]) -> Mapping[str, Any] | design.Exhausted:
+        """A feasible point near the one that the sampler wanted, where what it wants follows from results."""
+        found = self.feasible.beside(wanted)
+        if found is not None:
+            return found
+        for trial in self.history.running:
+            self.feasible.reservoir.add(trial.params)
+        return self.feasible.near(wanted if self.sketch.is_guided else None)
+
     def is_known(self, params: Mapping[str, Any]) -> bool:
-        """Whether a draw would be a duplicate that the study wants to avoid."""
-        return self.study.search.duplicates == "avoid" and self.history.is_tried(params)
+        """Whether a draw would be a duplicate that is to be avoided."""
+        return self.avoids_tried and self.history.is_tried(params)
+
+
+def of(admission: judgement.Admission, seed: int, taught: Sequence[optuna.trial.FrozenTrial] = ()) -> design.Design:
+    """The search that a study asks for, with its repeats; it knows of no trial of the study yet.
+
+    Args:
+        seed: all its chance follows from it.
+        taught: trials of earlier studies that the sampler learns from.
+    """
+    times = admission.study.search.repeats
+    single = once(admission, seed, taught)
+    return repeats.Repeats(single, times, admission) if times > 1 else single
+
+
+def once(admission: judgement.Admission, seed: int, taught: Sequence[optuna.trial.FrozenTrial] = ()) -> Search:
+    """As `of`, without repeats."""
+    study, wanted = admission.study, admission.study.search
+    make = functools.partial(
+        sampler.make,
+        wanted.sampler,
+        objectives=len(study.objectives),
+        startup_trials=wanted.startup_trials,
+        conditional=any(domain.when is not None for domain in study.space.values()),
+    )
+    guided_from = None if wanted.sampler in sampler.UNGUIDED else wanted.startup_trials
+    sketch = sampler.Sketch(make, list(study.objectives.values()), study.space, study.fixed, seed, guided_from)
+    sketch.learn(taught)
+    return Search(
+        admission,
+        sketch,
+        seed,
+        most_patience=sampler.PATIENCE.get(wanted.sampler, sampler.USUAL_PATIENCE),
+        least_patience=sampler.LEAST_PATIENCE.get(wanted.sampler, sampler.USUAL_LEAST_PATIENCE),
+        avoids_tried=wanted.duplicates == "avoid",
+        keeps_refused=wanted.refusals == "prune",
+    )

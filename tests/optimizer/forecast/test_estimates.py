@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimizer.forecast import estimates
+from optimizer.forecast import estimates, remembered
 from optimizer.forecast import situation as facts
 from storage import runs
 from tests.optimizer import searching
@@ -140,7 +140,7 @@ def test_trials_are_read_from_their_attempts() -> None:
         nothing: Any = None
         return runs.Run(number, 1, "w", "cpu", nothing, nothing, 0, "usable", None, step, seconds, "")
 
-    found = estimates.measured(
+    found = remembered.taken(
         study,
         [
             trial(0, State.COMPLETE, vram_gb=5.5),
@@ -172,7 +172,7 @@ RULE = {"refuse": "estimate.vram_gb > gpu.vram_gb - 1"}
 def judged(gpu: facts.Gpu, dim: int) -> Any:
     study = searching.study({"network_dim": {"choices": [1, 1024]}, "max_train_epochs": {"choices": [1, 2]}})
     rules = searching.rules(study, RULE)
-    situation = searching.situation(gpu, estimator=FRESH).for_rules(rules.text)
+    situation = searching.situation(gpu, estimator=FRESH).for_rules(rules)
     point = {"network_dim": dim, "max_train_epochs": 2}
     return rules.check_point(point, situation.facts(point))
 
@@ -192,7 +192,8 @@ def test_without_a_gpu_the_rule_cannot_be_decided_and_refuses() -> None:
 
 def test_nothing_is_estimated_where_no_rule_asks() -> None:
     situation = searching.situation(estimator=FRESH)
-    assert "estimate.vram_gb" not in situation.for_rules("refuse: network_dim > 4").facts({})
+    rules = searching.rules(searching.study({"network_dim": {"choices": [1, 8]}}), {"refuse": "network_dim > 4"})
+    assert "estimate.vram_gb" not in situation.for_rules(rules).facts({})
     assert "estimate.vram_gb" in situation.facts({})
 
 

@@ -1,6 +1,7 @@
 """One rule that ends or refuses nearly everything is called out; what a rule does rightly is not."""
 
-from optimizer.results import ledger, records, remarks
+from optimizer import attributes
+from optimizer.results import ledger, remarks
 from tests.optimizer import recorded
 
 
@@ -25,7 +26,7 @@ def test_a_rule_that_refused_nearly_every_point_is_named() -> None:
 def test_an_expect_rule_that_failed_most_trials_is_named_and_training_itself_is_no_rule() -> None:
     failure = {"kind": "expect", "step": None, "message": "broke sharp"}
     trials = [
-        recorded.trial(n, "unusable", failure=failure, constraints={records.TRAINING: 0.0, "sharp": 1.0})
+        recorded.trial(n, "unusable", failure=failure, constraints={attributes.TRAINING: 0.0, "sharp": 1.0})
         for n in range(3)
     ]
     assert [remark.rule for remark in remarks.of(trials, 0, {})] == ["sharp"]

@@ -12,10 +12,11 @@ import optuna
 import pytest
 from hypothesis import strategies
 
-from optimizer.designs.search import warm_start
+from optimizer import attributes
 from optimizer.results import records, table
 from optimizer.study import resolved as studies
 from optimizer.study import space
+from optimizer.trials import warm_start
 from tests.optimizer import searching
 
 State = optuna.trial.TrialState
@@ -59,8 +60,8 @@ def points(draw: Any) -> dict[str, Any]:
 OUTCOMES = [
     (State.COMPLETE, {}),
     (State.PRUNED, {}),
-    (State.PRUNED, {records.STOPPED_BY: "pruner:asha", records.STEPS: 3}),
-    (State.PRUNED, {records.REFUSED_BY: ["a-rule"]}),
+    (State.PRUNED, {attributes.STOPPED_BY: "pruner:asha", attributes.STEPS: 3}),
+    (State.PRUNED, {attributes.REFUSED_BY: ["a-rule"]}),
     (State.FAIL, {}),
 ]
 
@@ -96,7 +97,7 @@ def of_csv(text: str, old: studies.Study) -> warm_start.Gathered:
 
 def test_a_row_says_what_became_of_its_trial() -> None:
     study = searching.study({"learning_rate": SPACE["learning_rate"]})
-    refused = frozen(study, {"learning_rate": 1e-3}, State.PRUNED, 0, {records.REFUSED_BY: ["too-high"]})
+    refused = frozen(study, {"learning_rate": 1e-3}, State.PRUNED, 0, {attributes.REFUSED_BY: ["too-high"]})
     rows = list(csv.DictReader(io.StringIO(table.to_csv(study, records.read([refused], ["clip_score"])))))
     (row,) = rows
     assert (row["trial.number"], row["trial.state"], row["trial.reason"]) == ("0", "refused", "refused by too-high")

@@ -7,6 +7,7 @@ from typing import Any
 import rich.console
 
 from constraints.judging import verdict as verdicts
+from optimizer import attributes
 from optimizer.results import records
 from optimizer.running import progress
 from optimizer.trials import conclusion as score
@@ -101,7 +102,7 @@ def test_the_rule_that_ended_a_trial_is_named_in_table_and_log() -> None:
 def test_broken_expect_rules_are_named_in_the_log() -> None:
     told, written = shown()
     train(told, 0, {1: 0.0})
-    constraints = {records.TRAINING: 0.0, "sharp": 0.2}
+    constraints = {attributes.TRAINING: 0.0, "sharp": 0.2}
     told.concluded(0, score.Conclusion(score.Ending.UNUSABLE, constraints=constraints, metrics={"clip_score": 0.2}))
     assert "trial 0 is unusable: broke sharp, clip_score 0.2" in written.getvalue()
 

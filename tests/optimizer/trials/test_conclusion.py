@@ -7,7 +7,7 @@ import pytest
 
 from constraints.rules import loading
 from constraints.rules import ruleset as rulesets
-from optimizer.results import records
+from optimizer import attributes
 from optimizer.trials import conclusion as score
 from trainers.contract import events
 
@@ -52,7 +52,7 @@ def test_a_usable_trial_has_its_values_in_the_objectives_order(rules: rulesets.R
     assert found.ending is score.Ending.USABLE
     assert found.values == (0.3, 0.0)
     assert found.constraints["usable"] <= 0
-    assert found.constraints[records.TRAINING] == 0
+    assert found.constraints[attributes.TRAINING] == 0
     assert found.lora == "/x/lora.safetensors"
 
 
@@ -130,7 +130,7 @@ def test_a_failure_in_training_teaches_the_search(rules: rulesets.RuleSet) -> No
     )
     found = score.conclude(story, rules, OBJECTIVES, {})
     assert found.ending is score.Ending.UNUSABLE
-    assert found.constraints == {records.TRAINING: 1.0}
+    assert found.constraints == {attributes.TRAINING: 1.0}
     assert found.failure == score.Failure("nonfinite-loss", 31, "the loss became NaN")
     assert found.steps == 31
 
@@ -155,7 +155,7 @@ def stopped(rule: str) -> list[events.Event]:
 def test_a_trial_that_a_pruner_ended_is_not_held_against_its_parameters(rules: rulesets.RuleSet) -> None:
     found = score.conclude(stopped("pruner:asha"), rules, OBJECTIVES, {})
     assert found.ending is score.Ending.STOPPED_EARLY
-    assert found.constraints == {records.TRAINING: 0.0}
+    assert found.constraints == {attributes.TRAINING: 0.0}
     assert found.failure is None
     assert found.values is None
     assert (found.stopped_by, found.steps, found.total_steps) == ("pruner:asha", 30, 160)
@@ -164,7 +164,7 @@ def test_a_trial_that_a_pruner_ended_is_not_held_against_its_parameters(rules: r
 def test_a_trial_that_a_stop_rule_ended_is_unusable(rules: rulesets.RuleSet) -> None:
     found = score.conclude(stopped("below-base"), rules, OBJECTIVES, {})
     assert found.ending is score.Ending.UNUSABLE
-    assert found.constraints == {records.TRAINING: 1.0}
+    assert found.constraints == {attributes.TRAINING: 1.0}
     assert found.failure is not None
     assert found.failure.kind == "stopped-by-rule"
     assert found.stopped_by is None

@@ -9,14 +9,18 @@ from typing import Any
 import optuna
 import pytest
 
-from optimizer import errors, jsonable, opening, patience, settings, wiring
-from optimizer.results import reading, records, repeats
-from optimizer.running import attempt, launch
+from optimizer import attributes, errors, jsonable, opening, patience, settings, wiring
+from optimizer.designs.search import search as searches
+from optimizer.results import reading, repeats
+from optimizer.rules import judgement
+from optimizer.running import launch
+from optimizer.running import worker as workers_
 from optimizer.study import resolved as studies
-from optimizer.trials import campaign as campaigns
+from optimizer.trials import beginning, claims, duplicates
 from optimizer.trials import conclusion as score
-from optimizer.trials import duplicates, observer, propose, tell
+from optimizer.trials import rows as trial_rows
 from storage import artifacts, database, optuna_store, refusals, workers
+from tests.optimizer.designs import cells
 from tests.storage import holding
 from trainers.declared import settings as lora_settings
 
@@ -61,9 +65,9 @@ class Place:
         path.write_text(textwrap.dedent(text), encoding="utf-8")
         return studies.read(path)
 
-    def open(self, study: studies.Study) -> campaigns.Campaign:
+    def open(self, study: studies.Study) -> workers_.Worker:
         fresh = dataclasses.replace(self.services, optuna_storage=optuna_store.open_storage(self.services.database))
-        return wiring.open_campaign(fresh, study, launch.Device(None, 1), observer.Silent())
+        return wiring.open_worker(fresh, study, launch.Device(None, 1))
 
 
 @pytest.fixture
@@ -73,43 +77,48 @@ def place(database: database.Database, home: pathlib.Path, tmp_path: pathlib.Pat
     return Place(opening.Services(read, database, storage, artifacts.open_store(home)), tmp_path)
 
 
-def claimed(campaign: campaigns.Campaign) -> propose.Claim:
-    found = propose.claim(campaign)
-    assert isinstance(found, propose.Claim)
+def claimed(campaign: workers_.Worker) -> claims.Claim:
+    found = campaign.proposer.claim()
+    assert isinstance(found, claims.Claim)
     return found
 
 
-def trials(campaign: campaigns.Campaign) -> list[optuna.trial.FrozenTrial]:
+def search_of(worker: workers_.Worker) -> searches.Search:
+    assert isinstance(worker.proposer.design, searches.Search)
+    return worker.proposer.design
+
+
+def trials(campaign: workers_.Worker) -> list[optuna.trial.FrozenTrial]:
     """What plain Optuna sees."""
-    return optuna.load_study(study_name="proposed", storage=campaign.database.url).trials
+    return optuna.load_study(study_name="proposed", storage=campaign.rows.database.url).trials
 
 
-def enqueue(campaign: campaigns.Campaign, params: Mapping[str, Any]) -> None:
+def enqueue(campaign: workers_.Worker, params: Mapping[str, Any]) -> None:
     """As a person does in optuna-dashboard or a notebook."""
-    optuna.load_study(study_name="proposed", storage=campaign.database.url).enqueue_trial(dict(params))
+    optuna.load_study(study_name="proposed", storage=campaign.rows.database.url).enqueue_trial(dict(params))
 
 
-def finish(campaign: campaigns.Campaign, claim: propose.Claim, value: float | None) -> None:
+def finish(campaign: workers_.Worker, claim: claims.Claim, value: float | None) -> None:
     """Tell a claim as if it had been trained; None: it came to nothing usable."""
     if value is None:
-        ending = score.Conclusion(score.Ending.UNUSABLE, constraints={records.TRAINING: 1.0})
+        ending = score.Conclusion(score.Ending.UNUSABLE, constraints={attributes.TRAINING: 1.0})
     else:
-        ending = score.Conclusion(score.Ending.USABLE, values=(value,), constraints={records.TRAINING: 0.0})
-    tell.settle(campaign, claim, ending)
+        ending = score.Conclusion(score.Ending.USABLE, values=(value,), constraints={attributes.TRAINING: 0.0})
+    campaign.teller.settle(claim, ending)
 
 
-def stop_early(campaign: campaigns.Campaign, claim: propose.Claim) -> None:
+def stop_early(campaign: workers_.Worker, claim: claims.Claim) -> None:
     """Tell a claim as if a pruner had ended it at step 20 of 160, at the score of 0.4."""
     row = trials(campaign)[claim.number]
-    campaign.optuna_storage.set_trial_intermediate_value(row._trial_id, 64, 0.4)
+    campaign.rows.optuna.set_trial_intermediate_value(row._trial_id, 64, 0.4)
     ending = score.Conclusion(
         score.Ending.STOPPED_EARLY,
-        constraints={records.TRAINING: 0.0},
+        constraints={attributes.TRAINING: 0.0},
         stopped_by="pruner:asha",
         steps=20,
         total_steps=160,
     )
-    tell.settle(campaign, claim, ending)
+    campaign.teller.settle(claim, ending)
 
 
 def test_a_claim_is_one_running_row_with_its_parameters_and_a_lease(place: Place) -> None:
@@ -119,21 +128,21 @@ def test_a_claim_is_one_running_row_with_its_parameters_and_a_lease(place: Place
     assert trial.state is optuna.trial.TrialState.RUNNING
     assert trial.number == claim.number == 0
     assert trial.params == claim.params
-    assert trial.user_attrs[records.RULE_VERSION] == "propose-rules@1"
-    with campaign.lock() as connection:
-        assert campaign.lease(connection, 0) is None
+    assert trial.user_attrs[attributes.RULE_VERSION] == "propose-rules@1"
+    with campaign.rows.claiming() as writing:
+        assert writing.lease(0) is None
 
 
 def test_an_attempt_reads_nothing_of_a_folder_that_is_there_already(place: Place) -> None:
     campaign = place.open(place.study(trials=1))
     claim = claimed(campaign)
-    left = campaign.settings.run_directory(campaign.stored.folder, claim.number) / "attempt-1"
+    left = campaign.attempts.settings.run_directory(campaign.rows.stored.folder, claim.number) / "attempt-1"
     left.mkdir(parents=True)
     device = launch.Device(None, 1)
     trainer = launch.TrainerProcess(device, "command", left / "console.log", 1)
-    waiting = patience.Patience(campaign.database, 0, lambda: False)
+    waiting = patience.Patience(campaign.rows.database, 0, lambda: False)
     with pytest.raises(errors.BadInput, match="attempt-1: is there already"):
-        attempt.run(campaign, trainer, device, claim, waiting)
+        dataclasses.replace(campaign.attempts, launcher=trainer).run(claim, waiting)
 
 
 def test_workers_share_a_budget_and_never_a_trial(place: Place) -> None:
@@ -141,8 +150,8 @@ def test_workers_share_a_budget_and_never_a_trial(place: Place) -> None:
     workers = [place.open(study) for _ in range(3)]
     numbers = []
     for turn in range(12):
-        found = propose.claim(workers[turn % 3])
-        if isinstance(found, propose.Claim):
+        found = workers[turn % 3].proposer.claim()
+        if isinstance(found, claims.Claim):
             numbers.append(found.number)
     assert numbers == [0, 1, 2, 3, 4]
 
@@ -150,10 +159,10 @@ def test_workers_share_a_budget_and_never_a_trial(place: Place) -> None:
 def test_a_budget_that_another_spends_while_a_point_is_drawn_is_not_overdrawn(place: Place) -> None:
     study = place.study(trials=1)
     first, second = place.open(study), place.open(study)
-    second.look()
-    second.look = lambda: None  # type: ignore[method-assign]  # what it knows is from before the other's claim
+    second.proposer.look()
+    second.proposer.look = lambda: None  # type: ignore[method-assign]  # what it knows is from before the other's claim
     assert claimed(first).number == 0
-    assert propose.claim(second) is None
+    assert isinstance(second.proposer.claim(), claims.Nothing)
     assert len(trials(first)) == 1
 
 
@@ -167,8 +176,8 @@ def test_an_interrupted_trial_is_taken_up_by_the_next_worker(place: Place) -> No
     study = place.study(trials=1)
     first, second = place.open(study), place.open(study)
     claim = claimed(first)
-    assert propose.claim(second) is None
-    first.release(claim.lease)
+    assert isinstance(second.proposer.claim(), claims.Nothing)
+    first.rows.release(claim.lease)
     again = claimed(second)
     assert again.taken_up
     assert (again.number, again.params, again.seed) == (claim.number, claim.params, claim.seed)
@@ -180,9 +189,9 @@ def test_refused_draws_are_counted_by_rule_and_cost_no_trial(place: Place) -> No
         claim = claimed(campaign)
         assert claim.params["learning_rate"] <= 0.004
         finish(campaign, claim, 1.0)
-    assert propose.claim(campaign) is None
+    assert isinstance(campaign.proposer.claim(), claims.Nothing)
     assert len(trials(campaign)) == 16
-    (rule, count), *others = refusals.count_by_rule(campaign.database, campaign.study_id).items()
+    (rule, count), *others = refusals.count_by_rule(campaign.rows.database, campaign.rows.study_id).items()
     # about half of the space, on its logarithmic scale, lies above the limit
     assert (rule, others) == ("high-rate", [])
     assert count >= 4
@@ -200,14 +209,16 @@ def test_what_an_enqueued_point_leaves_out_is_drawn_under_the_rules(place: Place
 def test_a_refused_enqueued_point_is_a_pruned_row_with_its_violation(place: Place) -> None:
     campaign = place.open(place.study(trials=3))
     enqueue(campaign, {"learning_rate": 0.01, "network_dim": 8, "lr_scheduler": "cosine"})
-    assert isinstance(propose.claim(campaign), propose.Refused)
+    assert isinstance(campaign.proposer.claim(), claims.Refused)
     (trial,) = trials(campaign)
     assert trial.state is optuna.trial.TrialState.PRUNED
     assert trial.constraints["high-rate"] > 0
     assert claimed(campaign).number == 1
 
 
-def test_a_worker_that_dies_while_it_takes_a_waiting_trial_leaves_it_waiting(place: Place) -> None:
+def test_a_worker_that_dies_while_it_takes_a_waiting_trial_leaves_it_waiting(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     study = place.study(trials=3)
     first, second = place.open(study), place.open(study)
     enqueue(first, {"network_dim": 8})
@@ -215,24 +226,28 @@ def test_a_worker_that_dies_while_it_takes_a_waiting_trial_leaves_it_waiting(pla
     def die(*_: object) -> None:
         raise KeyboardInterrupt
 
-    first.lease = die  # type: ignore[method-assign, assignment]
-    with pytest.raises(KeyboardInterrupt):
-        propose.claim(first)
+    with monkeypatch.context() as patch:
+        patch.setattr(trial_rows.Writing, "lease", die)
+        with pytest.raises(KeyboardInterrupt):
+            first.proposer.claim()
     (waiting,) = trials(second)
     assert (waiting.state, waiting.params) == (optuna.trial.TrialState.WAITING, {})
     claim = claimed(second)
     assert (claim.number, claim.params["network_dim"], claim.taken_up) == (0, 8, False)
 
 
-def test_a_worker_that_dies_between_trial_and_lease_leaves_neither(place: Place) -> None:
+def test_a_worker_that_dies_between_trial_and_lease_leaves_neither(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     campaign = place.open(place.study(trials=1))
 
     def die(*_: object) -> None:
         raise KeyboardInterrupt
 
-    campaign.lease = die  # type: ignore[method-assign, assignment]
-    with pytest.raises(KeyboardInterrupt):
-        propose.claim(campaign)
+    with monkeypatch.context() as patch:
+        patch.setattr(trial_rows.Writing, "lease", die)
+        with pytest.raises(KeyboardInterrupt):
+            campaign.proposer.claim()
     assert trials(campaign) == []
 
 
@@ -248,10 +263,10 @@ def test_the_same_point_asked_for_again_takes_the_result_over(place: Place) -> N
     enqueue(campaign, trials(campaign)[0].params)
     again = claimed(campaign)
     assert again.same_as is not None
-    duplicates.take_over(campaign, again)
+    duplicates.take_over(campaign.rows, again.lease, again.same_as)
     first, second = trials(campaign)
     assert (second.state, second.values, second.params) == (first.state, first.values, first.params)
-    assert second.user_attrs[records.TAKEN_FROM] == 0
+    assert second.user_attrs[attributes.TAKEN_FROM] == 0
     # it was no training, so the budget of two still has room
     assert claimed(campaign).number == 2
 
@@ -276,13 +291,15 @@ def test_the_repeat_after_a_crashed_one_has_a_seed_of_its_own_and_equal_results_
     third = place.open(place.study(trials=9, repeats=3))
     last = claimed(third)
     assert [first.seed, second.seed, last.seed] == [3, 4, 5]
-    campaign.optuna_storage.set_trial_state_values(trials(campaign)[second.number]._trial_id, State.FAIL)
+    campaign.rows.optuna.set_trial_state_values(trials(campaign)[second.number]._trial_id, State.FAIL)
     finish(third, last, 0.6)
     fourth = claimed(campaign)
     assert (fourth.params, fourth.seed) == (first.params, 6)
     finish(campaign, fourth, 0.7)
     assert claimed(campaign).params != first.params
-    group = repeats.best(reading.trial_records(place.services, campaign.study), campaign.study.objectives)
+    group = repeats.best(
+        reading.trial_records(place.services, campaign.attempts.study), campaign.attempts.study.objectives
+    )
     assert sorted(record.repeat for record in group) == [0, 2, 3]
 
 
@@ -295,7 +312,14 @@ def test_a_point_trained_again_from_the_same_seed_is_one_result(place: Place) ->
     assert (again.params, again.seed) == (first.params, first.seed)
     finish(campaign, again, 0.5)
     assert claimed(campaign).seed == first.seed + 1
-    assert len(repeats.best(reading.trial_records(place.services, campaign.study), campaign.study.objectives)) == 1
+    assert (
+        len(
+            repeats.best(
+                reading.trial_records(place.services, campaign.attempts.study), campaign.attempts.study.objectives
+            )
+        )
+        == 1
+    )
 
 
 def test_a_point_that_is_being_trained_waits_for_what_that_comes_to(place: Place) -> None:
@@ -314,7 +338,7 @@ def test_a_repeat_that_newer_rules_refuse_is_not_trained(place: Place) -> None:
     first = claimed(campaign)
     finish(campaign, first, 0.5)
     limit = first.params["learning_rate"]
-    holding.push(campaign.database, "propose-rules", RULES.replace("> 0.004", f">= {limit}"))
+    holding.push(campaign.rows.database, "propose-rules", RULES.replace("> 0.004", f">= {limit}"))
     assert claimed(campaign).params != first.params
 
 
@@ -322,13 +346,13 @@ def test_a_worker_with_other_versions_says_so_and_the_study_keeps_those_it_was_b
     place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for versions in ({"torch": "2.8", "peft": "1"}, {"torch": "2.9", "peft": "1"}):
-        monkeypatch.setattr(wiring.provenance, "environment", lambda _, now=versions: now)
+        monkeypatch.setattr(beginning.provenance, "environment", lambda _, now=versions: now)
         campaign = place.open(place.study(trials=2))
-    assert campaign.stored.facts.environment == {"torch": "2.8", "peft": "1"}
+    assert campaign.rows.stored.facts.environment == {"torch": "2.8", "peft": "1"}
     assert [each.message for each in caplog.records if "begun with" in each.message] == [
         "the study was begun with torch 2.8, here it is 2.9; results may differ"
     ]
-    alive = workers.alive(campaign.database, 60)
+    alive = workers.alive(campaign.rows.database, 60)
     assert [worker.environment["torch"] for worker in alive] == ["2.8", "2.9"]
 
 
@@ -337,9 +361,9 @@ def test_a_joining_worker_knows_the_study(place: Place) -> None:
     first = place.open(study)
     finish(first, claimed(first), 0.5)
     second = place.open(study)
-    second.look()
-    assert second.search.history.rows == 1
-    assert second.search.history.is_tried(trials(first)[0].params)
+    second.proposer.look()
+    assert len(second.proposer.roster.trials) == 1
+    assert search_of(second).history.is_tried(trials(first)[0].params)
 
 
 def test_an_early_stopped_trial_is_pruned_and_feasible_and_read_back_as_such(place: Place) -> None:
@@ -348,8 +372,8 @@ def test_an_early_stopped_trial_is_pruned_and_feasible_and_read_back_as_such(pla
     stop_early(campaign, claim)
     (trial,) = trials(campaign)
     assert trial.state is optuna.trial.TrialState.PRUNED
-    assert trial.constraints == {records.TRAINING: 0.0}
-    (record,) = reading.trial_records(place.services, campaign.study)
+    assert trial.constraints == {attributes.TRAINING: 0.0}
+    (record,) = reading.trial_records(place.services, campaign.attempts.study)
     assert record.state == "stopped-early"
     assert record.failure is None
     assert record.values == {"clip_score": None}
@@ -366,13 +390,13 @@ def test_the_stop_rule_that_ended_a_trial_is_named_in_the_dashboard_and_in_what_
     campaign = place.open(place.study(trials=2))
     claim = claimed(campaign)
     failure = score.Failure("stopped-by-rule", 12, "the stop rule loud ended the training", "loud")
-    constraints = {records.TRAINING: 1.0}
+    constraints = {attributes.TRAINING: 1.0}
     ended = score.Conclusion(score.Ending.UNUSABLE, constraints=constraints, failure=failure, steps=12, total_steps=160)
-    tell.settle(campaign, claim, ended)
+    campaign.teller.settle(claim, ended)
     (trial,) = trials(campaign)
     told = trial.user_attrs
-    assert (told[records.STOP_RULE], told[records.STEPS], told[records.TOTAL_STEPS]) == ("loud", 12, 160)
-    (record,) = reading.trial_records(place.services, campaign.study)
+    assert (told[attributes.STOP_RULE], told[attributes.STEPS], told[attributes.TOTAL_STEPS]) == ("loud", 12, 160)
+    (record,) = reading.trial_records(place.services, campaign.attempts.study)
     assert record.state == "unusable"
     assert record.why() == "stop rule loud at step 12 of 160"
     assert jsonable.of(record)["stop_rule"] == "loud"
@@ -381,7 +405,7 @@ def test_the_stop_rule_that_ended_a_trial_is_named_in_the_dashboard_and_in_what_
 def test_a_study_is_a_frame_for_who_works_in_a_notebook(place: Place) -> None:
     campaign = place.open(place.study(trials=2))
     finish(campaign, claimed(campaign), 0.7)
-    frame = optuna.load_study(study_name="proposed", storage=campaign.database.url).trials_dataframe()
+    frame = optuna.load_study(study_name="proposed", storage=campaign.rows.database.url).trials_dataframe()
     assert list(frame["value_clip_score"]) == [0.7]
     assert list(frame["state"]) == ["COMPLETE"]
 
@@ -389,8 +413,8 @@ def test_a_study_is_a_frame_for_who_works_in_a_notebook(place: Place) -> None:
 def test_a_begun_trial_that_nobody_holds_is_interrupted_and_not_running(place: Place) -> None:
     campaign = place.open(place.study(trials=2))
     held, left = claimed(campaign), claimed(campaign)
-    campaign.release(left.lease)
-    states = {record.number: record.state for record in reading.trial_records(place.services, campaign.study)}
+    campaign.rows.release(left.lease)
+    states = {record.number: record.state for record in reading.trial_records(place.services, campaign.attempts.study)}
     assert states == {held.number: "running", left.number: "interrupted"}
 
 
@@ -400,9 +424,9 @@ def test_an_early_stopped_point_is_spent_and_never_drawn_again(place: Place) -> 
     stop_early(campaign, first)
     second = claimed(campaign)
     assert second.params != first.params
-    assert campaign.search.history.is_tried(trials(campaign)[0].params)
+    assert search_of(campaign).history.is_tried(trials(campaign)[0].params)
     finish(campaign, second, 0.5)
-    assert propose.claim(campaign) is None
+    assert isinstance(campaign.proposer.claim(), claims.Nothing)
 
 
 def test_an_early_stopped_point_that_a_person_asks_for_is_trained_since_it_has_no_result(place: Place) -> None:
@@ -428,3 +452,40 @@ def test_an_early_stopped_point_is_not_repeated(place: Place) -> None:
     first = claimed(campaign)
     stop_early(campaign, first)
     assert claimed(campaign).params != first.params
+
+
+def test_a_design_takes_another_s_place_and_what_it_has_left_out_is_said(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Cells in their order, each run once by whichever worker is next; the refused one is counted and never trained."""
+    given = [{"learning_rate": rate, "network_dim": 4, "lr_scheduler": "cosine"} for rate in (0.003, 0.01, 0.002)]
+
+    def begin(admission: judgement.Admission) -> cells.Cells:
+        return cells.Cells(admission, given)
+
+    study = place.study(trials=9)
+    both = [dataclasses.replace(place.open(study).proposer, begin=begin) for _ in range(2)]
+    found = [both[turn % 2].claim() for turn in range(4)]
+    assert [each.params["learning_rate"] for each in found[:2] if isinstance(each, claims.Claim)] == [0.003, 0.002]
+    assert found[2:] == [claims.Nothing("every cell has been run")] * 2
+    assert "ends after 2 of 9 trials: every cell has been run" in caplog.text
+    assert refusals.count_by_rule(place.services.database, both[0].rows.study_id).keys() == {"high-rate"}
+
+
+def test_reading_the_trials_teaches_nobody(place: Place) -> None:
+    worker = place.open(place.study(trials=3))
+    finish(worker, claimed(worker), 0.5)
+    known = search_of(worker).sketch.rows
+    worker.rows.read()
+    with worker.rows.transaction() as writing:
+        assert len(writing.trials()) == 1
+    assert search_of(worker).sketch.rows == known
+    worker.proposer.look()
+    assert search_of(worker).sketch.rows == known + 1
+
+
+def test_a_worker_that_has_nothing_to_do_says_what_it_did_and_why_it_ended(place: Place) -> None:
+    worker = place.open(place.study(trials=1))
+    finish(worker, claimed(worker), 0.5)
+    said = worker.work(lambda: False).sentence()
+    assert said == "this worker's trials: none; it ended because its one trial is spent"

@@ -1,5 +1,6 @@
 """Telling on a real database: once, whoever else tells, and whatever breaks in between."""
 
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -7,12 +8,12 @@ import optuna
 import pytest
 import sqlalchemy as sa
 
-from optimizer import opening, patience, settings
-from optimizer.results import records
-from optimizer.running import attempt, launch
-from optimizer.trials import campaign as campaigns
+from optimizer import attributes, opening, patience, settings
+from optimizer.running import launch
+from optimizer.running import worker as workers_
+from optimizer.trials import claims, heirs
 from optimizer.trials import conclusion as score
-from optimizer.trials import heirs, propose, tell
+from optimizer.trials import rows as trial_rows
 from storage import artifacts, database, optuna_store, refusals, results, runs
 from storage import errors as storage_errors
 from tests.optimizer.trials import test_propose as proposing
@@ -29,8 +30,8 @@ def place(database: database.Database, home: pathlib.Path, tmp_path: pathlib.Pat
     return proposing.Place(opening.Services(read, database, storage, artifacts.open_store(home)), tmp_path)
 
 
-def waiting(campaign: campaigns.Campaign) -> patience.Patience:
-    return patience.Patience(campaign.database, 0, lambda: False)
+def waiting(campaign: workers_.Worker) -> patience.Patience:
+    return patience.Patience(campaign.rows.database, 0, lambda: False)
 
 
 def usable(*pictures: pathlib.Path) -> score.Conclusion:
@@ -38,7 +39,7 @@ def usable(*pictures: pathlib.Path) -> score.Conclusion:
     return score.Conclusion(
         score.Ending.USABLE,
         values=(0.5,),
-        constraints={records.TRAINING: 0.0},
+        constraints={attributes.TRAINING: 0.0},
         metrics={"clip_score": 0.5},
         images=images,
     )
@@ -76,13 +77,13 @@ def test_a_trial_that_somebody_told_by_hand_stays_so_and_what_was_measured_is_ke
 ) -> None:
     campaign = place.open(place.study(trials=2))
     claim = proposing.claimed(campaign)
-    told = optuna.load_study(study_name="proposed", storage=campaign.database.url)
+    told = optuna.load_study(study_name="proposed", storage=campaign.rows.database.url)
     told.tell(claim.number, 0.9 if by_hand is State.COMPLETE else None, state=by_hand)
     picture = tmp_path / "a.png"
     picture.write_bytes(b"a picture")
-    assert tell.settle(campaign, claim, usable(picture))
+    assert campaign.teller.settle(claim, usable(picture))
     assert proposing.trials(campaign)[0].state is by_hand
-    (kept,) = results.listed(campaign.database, campaign.study_id)
+    (kept,) = results.listed(campaign.rows.database, campaign.rows.study_id)
     assert kept.metrics == {"clip_score": 0.5}
     assert proposing.claimed(campaign).number == 1
 
@@ -100,14 +101,14 @@ def test_a_telling_that_broke_off_is_done_again_and_links_each_picture_once(
         raise storage_errors.ServiceUnreachable("gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(campaign, "end_trial", break_off)
+        patch.setattr(trial_rows.Writing, "end", break_off)
         with pytest.raises(storage_errors.ServiceUnreachable):
-            tell.settle(campaign, claim, usable(*pictures))
+            campaign.teller.settle(claim, usable(*pictures))
     assert proposing.trials(campaign)[0].state is State.RUNNING
-    assert tell.settle(campaign, claim, usable(*pictures))
+    assert campaign.teller.settle(claim, usable(*pictures))
     (trial,) = proposing.trials(campaign)
     assert trial.state is State.COMPLETE
-    storage = optuna_store.open_storage(campaign.database)
+    storage = optuna_store.open_storage(campaign.rows.database)
     metas = optuna.artifacts.get_all_artifact_meta(trial, storage=storage)
     assert sorted(meta.filename for meta in metas) == ["a.png", "b.png"]
 
@@ -115,7 +116,7 @@ def test_a_telling_that_broke_off_is_done_again_and_links_each_picture_once(
 def test_a_picture_that_is_gone_keeps_no_trial_from_being_told(place: proposing.Place, tmp_path: pathlib.Path) -> None:
     campaign = place.open(place.study(trials=1))
     claim = proposing.claimed(campaign)
-    assert tell.settle(campaign, claim, usable(tmp_path / "gone.png"))
+    assert campaign.teller.settle(claim, usable(tmp_path / "gone.png"))
     assert proposing.trials(campaign)[0].state is State.COMPLETE
 
 
@@ -125,13 +126,13 @@ def test_every_rule_version_in_force_is_kept_with_a_result_and_with_a_refusal(pl
     file = place.folder / "more.yaml"
     file.write_text(second.replace("0.004", "0.005"), encoding="utf-8")
     campaign = place.open(study.model_copy(update={"rules": (*study.rules, str(file))}))
-    ids = [version.id for version in campaign.book.versions]
+    ids = [version.id for version in campaign.teller.book.versions]
     assert len(ids) == 2
     proposing.enqueue(campaign, {"learning_rate": 0.0045, "network_dim": 4, "lr_scheduler": "cosine"})
-    assert isinstance(propose.claim(campaign), propose.Refused)
-    tell.settle(campaign, proposing.claimed(campaign), usable())
-    (refusal, *_) = refusals.recent(campaign.database, campaign.study_id)
-    (result,) = results.listed(campaign.database, campaign.study_id)
+    assert isinstance(campaign.proposer.claim(), claims.Refused)
+    campaign.teller.settle(proposing.claimed(campaign), usable())
+    (refusal, *_) = refusals.recent(campaign.rows.database, campaign.rows.study_id)
+    (result,) = results.listed(campaign.rows.database, campaign.rows.study_id)
     assert list(refusal.refusal.rule_version_ids) == ids
     assert list(result.rule_version_ids) == ids
 
@@ -139,9 +140,9 @@ def test_every_rule_version_in_force_is_kept_with_a_result_and_with_a_refusal(pl
 def test_nothing_is_told_of_a_study_that_was_deleted(place: proposing.Place) -> None:
     campaign = place.open(place.study(trials=1))
     claim = proposing.claimed(campaign)
-    optuna.delete_study(study_name="proposed", storage=campaign.database.url)
+    optuna.delete_study(study_name="proposed", storage=campaign.rows.database.url)
     with pytest.raises(storage_errors.NotFound, match="was deleted"):
-        tell.settle(campaign, claim, usable())
+        campaign.teller.settle(claim, usable())
 
 
 def test_a_finished_attempt_that_nobody_told_is_found_by_the_next_holder(
@@ -150,11 +151,11 @@ def test_a_finished_attempt_that_nobody_told_is_found_by_the_next_holder(
     campaign = place.open(place.study(trials=1))
     claim = proposing.claimed(campaign)
     trainer = Trainer(tmp_path, *trained(tmp_path / "lora.safetensors"))
-    concluded = attempt.run(campaign, trainer, DEVICE, claim, waiting(campaign))
-    found = attempt.left_behind(campaign, claim, waiting(campaign))
+    concluded = dataclasses.replace(campaign.attempts, launcher=trainer).run(claim, waiting(campaign))
+    found = campaign.attempts.left_behind(claim, waiting(campaign))
     assert found is not None
     assert (found.ending, found.values) == (concluded.ending, concluded.values) == (score.Ending.USABLE, (0.5,))
-    (run,) = runs.of_trial(campaign.database, campaign.study_id, claim.number)
+    (run,) = runs.of_trial(campaign.rows.database, campaign.rows.study_id, claim.number)
     assert run.outcome == "usable"
 
 
@@ -164,26 +165,26 @@ def test_an_attempt_is_not_taken_for_a_finished_one_unless_it_is_this_very_job(
     campaign = place.open(place.study(trials=1))
     claim = proposing.claimed(campaign)
     lora = tmp_path / "lora.safetensors"
-    attempt.run(campaign, Trainer(tmp_path, *trained(lora)), DEVICE, claim, waiting(campaign))
-    job = campaign.settings.run_directory(campaign.stored.folder, 0) / "attempt-1" / "job.json"
+    dataclasses.replace(campaign.attempts, launcher=Trainer(tmp_path, *trained(lora))).run(claim, waiting(campaign))
+    job = campaign.attempts.settings.run_directory(campaign.rows.stored.folder, 0) / "attempt-1" / "job.json"
     text = job.read_text(encoding="utf-8")
-    for own, other in [(f'"seed": {claim.seed}', '"seed": 99'), (campaign.study_id, "another study")]:
+    for own, other in [(f'"seed": {claim.seed}', '"seed": 99'), (campaign.rows.study_id, "another study")]:
         assert own in text
         job.write_text(text.replace(own, other), encoding="utf-8")
-        assert attempt.left_behind(campaign, claim, waiting(campaign)) is None
+        assert campaign.attempts.left_behind(claim, waiting(campaign)) is None
     job.write_text(text, encoding="utf-8")
     lora.unlink()
-    assert attempt.left_behind(campaign, claim, waiting(campaign)) is None
+    assert campaign.attempts.left_behind(claim, waiting(campaign)) is None
     lora.write_bytes(b"again")
-    assert attempt.left_behind(campaign, claim, waiting(campaign)) is not None
+    assert campaign.attempts.left_behind(claim, waiting(campaign)) is not None
 
 
 def test_an_attempt_that_was_interrupted_is_gone_on_with(place: proposing.Place, tmp_path: pathlib.Path) -> None:
     campaign = place.open(place.study(trials=1))
     claim = proposing.claimed(campaign)
     interrupted = ("trial-finished", 0, {"outcome": "interrupted", "seconds": {}})
-    attempt.run(campaign, Trainer(tmp_path, interrupted), DEVICE, claim, waiting(campaign))
-    assert attempt.left_behind(campaign, claim, waiting(campaign)) is None
+    dataclasses.replace(campaign.attempts, launcher=Trainer(tmp_path, interrupted)).run(claim, waiting(campaign))
+    assert campaign.attempts.left_behind(claim, waiting(campaign)) is None
 
 
 def test_a_line_that_is_no_event_is_named_in_what_the_trial_is_told_with(
@@ -192,7 +193,7 @@ def test_a_line_that_is_no_event_is_named_in_what_the_trial_is_told_with(
     campaign = place.open(place.study(trials=1))
     claim = proposing.claimed(campaign)
     trainer = Trainer(tmp_path, *trained(tmp_path / "lora.safetensors")[:-1], broken="loss: 0.3\nloss: 0.2\n")
-    conclusion = attempt.run(campaign, trainer, DEVICE, claim, waiting(campaign))
+    conclusion = dataclasses.replace(campaign.attempts, launcher=trainer).run(claim, waiting(campaign))
     assert conclusion.ending is score.Ending.USABLE
     assert "events.jsonl:4: no JSON" in conclusion.message
     assert "1 more line" in conclusion.message
@@ -213,11 +214,13 @@ def test_only_what_may_be_the_trial_s_own_fault_is_given_up(
     failed = ("failed", None, {"kind": kind, "step": None, "message": "no", "evidence": {}, "fatal": True})
     ended = ("job-finished", None, {"exit_code": exit_code, "message": "no"})
     settled = []
-    for _ in range(campaign.study.launch.attempts):
+    for _ in range(campaign.attempts.study.launch.attempts):
         claim = proposing.claimed(campaign)
-        conclusion = attempt.run(campaign, Trainer(tmp_path, failed, ended), DEVICE, claim, waiting(campaign))
+        conclusion = dataclasses.replace(campaign.attempts, launcher=Trainer(tmp_path, failed, ended)).run(
+            claim, waiting(campaign)
+        )
         assert conclusion.ending is score.Ending.REJECTED
-        settled.append(tell.settle(campaign, claim, conclusion))
+        settled.append(campaign.teller.settle(claim, conclusion))
     assert settled == [False, False, gives_up]
     assert proposing.trials(campaign)[0].state is (State.FAIL if gives_up else State.RUNNING)
 
@@ -230,13 +233,13 @@ def test_a_point_that_the_trainer_contradicts_is_its_trial_s_fault_alone(
     failed = {"kind": "contradictory-parameters", "step": None, "message": "5e-08 is not above 1e-07"}
     finished = {"outcome": "failed", "seconds": {}}
     trainer = Trainer(tmp_path, ("failed", 0, failed), ("trial-finished", 0, finished))
-    conclusion = attempt.run(campaign, trainer, DEVICE, claim, waiting(campaign))
-    assert tell.settle(campaign, claim, conclusion)
+    conclusion = dataclasses.replace(campaign.attempts, launcher=trainer).run(claim, waiting(campaign))
+    assert campaign.teller.settle(claim, conclusion)
     (trial,) = proposing.trials(campaign)
     assert trial.state is State.PRUNED
-    assert trial.constraints == {records.TRAINING: 1.0}
-    found = propose.claim(campaign)
-    assert isinstance(found, propose.Claim)
+    assert trial.constraints == {attributes.TRAINING: 1.0}
+    found = campaign.proposer.claim()
+    assert isinstance(found, claims.Claim)
     assert found.number == 1
 
 
@@ -246,20 +249,20 @@ def test_a_worker_without_work_waits_for_a_trial_whose_holder_may_be_dead_and_le
     study = place.study(trials=2)
     living, dead, heir = (place.open(study) for _ in range(3))
     kept, lost = proposing.claimed(living), proposing.claimed(dead)
-    others = heirs.Heirs(heir)
-    assert propose.claim(heir) is None
-    assert others.may_come()
-    assert living.renew(kept.lease)
-    assert others.may_come()
-    with heir.database.transaction() as connection:
+    others = heirs.Heirs(heir.rows)
+    assert isinstance(heir.proposer.claim(), claims.Nothing)
+    assert others.may_come(heir.proposer.roster.running)
+    assert living.rows.renew(kept.lease)
+    assert others.may_come(heir.proposer.roster.running)
+    with heir.rows.database.transaction() as connection:
         connection.execute(
             sa.text("UPDATE tuneguard_data.leases SET expires_at = now() WHERE token = 1 AND trial_number = 1")
         )
     taken = proposing.claimed(heir)
     assert taken.number == lost.number == 1
-    tell.settle(heir, taken, usable())
-    assert propose.claim(heir) is None
-    assert not others.may_come()
-    tell.settle(living, kept, usable())
-    assert propose.claim(heir) is None
-    assert not others.may_come()
+    heir.teller.settle(taken, usable())
+    assert isinstance(heir.proposer.claim(), claims.Nothing)
+    assert not others.may_come(heir.proposer.roster.running)
+    living.teller.settle(kept, usable())
+    assert isinstance(heir.proposer.claim(), claims.Nothing)
+    assert not others.may_come(heir.proposer.roster.running)

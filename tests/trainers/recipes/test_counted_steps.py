@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from optimizer import wiring
-from optimizer.forecast import readiness
+from optimizer.forecast import readiness, remembered
 from optimizer.study import resolved as studies
 from trainers.contract import events, interruption, job, paths
+from trainers.data import buckets
 
 Make = Callable[..., job.TrainJob]
 Run = Callable[..., Any]
@@ -84,7 +84,7 @@ def test_rules_are_told_the_steps_that_the_trainer_takes(
         "evaluation": {"prompts": ["a cat"]},
     }
     study = studies.parse(json.dumps(document), "test")
-    known = wiring.situation(study, readiness.inspect_dataset(study)).facts(fixed)
+    known = remembered.situation(study, buckets.Showings.of(readiness.inspect_dataset(study).pictures)).facts(fixed)
     images = job.Dataset(path=str(folder), repeats=repeats)
     train_job = make_job(dataset=images)
     spec = train_job.trials[0].model_copy(update={"params": fixed})

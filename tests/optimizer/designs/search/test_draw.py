@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from optimizer import errors
-from optimizer.designs.search import draw, reservoir
+from optimizer.designs.search import reservoir
 from optimizer.study import space
 from tests.optimizer import searching
 
@@ -15,9 +15,9 @@ from tests.optimizer import searching
 def test_points_that_no_sample_finds_are_solved_for() -> None:
     narrow = "learning_rate > 0.0012345670 and learning_rate < 0.0012345671 and network_alpha > 63.99999999"
     search = searching.search(searching.study(searching.LORA), {"require": narrow + " and network_alpha < 64.00000001"})
-    drawn = draw.draw(search)
+    drawn = searching.drawn(search)
     assert drawn.params is not None
-    assert not search.judge(drawn.params).refused_by
+    assert not search.admission.judge(drawn.params).refused_by
 
 
 @pytest.mark.slow
@@ -25,19 +25,19 @@ def test_points_that_no_sample_finds_are_not_sampled_for_again_and_again(monkeyp
     """What four million points did not show, the next four million will hardly show; neighbours are looked at first."""
     narrow = "learning_rate > 0.0012345670 and learning_rate < 0.0012345671 and network_alpha > 63.99999999"
     search = searching.search(searching.study(searching.LORA, sampler="random"), {"require": narrow})
-    draw.draw(search)
+    searching.drawn(search)
     judged = 0
-    weigh = search.weigh
+    weigh = search.admission.weigh
 
     def counting(columns: reservoir.Columns) -> np.ndarray:
         nonlocal judged
         judged += len(columns["learning_rate"])
         return weigh(columns)
 
-    monkeypatch.setattr(search.reservoir, "_weigh", counting)
+    monkeypatch.setattr(search.feasible.reservoir, "_weigh", counting)
     points = set()
     for _ in range(4):
-        params = draw.draw(search).params
+        params = searching.drawn(search).params
         assert params is not None
         points.add(space.point(params))
     assert len(points) >= 2
@@ -52,7 +52,7 @@ def test_a_rule_that_ties_a_float_to_a_choice_is_searched_along(name: str) -> No
     search = searching.search(study, {"require": "abs(network_alpha - network_dim / 2) < 0.000000001"})
     trials = searching.Trials(search)
     for _ in range(12):
-        params = draw.draw(search).params
+        params = searching.drawn(search).params
         assert params is not None
         trials.add(params, [params["learning_rate"]])
         trials.look()
@@ -62,7 +62,7 @@ def test_a_rule_that_ties_a_float_to_a_choice_is_searched_along(name: str) -> No
 
 def test_a_gaussian_process_that_is_refused_each_time_is_fitted_once_a_proposal() -> None:
     search = searching.search(searching.study(searching.LORA, sampler="gp"), {"require": "learning_rate < 0.0000101"})
-    refused = [len(draw.draw(search).refused) for _ in range(4)]
+    refused = [len(searching.drawn(search).refused) for _ in range(4)]
     assert refused[-1] == 1
 
 
@@ -74,7 +74,7 @@ def test_an_empty_space_names_the_rules_that_clash() -> None:
         {"refuse": "learning_rate >= 0.001 and max_train_epochs >= 1"},
     )
     with pytest.raises(errors.NothingFeasible) as caught:
-        draw.draw(search)
+        searching.drawn(search)
     assert "rule-0, rule-2" in str(caught.value)
     assert "rule-1" not in str(caught.value)
     assert caught.value.exit_code == 3
@@ -86,7 +86,7 @@ def test_soft_rules_are_acceptance_probabilities() -> None:
     search = searching.search(study, {"discourage": "learning_rate < 0.5", "weight": 0.25})
     low = 0
     for _ in range(1000):
-        params = draw.draw(search).params
+        params = searching.drawn(search).params
         assert params is not None
         low += params["learning_rate"] < 0.5
     # a share of 0.25 / 1.25 = 0.2, with a standard error of 0.013
@@ -102,7 +102,7 @@ def test_what_the_sampler_wants_decides_which_feasible_point_is_taken() -> None:
         trials.add({"learning_rate": 0.9 + 0.001 * at, "network_dropout": 0.4}, [1.0 + at])
         trials.add({"learning_rate": 0.01 * at, "network_dropout": 0.1}, [0.0])
     trials.look()
-    drawn = [draw.draw(search).params for _ in range(10)]
+    drawn = [searching.drawn(search).params for _ in range(10)]
     assert sum(point["network_dropout"] > 0.25 for point in drawn if point is not None) >= 6
 
 
@@ -110,7 +110,7 @@ def test_refusals_on_the_way_are_handed_over_with_their_rules() -> None:
     search = searching.search(searching.study(searching.LORA, sampler="random"), {"refuse": "learning_rate > 0.00002"})
     counted: collections.Counter[str] = collections.Counter()
     for _ in range(20):
-        for params, verdict in draw.draw(search).refused:
+        for params, verdict in searching.drawn(search).refused:
             assert params["learning_rate"] > 0.00002
             counted.update(verdict.refused_by)
     assert counted["rule-0"] > 20

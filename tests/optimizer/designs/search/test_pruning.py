@@ -11,11 +11,12 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from optimizer import errors
+from optimizer import attributes, errors
 from optimizer.designs.search import pruning
-from optimizer.results import records
+from optimizer.running import pruning as live
 from optimizer.study import resolved as studies
 from optimizer.study import written as study_file
+from optimizer.trials import scores
 from storage import database, optuna_store
 from tests.optimizer import searching
 from trainers.contract import events, job
@@ -42,12 +43,13 @@ def study(pruner: str, objectives: Mapping[str, study_file.Direction]) -> studie
     return made.model_copy(update={"evaluation": evaluation, "search": search})
 
 
-def worker(of: studies.Study, storage: optuna.storages.BaseStorage) -> pruning.Pruning:
+def worker(of: studies.Study, storage: optuna.storages.BaseStorage) -> live.Pruning:
     opened = optuna.create_study(
         storage=storage, study_name=of.name, directions=list(of.objectives.values()), load_if_exists=True
     )
     pruner = pruning.make(of, EVERY * (POINTS + 1))
-    return pruning.Pruning(of, lambda: opened.get_trials(deepcopy=False), storage, lambda: opened._study_id, pruner)
+    rows = scores.TrialScores(lambda: opened.get_trials(deepcopy=False), storage, lambda: opened._study_id)
+    return live.Pruning(of, pruner, rows)
 
 
 def evaluated(point: int, metrics: Mapping[str, Any]) -> events.Event:
@@ -55,19 +57,19 @@ def evaluated(point: int, metrics: Mapping[str, Any]) -> events.Event:
     return events.Event(0.0, 0, "evaluated", data)
 
 
-def begin(of: pruning.Pruning, **attributes: Any) -> int:
+def begin(of: live.Pruning, **attributes: Any) -> int:
     trial = optuna.trial.create_trial(state=State.RUNNING, user_attrs=attributes)
-    optuna.load_study(study_name=of.study.name, storage=of.storage).add_trial(trial)
-    return len(of.read()) - 1
+    optuna.load_study(study_name=of.study.name, storage=of.scores.storage).add_trial(trial)
+    return len(of.scores.read()) - 1
 
 
-def end(of: pruning.Pruning, number: int, score: float | None) -> None:
+def end(of: live.Pruning, number: int, score: float | None) -> None:
     values = None if score is None else [score if name == "clip_score" else 0.0 for name in of.study.objectives]
-    trial_id = of.read()[number]._trial_id
-    of.storage.set_trial_state_values(trial_id, State.PRUNED if values is None else State.COMPLETE, values)
+    trial_id = of.scores.read()[number]._trial_id
+    of.scores.storage.set_trial_state_values(trial_id, State.PRUNED if values is None else State.COMPLETE, values)
 
 
-def train(of: pruning.Pruning, quality: float, **attributes: Any) -> int | None:
+def train(of: live.Pruning, quality: float, **attributes: Any) -> int | None:
     """Run a trial whose score goes from 0 to its quality; returns the point at which it was ended, or None.
 
     Curves do not cross: at each point the order of trials is the order at the end, for each of the prompts.
@@ -135,7 +137,7 @@ def test_two_workers_decide_as_one_would(pruner: str, database: database.Databas
     assert [train(both[at % 2], quality) for at, quality in enumerate(qualities)] == expected
     assert any(expected)
     if pruner in ("asha", "hyperband"):
-        rows = both[0].read()
+        rows = both[0].scores.read()
         assert any(key.startswith(f"{pruner}:completed_rung_") for row in rows for key in row.system_attrs)
 
 
@@ -143,7 +145,7 @@ def test_two_workers_decide_as_one_would(pruner: str, database: database.Databas
 def test_scores_show_as_curves_in_optuna(pruner: str) -> None:
     of = worker(study(pruner, OBJECTIVES[2]), optuna.storages.InMemoryStorage())
     assert train(of, 0.5) is None
-    (trial,) = of.read()
+    (trial,) = of.scores.read()
     assert list(trial.intermediate_values) == list(range(EVERY, EVERY * (POINTS + 1), EVERY))
     assert list(trial.intermediate_values.values()) == sorted(trial.intermediate_values.values())
 
@@ -156,7 +158,7 @@ def test_a_point_without_a_score_says_nothing(pruner: str, metrics: Mapping[str,
         train(of, quality)
     number = begin(of)
     assert of.look(number, evaluated(EVERY, metrics)) is None
-    assert of.read()[number].intermediate_values == {}
+    assert of.scores.read()[number].intermediate_values == {}
 
 
 @pytest.mark.parametrize("by_prompt", [None, [], [0.1, None], [0.1, math.nan], "text"])
@@ -175,9 +177,9 @@ def test_without_a_pruner_scores_are_kept_and_no_trial_is_read() -> None:
     def read() -> NoReturn:
         raise AssertionError("the study was read")
 
-    blind = dataclasses.replace(of, read=read)
+    blind = dataclasses.replace(of, scores=dataclasses.replace(of.scores, read=read))
     assert blind.look(number, evaluated(EVERY, {"clip_score": 0.5})) is None
-    assert of.read()[number].intermediate_values == {EVERY: 0.5}
+    assert of.scores.read()[number].intermediate_values == {EVERY: 0.5}
 
 
 def test_other_events_are_none_of_a_pruner_s_business() -> None:
@@ -190,7 +192,7 @@ def test_a_repeat_is_never_ended() -> None:
     of = worker(study("asha", OBJECTIVES[0]), optuna.storages.InMemoryStorage())
     train(of, 0.9)
     assert train(of, 0.1) == EVERY
-    assert train(of, 0.1, **{records.REPEAT: 1}) is None
+    assert train(of, 0.1, **{attributes.REPEAT: 1}) is None
 
 
 def test_a_trial_that_another_worker_has_told_is_left_alone() -> None:
@@ -213,7 +215,7 @@ def test_a_pruner_s_notes_are_not_another_s() -> None:
     storage = optuna.storages.InMemoryStorage()
     train(worker(study("asha", OBJECTIVES[0]), storage), 0.9)
     other = worker(study("hyperband", OBJECTIVES[0]), storage)
-    mirror = pruning.mirrored(other.read(), other.study)
+    mirror = pruning.mirrored(other.scores.read(), other.study)
     assert mirror.get_trials()[0].system_attrs == {}
 
 

@@ -5,10 +5,11 @@ import random
 import optuna
 import pytest
 
-from optimizer.designs.search import draw, thinning
+from optimizer import attributes
 from optimizer.designs.search import sketch as sampler
-from optimizer.results import records
+from optimizer.designs.search import thinning
 from optimizer.study import space
+from optimizer.trials import duplicates
 from tests.optimizer import searching
 
 SPACE = {"learning_rate": {"float": [0.0, 1.0]}, "network_dropout": {"float": [0.0, 0.5]}}
@@ -35,10 +36,10 @@ def test_scores_of_early_stopped_trials_do_not_trip_a_sampler_of_several_objecti
         stopped = at % 2 == 0
         curve = {8: 0.5, 16: 0.6}
         trials.add(
-            point, None if stopped else [0.5, 0.0], constraints={records.TRAINING: 0.0}, intermediate_values=curve
+            point, None if stopped else [0.5, 0.0], constraints={attributes.TRAINING: 0.0}, intermediate_values=curve
         )
     trials.look()
-    assert draw.draw(search).params is not None
+    assert searching.drawn(search).params is not None
     assert trials.trials[0].intermediate_values == {8: 0.5, 16: 0.6}
 
 
@@ -50,9 +51,9 @@ def test_early_stopped_trials_teach_their_scores_where_there_is_one_objective() 
         rate = at / 40
         point = {"learning_rate": rate, "network_dropout": 0.1}
         value = 1 - abs(rate - 0.2)
-        trials.add(point, None, constraints={records.TRAINING: 0.0}, intermediate_values={8: value})
+        trials.add(point, None, constraints={attributes.TRAINING: 0.0}, intermediate_values={8: value})
     trials.look()
-    drawn = [draw.draw(search).params for _ in range(10)]
+    drawn = [searching.drawn(search).params for _ in range(10)]
     assert sum(abs(point["learning_rate"] - 0.2) < 0.25 for point in drawn if point is not None) >= 8
 
 
@@ -68,7 +69,7 @@ def test_running_trials_stand_in_until_they_end() -> None:
     trials.look()
     assert search.history.is_tried(running.params)
     assert search.history.running == []
-    assert len(search.history.outcomes(running.params)) == 1
+    assert len(list(duplicates.outcomes(trials.trials, running.params))) == 1
 
 
 def test_a_long_study_is_thinned_and_goes_on() -> None:
@@ -80,7 +81,7 @@ def test_a_long_study_is_thinned_and_goes_on() -> None:
             trials.look()
     trials.look()
     assert search.sketch.rows <= sampler.MOST_ROWS
-    assert draw.draw(search).params is not None
+    assert searching.drawn(search).params is not None
 
 
 def test_thinning_keeps_the_best_and_the_latest() -> None:
@@ -109,15 +110,15 @@ def test_generations_go_on_in_another_worker(name: str) -> None:
     first = searching.search(study)
     trials = searching.Trials(first)
     for _ in range(8):
-        drawn = draw.draw(first)
+        drawn = searching.drawn(first)
         assert drawn.params is not None
         trials.add(drawn.params, [drawn.params["learning_rate"]], drawn.notes)
         trials.look()
     noted = [trial for trial in trials.trials if any("generation" in key for key in trial.system_attrs)]
     assert len(noted) >= 5
     second = searching.search(study, seed=99)
-    second.look(trials.trials)
-    notes = draw.draw(second).notes
+    second.learn(trials.trials)
+    notes = searching.drawn(second).notes
     assert any("generation" in key for key in notes)
 
 

@@ -17,7 +17,7 @@ import optuna
 
 from constraints.judging import verdict as verdicts
 from constraints.names import domain as domains
-from optimizer import errors
+from optimizer import attributes, errors
 from optimizer.results import records, table
 from optimizer.study import resolved as studies
 from optimizer.study import space
@@ -99,7 +99,7 @@ def trials(study: studies.Study, priors: Sequence[MappedTrial]) -> list[optuna.t
             values=prior.values,
             params=dict(prior.params),
             distributions={name: space.distribution(study.space[name]) for name in prior.params},
-            constraints={records.TRAINING: float(prior.values is None)},
+            constraints={attributes.TRAINING: float(prior.values is None)},
         )
         for prior in priors
     ]

@@ -6,10 +6,10 @@ from typing import Any
 import optuna
 import pytest
 
-from optimizer import errors
-from optimizer.designs.search import warm_start
+from optimizer import attributes, errors
 from optimizer.results import records
 from optimizer.study import resolved as studies
+from optimizer.trials import warm_start
 from tests.optimizer import searching
 
 SPACE = {
@@ -35,7 +35,7 @@ def gathered(path: pathlib.Path, text: str) -> warm_start.Gathered:
     path.write_text(text, encoding="utf-8")
     study = searching.study(SPACE, warm_start=[str(path)])
     search = searching.search(study, {"refuse": "learning_rate > 0.005"})
-    return warm_start.gather(study, search.judge, no_study)
+    return warm_start.gather(study, search.admission.judge, no_study)
 
 
 def test_rows_of_a_table_become_prior_trials_and_what_does_not_fit_is_said(tmp_path: pathlib.Path) -> None:
@@ -72,7 +72,7 @@ def test_a_table_without_a_needed_column_is_one_clear_error(tmp_path: pathlib.Pa
 def test_a_missing_table_is_named(tmp_path: pathlib.Path) -> None:
     study = searching.study(SPACE, warm_start=[str(tmp_path / "none.csv")])
     with pytest.raises(errors.BadInput, match=r"none\.csv"):
-        warm_start.gather(study, searching.search(study).judge, no_study)
+        warm_start.gather(study, searching.search(study).admission.judge, no_study)
 
 
 def test_the_sampler_learns_from_prior_trials() -> None:
@@ -121,10 +121,10 @@ def test_early_stopped_trials_of_an_earlier_study_are_left_out_and_said() -> Non
         records.read([optuna.trial.create_trial(state=state, value=value, user_attrs=said, **POINT)], ["clip_score"])[0]
         for state, value, said in [
             (State.COMPLETE, 0.3, {}),
-            (State.PRUNED, None, {records.STOPPED_BY: "pruner:asha", records.STEPS: 20}),
+            (State.PRUNED, None, {attributes.STOPPED_BY: "pruner:asha", attributes.STEPS: 20}),
             (State.PRUNED, None, {}),
         ]
     ]
-    gathered = warm_start.gather(study, searching.search(study).judge, lambda name: (study, found))
+    gathered = warm_start.gather(study, searching.search(study).admission.judge, lambda name: (study, found))
     assert [prior.values for prior in gathered.priors] == [(0.3,), None]
     assert gathered.left_out == {"old: stopped early, so its result is not known": 1}
