@@ -57,7 +57,7 @@ class Judgement:
 
 
 @dataclasses.dataclass(frozen=True)
-class Recorded:
+class RecordedJudgement:
     """A judgement as it was kept: of which trial, for which worker, and when."""
 
     id: int
@@ -85,7 +85,7 @@ def latest_versions(connection: sa.Connection, study_id: str, trial_number: int)
     return None if found is None else tuple(found)
 
 
-def listed(source: database.Database, study_id: str, trial_number: int | None = None) -> list[Recorded]:
+def listed(source: database.Database, study_id: str, trial_number: int | None = None) -> list[RecordedJudgement]:
     """The judgements of a study's trials, or of one of them, oldest first."""
     query = sa.select(_T).where(_T.c.study_id == study_id).order_by(_T.c.id)
     if trial_number is not None:
@@ -94,7 +94,7 @@ def listed(source: database.Database, study_id: str, trial_number: int | None = 
         return [_recorded(row) for row in connection.execute(query)]
 
 
-def _recorded(row: sa.Row[Any]) -> Recorded:
+def _recorded(row: sa.Row[Any]) -> RecordedJudgement:
     said = {field.name: row._mapping[field.name] for field in dataclasses.fields(Judgement)}
     said |= {name: tuple(said[name]) for name in _LISTS}
-    return Recorded(row.id, row.trial_number, row.worker_id, Judgement(**said), row.judged_at)
+    return RecordedJudgement(row.id, row.trial_number, row.worker_id, Judgement(**said), row.judged_at)

@@ -82,6 +82,12 @@ def get(source: database.Database, set_name: str, number: int) -> RuleVersion:
     return _found(row, f"no version {number} of the rule set {set_name!r}", source)
 
 
+def of_ids(connection: sa.Connection, ids: Sequence[int]) -> dict[int, RuleVersion]:
+    """Versions by their ids."""
+    rows = connection.execute(sa.select(_T).where(_T.c.id.in_(ids)))
+    return {row.id: _version(row) for row in rows}
+
+
 def of_set(connection: sa.Connection, set_name: str) -> list[RuleVersion]:
     """All versions of a set, newest first."""
     query = sa.select(_T).where(_T.c.set_name == set_name).order_by(_T.c.number.desc())

@@ -35,18 +35,26 @@ class Signals:
     total_steps: int | None = None
     seconds_left: float | None = None
     latest: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
-    curve: Mapping[str, Sequence[float | None]] = dataclasses.field(default_factory=dict)
+    curve: Mapping[str, Sequence[int | float | None]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
 class Heard:
-    """The signals of an attempt as they were told last; `seconds_ago` is how long ago that was when they were read."""
+    """An attempt and what was heard of it last; None where nothing was.
+
+    Attributes:
+        finished_at: None while it runs.
+        seconds_ago: how long ago `told_at` was when this was read, by the database's clock.
+    """
 
     trial_number: int
     attempt: int
-    signals: Signals
-    told_at: datetime.datetime
-    seconds_ago: float
+    worker_id: str
+    device: str
+    finished_at: datetime.datetime | None
+    signals: Signals | None
+    told_at: datetime.datetime | None
+    seconds_ago: float | None
 
 
 def tell(source: database.Database, study_id: str, trial_number: int, attempt: int, signals: Signals) -> bool:
@@ -69,14 +77,30 @@ def tell(source: database.Database, study_id: str, trial_number: int, attempt: i
 
 
 def of_trials(source: database.Database, study_id: str, trial_numbers: Sequence[int]) -> list[Heard]:
-    """What is known of these trials, by trial and attempt."""
-    age = sa.func.extract("epoch", sa.func.clock_timestamp() - _T.c.told_at).label("seconds_ago")
-    wanted = (_T.c.study_id == study_id) & _T.c.trial_number.in_(trial_numbers)
-    query = sa.select(_T, age).where(wanted).order_by(_T.c.trial_number, _T.c.attempt)
+    """All attempts at these trials, by trial and attempt."""
+    run = tables.runs
+    ago = sa.func.extract("epoch", sa.func.clock_timestamp() - _T.c.told_at).label("seconds_ago")
+    told = [_T.c[field.name] for field in dataclasses.fields(Signals)]
+    same = (_T.c.study_id == run.c.study_id) & (_T.c.trial_number == run.c.trial_number)
+    query = (
+        sa.select(run, *(column.label(f"told_{column.name}") for column in told), _T.c.told_at, ago)
+        .select_from(run.outerjoin(_T, same & (_T.c.attempt == run.c.attempt)))
+        .where(run.c.study_id == study_id, run.c.trial_number.in_(trial_numbers))
+        .order_by(run.c.trial_number, run.c.attempt)
+    )
     with source.transaction() as connection:
         return [_heard(row) for row in connection.execute(query)]
 
 
 def _heard(row: sa.Row[Any]) -> Heard:
-    told = Signals(**{field.name: row._mapping[field.name] for field in dataclasses.fields(Signals)})
-    return Heard(row.trial_number, row.attempt, told, row.told_at, float(row.seconds_ago))
+    told = {field.name: row._mapping[f"told_{field.name}"] for field in dataclasses.fields(Signals)}
+    return Heard(
+        trial_number=row.trial_number,
+        attempt=row.attempt,
+        worker_id=row.worker_id,
+        device=row.gpu,
+        finished_at=row.finished_at,
+        signals=None if row.told_at is None else Signals(**told),
+        told_at=row.told_at,
+        seconds_ago=None if row.told_at is None else float(row.seconds_ago),
+    )

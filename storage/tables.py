@@ -195,7 +195,7 @@ wishes = sa.Table(
     sa.Column("trial_number", sa.Integer, nullable=True),
     sa.Column("asks", sa.Text, nullable=False),
     _json("details"),
-    sa.Column("asked_by", sa.Text, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
     sa.Column("note", sa.Text, nullable=False, server_default=sa.text("''")),
     sa.Column("asked_at", _TIME, nullable=False, server_default=_NOW),
     sa.Column("heard_by", sa.Text, nullable=True),

@@ -32,7 +32,7 @@ LEFT JOIN trials AS ended ON ended.study_id = ours.optuna_id AND ended.number = 
 """
 
 _SEEN = f"""
-SELECT wish.id, wish.study_id, wish.trial_number, wish.asks, wish.details, wish.asked_by, wish.note, wish.asked_at,
+SELECT wish.id, wish.study_id, wish.trial_number, wish.asks, wish.details, wish.actor, wish.note, wish.asked_at,
     wish.heard_by, wish.heard_under, wish.heard_at,
     CASE WHEN wish.answer IS NULL AND ended.number IS NOT NULL THEN 'overtaken' ELSE wish.answer END AS answer,
     CASE WHEN wish.answer IS NULL AND ended.number IS NOT NULL THEN 'the trial had ended' ELSE wish.said END AS said,
@@ -43,8 +43,8 @@ FROM {{wishes}} AS wish JOIN tuneguard_data.studies AS ours ON ours.id = wish.st
 
 _ASK = sa.text(f"""
 WITH asked AS (
-    INSERT INTO tuneguard_data.wishes (study_id, trial_number, asks, details, asked_by, note)
-    SELECT id, CAST(:trial_number AS integer), :asks, :details, :asked_by, :note
+    INSERT INTO tuneguard_data.wishes (study_id, trial_number, asks, details, actor, note)
+    SELECT id, CAST(:trial_number AS integer), :asks, :details, :actor, :note
     FROM tuneguard_data.studies AS ours
     WHERE id = :study_id AND (CAST(:trial_number AS integer) IS NULL OR EXISTS (
         SELECT 1 FROM trials WHERE study_id = ours.optuna_id AND number = :trial_number))
@@ -91,7 +91,7 @@ class Wish:
 
     Attributes:
         details: what the wish needs beside its name, as JSON; empty for most.
-        asked_by: whoever asked, as they name themselves; `note` is what they gave as the reason.
+        actor: whoever asked, a person's login name or the account of a token; `note` is what they gave as the reason.
         heard_by: the worker that sees to it; `heard_under` is the token of its lease, None where nobody held the trial.
         answer: None until there is one; `said` is what came of it in words.
     """
@@ -101,7 +101,7 @@ class Wish:
     trial_number: int | None
     asks: Asks
     details: Mapping[str, Any]
-    asked_by: str
+    actor: str
     note: str
     asked_at: datetime.datetime
     heard_by: str | None
@@ -117,7 +117,7 @@ def ask(
     study_id: str,
     trial_number: int | None,
     asks: Asks,
-    asked_by: str,
+    actor: str,
     *,
     details: Mapping[str, Any] | None = None,
     note: str = "",
@@ -132,7 +132,7 @@ def ask(
         "trial_number": trial_number,
         "asks": asks,
         "details": dict(details or {}),
-        "asked_by": database.storable(asked_by),
+        "actor": database.storable(actor),
         "note": database.storable(note),
     }
     with source.transaction() as connection:

@@ -1,28 +1,42 @@
 """Everything about one trial, for a terminal: what it was, what came of it, who ran it, where its files lie."""
 
+import dataclasses
+import datetime
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from optimizer import wording
-from optimizer.report import outcome
-from optimizer.results import attempts, records
+from optimizer.report import outcome, running
+from optimizer.results import asked, attempts, judged, live, records
 from trainers.contract import paths
 
 
-def render(record: records.TrialRecord, fixed: Mapping[str, Any], directory: pathlib.Path) -> str:
+@dataclasses.dataclass(frozen=True)
+class Beside:
+    """What is kept of one trial beside its record, each oldest first."""
+
+    judgements: Sequence[judged.Judged] = ()
+    signals: Sequence[live.LiveAttempt] = ()
+    wishes: Sequence[asked.Asked] = ()
+
+
+def render(record: records.TrialRecord, beside: Beside, fixed: Mapping[str, Any], directory: pathlib.Path) -> str:
     """Sections of name and value, one a line.
 
     Args:
         record: the trial.
+        beside: what is kept beside it.
         fixed: what its study fixes beside the trial's own parameters.
         directory: the trial's own folder, which need not be there.
     """
     sections = [
         ("", _outcome(record)),
+        ("now", running.facts(beside.signals[-1]) if record.state == "running" and beside.signals else []),
+        ("asked", [(_moment(wish.asked_at), wish.sentence()) for wish in beside.wishes]),
         ("parameters", [(name, wording.value(value)) for name, value in record.params.items()]),
         ("fixed", [(name, wording.value(value)) for name, value in fixed.items() if name not in record.params]),
-        ("rules", list(_rules(record))),
+        ("rules", list(_rules(record, beside.judgements))),
         ("metrics", [(name, _metric(value)) for name, value in record.metrics.items() if name not in record.values]),
         (
             "evaluation points",
@@ -69,9 +83,10 @@ def _outcome(record: records.TrialRecord) -> list[tuple[str, str]]:
     return found
 
 
-def _rules(record: records.TrialRecord) -> Iterator[tuple[str, str]]:
-    if record.rule_version:
+def _rules(record: records.TrialRecord, judgements: Sequence[judged.Judged]) -> Iterator[tuple[str, str]]:
+    if record.rule_version and not judgements:
         yield "judged by", record.rule_version
+    yield from ((each.origin, each.sentences()) for each in judgements)
     if record.stop_rule is not None:
         yield "stopped by", record.stop_rule
     for rule, violation in record.constraints.items():
@@ -87,13 +102,16 @@ def _metric(value: Any) -> str:
 
 
 def _attempt(of: attempts.Attempt) -> str:
-    began = of.started_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    said = f"{of.outcome or 'not ended'}, by {of.worker} on {of.device}, from {began}"
+    said = f"{of.outcome or 'not ended'}, by {of.worker} on {of.device}, from {_moment(of.started_at)}"
     if of.exit_code is not None:
         said += f", exit code {of.exit_code}"
     if of.step is not None:
         said += f", step {of.step}"
     return f"{said}\n{of.message}" if of.message else said
+
+
+def _moment(time: datetime.datetime) -> str:
+    return time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _files(record: records.TrialRecord, directory: pathlib.Path) -> Iterator[tuple[str, str]]:

@@ -76,20 +76,33 @@ def gather(services: opening.Services, study: studies.Study) -> report_records.R
 def overview(services: opening.Services, study: studies.Study) -> overviews.Overview:
     """What `study show` shows."""
     stored = reading.row_of(services, study)
+    trials = reading.trial_records(services, study)
     return overviews.Overview(
         name=study.name,
         objectives=study.objectives,
         parameters=list(study.space),
-        trials=reading.trial_records(services, study),
+        trials=trials,
         refused_points=refusals.total(services.database, stored.id),
         refusals=refusals.count_by_rule(services.database, stored.id),
+        running=reading.running(services.database, stored.id, trials),
+        wishes=reading.asked_of(services.database, stored.id),
     )
 
 
 def detail(services: opening.Services, study: studies.Study, record: records.TrialRecord) -> str:
     """Everything about one trial, for a terminal."""
+    stored, kept = reading.row_of(services, study), beside(services, study, record.number)
+    return details.render(record, kept, study.fixed, services.settings.run_directory(stored.folder, record.number))
+
+
+def beside(services: opening.Services, study: studies.Study, number: int) -> details.Beside:
+    """What is kept of a trial beside its record."""
     stored = reading.row_of(services, study)
-    return details.render(record, study.fixed, services.settings.run_directory(stored.folder, record.number))
+    return details.Beside(
+        judgements=reading.judgements_of(services.database, stored.id, number),
+        signals=reading.attempts(services.database, stored.id, number),
+        wishes=[wish for wish in reading.asked_of(services.database, stored.id) if wish.trial == number],
+    )
 
 
 def balance(services: opening.Services, study: studies.Study, trials: Sequence[records.TrialRecord]) -> ledger.Ledger:

@@ -7,7 +7,8 @@ from typing import Any
 
 from optimizer import columns, errors, wording
 from optimizer.report import outcome as outcomes
-from optimizer.results import records, remarks, repeats
+from optimizer.report import running as doing
+from optimizer.results import asked, live, records, remarks, repeats
 
 #: rank of columns that find room after all parameters
 _LATER = 3.0
@@ -22,6 +23,8 @@ class Overview:
         parameters: names of the space, in the order of the study file.
         trials: all of them.
         refused_points: points that were refused before training; `refusals`: how many each rule refused of them.
+        running: what the running trials do now.
+        wishes: what was asked of the study and its trials, oldest first.
     """
 
     name: str
@@ -30,6 +33,13 @@ class Overview:
     trials: Sequence[records.TrialRecord]
     refused_points: int = 0
     refusals: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    running: Sequence[live.LiveAttempt] = ()
+    wishes: Sequence[asked.Asked] = ()
+
+    def standing_wishes(self) -> list[asked.Asked]:
+        """What nobody has answered yet, and the last word on the study itself."""
+        of_study = [wish for wish in self.wishes if wish.trial is None]
+        return [wish for wish in self.wishes if wish.answer is None or wish in of_study[-1:]]
 
     def remarks(self) -> list[remarks.Remark]:
         """What a person should look at before they believe the rest."""
@@ -47,7 +57,10 @@ class Overview:
         if best is not None:
             lines.append(f"best: {outcomes.of(best)}")
         lines += [f"look at this: {remark.text}" for remark in self.remarks()]
+        lines += [f"asked: {wish.sentence()}" for wish in self.standing_wishes()]
         lines = [wording.wrapped(line, width) for line in lines]
+        if self.running:
+            lines += ["", "running now:", *doing.lines(self.running, width)]
         if chosen:
             lines += ["", *self._table(chosen, width)]
         if self.refused_points:
@@ -110,6 +123,8 @@ class Told:
     refused_points: int
     refusals: Mapping[str, int]
     remarks: Sequence[str]
+    running: Sequence[live.LiveAttempt]
+    wishes: Sequence[asked.Asked]
 
 
 def told(overview: Overview, chosen: Sequence[records.TrialRecord]) -> Told:
@@ -124,6 +139,8 @@ def told(overview: Overview, chosen: Sequence[records.TrialRecord]) -> Told:
         refused_points=overview.refused_points,
         refusals=overview.refusals,
         remarks=[remark.text for remark in overview.remarks()],
+        running=overview.running,
+        wishes=overview.standing_wishes(),
     )
 
 

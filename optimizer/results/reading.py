@@ -6,10 +6,11 @@ from collections.abc import Sequence
 import optuna
 
 from optimizer import opening
-from optimizer.results import records
+from optimizer.results import asked, judged, live, records
 from optimizer.study import resolved as study_module
+from storage import database as databases
 from storage import errors as storage_errors
-from storage import leases, results, runs
+from storage import judgements, leases, results, rule_versions, runs, signals, wishes
 from storage import studies as stored_studies
 from storage import trials as stored_trials
 
@@ -100,3 +101,29 @@ def artifacts_of(services: opening.Services, stored: stored_studies.Study) -> li
     """The ids of the pictures that a study's trials keep as artifacts."""
     found = results.listed(services.database, stored.id)
     return [str(image["artifact"]) for result in found for image in result.images if "artifact" in image]
+
+
+def running(source: databases.Database, study_id: str, found: Sequence[records.TrialRecord]) -> list[live.LiveAttempt]:
+    """What the running ones of these trials do now, as their workers told it last."""
+    numbers = [record.number for record in found if record.state == "running"]
+    heard = signals.of_trials(source, study_id, numbers) if numbers else []
+    return [live.of(each) for each in heard if each.finished_at is None]
+
+
+def attempts(source: databases.Database, study_id: str, number: int) -> list[live.LiveAttempt]:
+    """What each attempt at a trial told last, oldest first; those that told nothing are left out."""
+    return [live.of(each) for each in signals.of_trials(source, study_id, [number]) if each.signals is not None]
+
+
+def judgements_of(source: databases.Database, study_id: str, number: int) -> list[judged.Judged]:
+    """What the rules said of a trial, oldest first; none of one that was begun before judgements were kept."""
+    kept = judgements.listed(source, study_id, number)
+    ids = {each for one in kept for each in one.judgement.rule_version_ids}
+    with source.transaction() as connection:
+        versions = rule_versions.of_ids(connection, sorted(ids)) if ids else {}
+    return [judged.of(each, versions) for each in kept]
+
+
+def asked_of(source: databases.Database, study_id: str) -> list[asked.Asked]:
+    """All that people have asked of a study and its trials, oldest first."""
+    return [asked.of(wish) for wish in wishes.listed(source, study_id)]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import strategies as st
 
 from storage import database as db
-from storage import signals, studies
+from storage import leases, runs, signals, studies
 from tests.storage import holding
 
 #: jsonb gives larger floats back as whole numbers
@@ -26,6 +26,15 @@ def study(database: db.Database) -> str:
     return holding.study(database, "kitten").id
 
 
+def begin(database: db.Database, study: str, trial: int, worker: str = "ada") -> int:
+    """Begin an attempt; its number."""
+    lease = holding.take(database, study, trial, worker)
+    assert lease is not None
+    number = runs.start(database, lease, gpu="cuda:0")
+    leases.release(database, lease)
+    return number
+
+
 @hypothesis.settings(
     max_examples=40, deadline=None, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
 )
@@ -33,35 +42,41 @@ def study(database: db.Database) -> str:
 def test_the_last_word_of_an_attempt_is_what_is_read(
     database: db.Database, study: str, told: list[signals.Signals]
 ) -> None:
+    number = begin(database, study, 0)
     for each in told:
-        assert signals.tell(database, study, 0, 1, each)
-    (heard,) = signals.of_trials(database, study, [0])
-    assert (heard.trial_number, heard.attempt, heard.signals) == (0, 1, told[-1])
+        assert signals.tell(database, study, 0, number, each)
+    heard = signals.of_trials(database, study, [0])[-1]
+    assert (heard.trial_number, heard.attempt, heard.signals) == (0, number, told[-1])
+    assert (heard.worker_id, heard.device, heard.finished_at) == ("ada", "cuda:0", None)
+    assert heard.seconds_ago is not None
     assert heard.seconds_ago >= 0
 
 
 def test_attempts_are_kept_apart_and_only_the_trials_that_are_asked_for_are_read(
     database: db.Database, study: str
 ) -> None:
-    for trial, attempt in ((2, 1), (0, 2), (0, 1)):
+    for trial in (2, 0, 0):
+        attempt = begin(database, study, trial, f"worker {trial}")
         signals.tell(database, study, trial, attempt, signals.Signals("train", step=10 * trial + attempt))
-    assert [
-        (each.trial_number, each.attempt, each.signals.step) for each in signals.of_trials(database, study, [0])
-    ] == [
-        (0, 1, 1),
-        (0, 2, 2),
-    ]
+    assert begin(database, study, 0) == 3
+    found = signals.of_trials(database, study, [0])
+    steps = [None if each.signals is None else each.signals.step for each in found]
+    assert [each.attempt for each in found] == [1, 2, 3]
+    assert steps == [1, 2, None]
+    assert (found[2].told_at, found[2].seconds_ago) == (None, None)
+    assert [each.finished_at is None for each in found] == [False, False, True]
     assert signals.of_trials(database, study, []) == []
 
 
 def test_numbers_that_json_lacks_are_null(database: db.Database, study: str) -> None:
-    signals.tell(database, study, 0, 1, signals.Signals("train", latest={"loss": math.nan}, curve={"loss": [math.inf]}))
+    told = signals.Signals("train", latest={"loss": math.nan}, curve={"loss": [math.inf]})
+    signals.tell(database, study, 0, begin(database, study, 0), told)
     (heard,) = signals.of_trials(database, study, [0])
-    assert (heard.signals.latest, heard.signals.curve) == ({"loss": None}, {"loss": [None]})
+    assert heard.signals == signals.Signals("train", latest={"loss": None}, curve={"loss": [None]})
 
 
 def test_signals_go_with_their_study_and_none_come_after_it(database: db.Database, study: str) -> None:
-    signals.tell(database, study, 0, 1, signals.Signals("load"))
+    signals.tell(database, study, 0, begin(database, study, 0), signals.Signals("load"))
     studies.delete(database, study)
     assert signals.of_trials(database, study, [0]) == []
     assert not signals.tell(database, study, 0, 1, signals.Signals("train"))

@@ -52,7 +52,7 @@ def silence(database: db.Database, worker: str) -> None:
 def test_a_wish_says_who_asked_who_heard_it_and_what_came_of_it(database: db.Database, study: studies.Study) -> None:
     trial = begun(database, study)
     asked = wishes.ask(database, study.id, trial, "stop", "ada", note="the loss\x00is flat", details={"keep": True})
-    assert (asked.trial_number, asked.asks, asked.asked_by, asked.details) == (trial, "stop", "ada", {"keep": True})
+    assert (asked.trial_number, asked.asks, asked.actor, asked.details) == (trial, "stop", "ada", {"keep": True})
     assert asked.note == "the loss\ufffdis flat"
     assert (asked.heard_by, asked.answer, asked.said) == (None, None, "")
     lease = holding.take(database, study.id, trial, "worker")
@@ -128,7 +128,7 @@ def test_two_persons_who_ask_at_once_are_both_kept_and_each_wish_is_heard_once(
         asked, heard = list(asking), [each for some in listening for each in some]
     heard += hear(database, study, workers.register(database, "host", 2))
     assert sorted(heard) == sorted(asked)
-    assert len({wish.asked_by for wish in wishes.listed(database, study.id)}) == 16
+    assert len({wish.actor for wish in wishes.listed(database, study.id)}) == 16
 
 
 def test_a_trial_s_wish_is_its_holder_s_and_goes_with_the_trial(database: db.Database, study: studies.Study) -> None:

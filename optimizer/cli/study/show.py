@@ -40,7 +40,7 @@ def command(
       tuneguard study show quickstart --sort gain --last 20
       tuneguard study show quickstart --trial 7
     """
-    from optimizer import opening, settings
+    from optimizer import jsonable, opening, settings
     from optimizer.report import gather as reporting
     from optimizer.report import overview
     from optimizer.results import reading
@@ -51,7 +51,7 @@ def command(
     if trial is not None:
         record = _trial(found, trial)
         if as_json:
-            options.print_json(record)
+            options.print_json({**jsonable.of(record), **jsonable.of(reporting.beside(services, study, trial))})
         else:
             click.echo(reporting.detail(services, study, record))
         return

@@ -46,7 +46,7 @@ CREATE TABLE tuneguard_data.wishes (
     trial_number integer,
     asks text NOT NULL,
     details jsonb NOT NULL DEFAULT '{}',
-    asked_by text NOT NULL,
+    actor text NOT NULL,
     note text NOT NULL DEFAULT '',
     asked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     heard_by text,
