@@ -1,8 +1,7 @@
 """Quasi-random points of a space, spread as a random sampler would spread them, and shares with standard errors.
 
-Richtmyer lattices with random shifts: point i has coordinates frac(i * sqrt(prime_j) + shift_j) (Richtmyer 1951; Genz
-and Bretz 2009, section 4.2.2). Each shift gives an unbiased estimate of a share; the spread of the estimates of
-several independent shifts gives its standard error. numpy alone is needed, so a check starts at once.
+Sobol sequences, scrambled (Owen 1998). Each scrambling gives an unbiased estimate of a share; the spread of the
+estimates of several independent ones gives its standard error.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from constraints.judging.conditions import Conditions
 from constraints.names.domain import LARGEST_INT, Domain, Value, in_order
 
 POINTS = 2**16
-SHIFTS = 16
+SCRAMBLINGS = 16
 
 
 @dataclass(frozen=True)
@@ -37,18 +36,18 @@ class Sample:
         """Share of the points in `mask`, shape (points,), and its standard error."""
         if self.exact:
             return float(mask.mean()), 0.0
-        estimates = mask.reshape(SHIFTS, -1).mean(axis=1)
-        return float(estimates.mean()), float(estimates.std(ddof=1) / math.sqrt(SHIFTS))
+        estimates = mask.reshape(SCRAMBLINGS, -1).mean(axis=1)
+        return float(estimates.mean()), float(estimates.std(ddof=1) / math.sqrt(SCRAMBLINGS))
 
 
 def draw(space: Mapping[str, Domain], fixed: Mapping[str, Value], seed: int = 0) -> Sample:
-    """A sample of a space: every point of a small finite one, else `POINTS` points in `SHIFTS` shifted lattices."""
+    """A sample of a space: every point of a small finite one, else `POINTS` points of `SCRAMBLINGS` sequences."""
     total = math.prod(domain.points() for domain in space.values())
     if total <= POINTS:
         indices = np.unravel_index(np.arange(int(total)), [int(domain.points()) for domain in space.values()] or [1])
         values = {name: _at(domain, index) for (name, domain), index in zip(space.items(), indices, strict=False)}
         return Sample(_without_inactive(values, space, fixed, int(total)), int(total), exact=True)
-    unit = _lattices(len(space), seed)
+    unit = _shares(len(space), seed)
     values = {name: spread(domain, shares) for (name, domain), shares in zip(space.items(), unit, strict=True)}
     return Sample(_without_inactive(values, space, fixed, POINTS), POINTS, exact=False)
 
@@ -84,23 +83,14 @@ def _steps(domain: Domain, index: npt.NDArray[np.intp]) -> npt.NDArray[np.float6
     return np.array([float(domain.exact_at(int(at))) for at in index])
 
 
-def _lattices(dimensions: int, seed: int) -> npt.NDArray[np.float64]:
-    """Coordinates of shape (dimensions, POINTS), the points of one shift after those of another."""
-    roots = np.sqrt(np.array(_primes(dimensions), dtype=float))[:, None, None]
-    shifts = np.random.default_rng(seed).random((dimensions, SHIFTS, 1))
-    steps = np.arange(1, POINTS // SHIFTS + 1, dtype=float)[None, None, :]
-    shares: npt.NDArray[np.float64] = ((steps * roots + shifts) % 1.0).reshape(dimensions, POINTS)
+def _shares(dimensions: int, seed: int) -> npt.NDArray[np.float64]:
+    """Coordinates of shape (dimensions, POINTS), the points of one scrambling after those of another."""
+    from scipy.stats import qmc  # noqa: PLC0415 - takes half a second, and only an endless space needs it
+
+    chance = np.random.default_rng(seed)
+    sequences = [qmc.Sobol(dimensions, scramble=True, rng=chance) for _ in range(SCRAMBLINGS)]
+    shares: npt.NDArray[np.float64] = np.concatenate([each.random(POINTS // SCRAMBLINGS) for each in sequences]).T
     return shares
-
-
-def _primes(count: int) -> list[int]:
-    primes: list[int] = []
-    number = 2
-    while len(primes) < count:
-        if all(number % prime for prime in primes):
-            primes.append(number)
-        number += 1
-    return primes
 
 
 def _without_inactive(
