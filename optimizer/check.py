@@ -18,7 +18,6 @@ from optimizer.rules import book as rulebook
 from optimizer.study import idle
 from optimizer.study import resolved as studies
 from optimizer.trials import warm_start
-from trainers.data import buckets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,12 +79,13 @@ def look(drafted: studies.Draft, before: beforehand.Before | None) -> Looked:
         rules = _rules(study, broken, before)
     except errors.BadInput as error:
         say(("rules",), str(error))
-    if found.images is None or broken & {"space", "trainer", "search", "evaluation", "prompts", "objectives"}:
+    if found.images is None or broken & {"space", "trainer", "search", "evaluation", studies.CONTENT, "objectives"}:
         return Looked(tuple(problems))
-    situation = remembered.situation(study, buckets.Showings.of(found.images.pictures))
-    notes = [*found.notes, *found.images.notes, *cautions.prompts(study, found.images)]
+    situation = remembered.situation(study, found.images.showings)
+    cautioned = study.declared.cautions(readiness.inquiry(study), found.images)
+    notes = [*found.notes, *found.images.notes]
     for section, (wrong, worth_a_note) in {
-        "dataset": cautions.pictures(study, found.images),
+        "dataset": (cautioned.problems, cautioned.notes),
         "space": cautions.space(study, situation),
     }.items():
         notes += worth_a_note
@@ -96,6 +96,7 @@ def look(drafted: studies.Draft, before: beforehand.Before | None) -> Looked:
     except errors.BadInput as error:
         say(("search", "pruner"), str(error))
     if rules is not None:
+        notes += rulebook.unheard(study, rules)
         for where, text in _of_points(study, rules, situation):
             say(where, text)
     return Looked(tuple(problems), tuple(notes), situation, rules)
@@ -112,7 +113,7 @@ def _rules(study: studies.Study, broken: frozenset[str], before: beforehand.Befo
             return None
     if "rules" in broken:
         return None
-    if broken & {"space", "trainer", "fixed", "evaluation", "prompts"}:
+    if broken & {"space", "trainer", "fixed", "evaluation", studies.CONTENT}:
         rulebook.read_all(sources)
         return None
     return rulebook.load(study, sources)
@@ -165,8 +166,8 @@ def check(drafted: studies.Draft, before: beforehand.Before | None = None) -> St
 
 def _stopping(study: studies.Study, situation: facts.Situation) -> Iterator[str]:
     """What evaluation points are good for here, and what the pruner will do with them."""
-    during = study.evaluation.during
-    if during is None:
+    milestones = study.milestones
+    if milestones is None:
         return
     most = pruning.most_samples(study, situation)
     pruning.make(study, most)
@@ -174,10 +175,10 @@ def _stopping(study: studies.Study, situation: facts.Situation) -> Iterator[str]
     if said is not None:
         yield said
     batch = pruning.largest_batch(study, situation)
-    if batch is not None and batch > during.every_samples:
+    if batch is not None and batch > milestones.every_samples:
         yield (
-            f"a step of {batch} samples passes several points of every {during.every_samples} at once and is the last "
-            f"one's; with every_samples {batch} or more all trials are looked at after the same samples"
+            f"a step of {batch} samples passes several points of every {milestones.every_samples} at once and is the "
+            f"last one's; with every_samples {batch} or more all trials are looked at after the same samples"
         )
 
 

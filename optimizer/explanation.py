@@ -20,7 +20,7 @@ from optimizer.study import points
 from optimizer.study import resolved as studies
 from optimizer.study import space as spaces
 from trainers.data import counters
-from trainers.declared import contradictions, parameters
+from trainers.declared import registry
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,14 +57,14 @@ def alone(source: rulebook.Source, point: Mapping[str, Any]) -> Explanation:
     mentioned = files[0].mentioned()
     _check_names(point, mentioned)
     rules = _load_alone(source, point, mentioned)
-    known = {**facts.Situation(facts.gpus(), counters.StepCounter("command")).facts(point), **point}
+    known = {**facts.Situation(facts.gpus(), counters.StepCounter(None)).facts(point), **point}
     needed = {name for rule in _before(rules) for name in rule.scope.inputs(rule.broken)}
     missing = _missing(sorted(needed - known.keys()), "rules that need it do not apply")
     return _explained(rules.check_point(known), explain.sentences(rules, known), missing)
 
 
 def _check_names(point: Mapping[str, Any], mentioned: frozenset[str]) -> None:
-    trained = {name for trainer in parameters.TRAINERS for name in parameters.table(trainer)}
+    trained = {name for declared in registry.declarations().values() for name in declared.parameters}
     known = mentioned | trained | set(vocabulary.FACTS)
     problems = []
     for name in point:
@@ -130,7 +130,7 @@ def in_study(
     whole = studies.complete(study, sampled)
     verdict = judgement.Admission(study, rules, situation).judge(sampled)
     found = explain.sentences(rules, sampled, situation.facts(whole))
-    problems = contradictions.of_point(study.trainer, situation.counter.beside(whole))
+    problems = study.declared.contradicted(situation.counter.beside(whole))
     if problems:
         found = [*(each for each in found if not each.startswith("accepted")), *map(_untrainable, problems)]
     return _explained(verdict, found, (*notes, *missing))

@@ -115,7 +115,8 @@ _FORMS = {"sd-scripts": export.to_sd_scripts, "diffusers": export.to_diffusers}
 
 
 def _source(study: studies.Study, record: records.TrialRecord) -> export.Source:
-    return export.source(study, record, readiness.inspect_dataset(study).pictures)
+    found = readiness.inspect_dataset(study)
+    return export.source(study, record, found.pictures if isinstance(found, dataset.DatasetFacts) else ())
 
 
 def _files(output: pathlib.Path | None, exported: export.Export) -> Mapping[pathlib.Path, str]:

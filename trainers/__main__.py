@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from trainers import recipes
 from trainers.contract import errors, events, interruption, job, paths
-from trainers.declared import parameters
+from trainers.declared import jobs, registry
 from trainers.files import atomic, console
 from trainers.recipes import orders
 from trainers.training import tracking
@@ -100,7 +100,7 @@ class Process:
 
     def _run(self, path: pathlib.Path, reporter: events.Reporter) -> tuple[job.ExitCode, str]:
         try:
-            self._train(_without_contradictions(job.read(path), reporter), reporter)
+            self._train(_without_contradictions(jobs.read(path), reporter), reporter)
         except interruption.Interrupted:
             return job.ExitCode.INTERRUPTED, ""
         except errors.TrainersError as error:
@@ -134,16 +134,13 @@ def _without_contradictions(train_job: job.TrainJob, reporter: events.Reporter) 
     """The job with those of its trials alone that can be trained; of each other one it is told why not.
 
     Raises:
-        errors.JobError: there is no such trainer, it has no parameter of such a name, or one that it needs is missing.
+        errors.JobError: the trainer has no parameter of such a name, or one that it needs is missing.
     """
-    trainer, sound = train_job.trainer, []
-    unknown = parameters.unknown_trainer(trainer)
-    if unknown:
-        raise errors.JobError(unknown)
-    needed = set(parameters.check(trainer, {}))
+    declared, sound = registry.of(train_job.trainer), []
+    needed = set(declared.check({}))
     for spec in train_job.trials:
-        problems = parameters.check(trainer, spec.params)
-        if needed & set(problems) or any(parameters.unknown_name(trainer, name) for name in spec.params):
+        problems = declared.check(spec.params)
+        if needed & set(problems) or any(declared.unknown_name(name) for name in spec.params):
             raise errors.JobError("\n".join(f"trial {spec.number}: {problem}" for problem in problems))
         if problems:
             orders.refuse(reporter, spec, "\n".join(problems), {})

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from benchmarks.demo_models.drawn import world
 from trainers.contract import job
+from trainers.lora import sections
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DATASET = ROOT / "examples" / "quickstart" / "dataset"
@@ -66,14 +67,14 @@ class Trainer:
             trainer="diffusion-lora",
             study="demo-models",
             base=self.base,
-            dataset=job.Dataset(path=str(DATASET)),
-            evaluation=job.Evaluation(
+            dataset=sections.Dataset(path=str(DATASET)),
+            evaluation=sections.Evaluation(
                 prompts=world.VALIDATION_PROMPTS,
                 held_out=world.HELD_OUT_PROMPTS,
                 seeds=self.seeds,
                 steps=STEPS,
                 guidance_scale=GUIDANCE,
-                clip=job.ClipModel(model=self.judge),
+                clip=sections.ClipModel(model=self.judge),
             ),
             thresholds=self.thresholds,
             trials=(job.TrialSpec(number=number, params={**FIXED, **params}, seed=seed, directory=str(folder)),),

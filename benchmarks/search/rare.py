@@ -21,8 +21,7 @@ from optimizer.rules import judgement
 from optimizer.study import space
 from optimizer.study import written as study_file
 from tests.optimizer import searching
-from trainers.contract import job
-from trainers.declared import footprint
+from trainers.lora import footprint, sections
 
 SAMPLERS: tuple[str, ...] = typing.get_args(study_file.Search.model_fields["sampler"].annotation)
 #: proposals of a search after its first, each learned as a usable trial
@@ -84,7 +83,7 @@ class Timing:
 def open_search(case: str, sampler: str, seed: int) -> searches.Search:
     study = searching.study(SPACE, sampler=sampler, startup_trials=5, seed=seed)
     rules = searching.rules(study, {"require": list(CASES[case])})
-    prior = footprint.of("diffusion-lora", "demo", job.Evaluation(prompts=("a", "b")))
+    prior = footprint.of("demo", sections.Evaluation(prompts=("a", "b")))
     situation = searching.situation(estimator=estimates.Estimator(prior, on_gpu=True))
     return searches.once(judgement.Admission(study, rules, situation.for_rules(rules)), seed)
 

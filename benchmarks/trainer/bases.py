@@ -8,7 +8,7 @@ import torch
 import transformers
 
 from trainers.bases import models
-from trainers.declared import architecture
+from trainers.lora import architecture
 
 SIZES = {
     "sd15": {

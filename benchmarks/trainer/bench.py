@@ -12,7 +12,7 @@ import torch
 from benchmarks.trainer import bases
 from trainers.bases import models
 from trainers.contract import events, interruption, job
-from trainers.declared import architecture
+from trainers.lora import architecture, sections
 from trainers.recipes import kept, orders
 
 DATASET = architecture.DEMO.parent / "quickstart" / "dataset"
@@ -72,8 +72,8 @@ class Bench:
             trainer="diffusion-lora",
             study="benchmark",
             base=self.size,
-            dataset=job.Dataset(path=str(DATASET)),
-            evaluation=job.Evaluation(prompts=("a zorbit monster on a blue background",), seeds=(1,), steps=1),
+            dataset=sections.Dataset(path=str(DATASET)),
+            evaluation=sections.Evaluation(prompts=("a zorbit monster on a blue background",), seeds=(1,), steps=1),
             trials=(job.TrialSpec(number=0, params=params, seed=1, directory=str(folder)),),
             directory=str(folder),
             cache=str(self.folder / "cache"),

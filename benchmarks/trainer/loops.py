@@ -15,7 +15,7 @@ from trainers.adapters import adapters
 from trainers.bases import latents as data
 from trainers.bases import models, text
 from trainers.data import dataset
-from trainers.declared import settings
+from trainers.lora import settings
 from trainers.recipes import diffusion_lora
 from trainers.training import loop
 

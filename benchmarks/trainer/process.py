@@ -15,15 +15,14 @@ from PIL import Image
 from benchmarks.trainer import loops
 from benchmarks.trainer.bench import DATASET, Bench
 from trainers.bases import models
-from trainers.contract import job
-from trainers.declared import architecture
+from trainers.lora import architecture, sections
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def costs(bench: Bench) -> Mapping[str, float]:
     """Seconds (medians) and GiB."""
-    judge = bench.kept.judge(job.Evaluation(prompts=("a monster",)), bench.device, bench.folder).clip
+    judge = bench.kept.judge(sections.Evaluation(prompts=("a monster",)), bench.device, bench.folder).clip
     pictures = [Image.open(path).convert("RGB") for path in sorted(DATASET.glob("*.png"))[:16]]
 
     def score() -> None:

@@ -15,7 +15,7 @@ FACTS = {
     "estimate.minutes": "estimated duration of the trial, in minutes",
 }
 
-#: known while a trial runs, each from the moment it is first reported
+#: known while a trial runs, each from the moment it is first reported; a trainer may tell others of its own
 SIGNALS = {
     "step": "optimizer steps so far",
     "epoch": "epochs so far",
@@ -27,12 +27,4 @@ SIGNALS = {
     "learning_rate_now": "learning rate of the latest step",
     "elapsed_minutes": "minutes since the trial started",
     "vram_gb": "peak memory so far, in GiB",
-    "clip_score": "CLIP score of the latest samples",
-    "clip_score_gain": "CLIP score of the latest samples beyond the untrained base's of the same noise",
-    "failure_rate": "share of broken images in the latest samples, 0 to 1",
-    "black_share": "share of black images in the latest samples, 0 to 1",
-    "flat_share": "share of flat images in the latest samples, 0 to 1",
-    "saturated_share": "share of burnt out images in the latest samples, 0 to 1",
-    "nonfinite_share": "share of images with NaN or infinite values in the latest samples, 0 to 1",
-    "off_prompt_share": "share of images that lost their prompt in the latest samples, 0 to 1",
 }

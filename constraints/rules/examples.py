@@ -42,7 +42,9 @@ class ExampleResult:
         return not self.problems
 
 
-def run(sources: Sequence[Source], known: Collection[str] = ()) -> tuple[ExampleResult, ...]:
+def run(
+    sources: Sequence[Source], known: Collection[str] = (), signals: Collection[str] = ()
+) -> tuple[ExampleResult, ...]:
     """Runs the examples of rule files.
 
     An example stands for itself: parameters, facts, signals and metrics that it does not give are not set, so rules
@@ -50,6 +52,7 @@ def run(sources: Sequence[Source], known: Collection[str] = ()) -> tuple[Example
 
     Args:
         known: names that rules may use though neither the file's parameters nor its examples hold them.
+        signals: live signals that `stop` rules may use beside those of `vocabulary`.
 
     Raises:
         DocumentError: with every problem, when a file is not valid.
@@ -57,10 +60,10 @@ def run(sources: Sequence[Source], known: Collection[str] = ()) -> tuple[Example
     files, problems = loading.files_of(sources)
     results: list[ExampleResult] = []
     for file in files:
-        slips = _slips(file)
+        slips = _slips(file, signals)
         problems += slips.values()
         loose: dict[str, Kind] = {**dict.fromkeys(known, "unknown"), **_kinds(file), **dict.fromkeys(slips, "unknown")}
-        scope, found = loading.scope_of(file, World({}, {}, loose=loose))
+        scope, found = loading.scope_of(file, World({}, {}, signals=signals, loose=loose))
         problems += found
         rules = loading.rules_of(file, scope, problems)
         if not problems:
@@ -90,10 +93,10 @@ def _wrapped(text: str, width: int | None) -> list[str]:
     )
 
 
-def _slips(file: RuleFile) -> dict[str, Problem]:
+def _slips(file: RuleFile, signals: Collection[str]) -> dict[str, Problem]:
     """Names that rules speak of and nobody gives, by which an example has something that is all but that name."""
     given = {name for example in file.examples for name in example.given}
-    known = {*given, *file.parameters, *file.derived, *vocabulary.FACTS, *vocabulary.SIGNALS}
+    known = {*given, *file.parameters, *file.derived, *vocabulary.FACTS, *vocabulary.SIGNALS, *signals}
     lacking = sorted(file.mentioned() - known)
     found: dict[str, Problem] = {}
     for example in file.examples:

@@ -70,8 +70,9 @@ def test(file: str, as_json: bool) -> None:
     """
     from constraints.rules import examples
     from optimizer.rules import book as rulebook
+    from trainers.declared import registry
 
-    results = examples.run([rulebook.source_of(file)])
+    results = examples.run([rulebook.source_of(file)], signals=registry.signals())
     if as_json:
         options.print_json(results, tuple[examples.ExampleResult, ...])
     else:
@@ -116,12 +117,11 @@ def _study_of(name: str) -> "tuple[studies.Study, facts.Situation]":
     from optimizer.forecast import readiness, remembered
     from optimizer.results import reading
     from optimizer.study import resolved as studies
-    from trainers.data import buckets
 
     path = pathlib.Path(name)
     if path.exists() or path.suffix in (".yaml", ".yml"):
         study = studies.read(path)
-        return study, remembered.situation(study, buckets.Showings.of(readiness.inspect_dataset(study).pictures))
+        return study, remembered.situation(study, readiness.inspect_dataset(study).showings)
     services = opening.existing(settings.read())
     _, study = reading.stored_study(services, name)
     return study, remembered.stored_situation(services, study)

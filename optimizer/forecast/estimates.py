@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from optimizer.study import resolved as studies
-from trainers.declared import footprint
+from trainers.lora import footprint
 
 #: standard deviations of the logarithm of how far priors are off: seconds depend on a machine nobody has seen,
 #: memory was counted
@@ -196,7 +196,7 @@ class Estimator:
 
 def of(study: studies.Study, *, on_gpu: bool) -> Estimator:
     """The estimator of a study before any of its trials has finished."""
-    return Estimator(footprint.of(study.trainer, study.base, study.evaluation), on_gpu)
+    return Estimator(study.declared.footprint(study.base, study.evaluation), on_gpu)
 
 
 def _fit(ratios: Any, doubt: float) -> Correction:

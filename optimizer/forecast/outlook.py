@@ -87,18 +87,18 @@ def outlook(study: studies.Study, rules: rulesets.RuleSet, situation: facts.Situ
         too_large_share=None if vram is None or gpu is None else float((vram > gpu).mean()),
         quality="" if situation.estimator is None else situation.estimator.quality.sentence(),
         points=_points(study, known, chosen),
-        point_pictures=evaluation_points.pictures(study.evaluation),
+        point_pictures=0 if study.milestones is None else study.milestones.pictures,
         undecided=tuple(rule for rule, where in zip(judged.rule_ids, judged.undecided, strict=True) if where.all()),
     )
 
 
 def _points(study: studies.Study, known: Mapping[str, Any], chosen: npt.NDArray[np.bool_]) -> PointsATrial | None:
     """Evaluation points of the chosen trials."""
-    during = study.evaluation.during
-    if during is None or "total_steps" not in known or "effective_batch" not in known:
+    milestones = study.milestones
+    if milestones is None or "total_steps" not in known or "effective_batch" not in known:
         return None
     counted = _chosen(
-        evaluation_points.count(known["total_steps"], known["effective_batch"], during.every_samples), chosen
+        evaluation_points.count(known["total_steps"], known["effective_batch"], milestones.every_samples), chosen
     )
     return None if counted is None else PointsATrial(float(counted.mean()), float(counted.max()))
 

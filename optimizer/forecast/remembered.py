@@ -12,19 +12,19 @@ from optimizer.results import reading, records
 from optimizer.study import resolved as study_module
 from storage import runs
 from storage import studies as stored_studies
-from trainers.data import buckets, counters
-from trainers.declared import architecture
+from trainers.data import counters, showings
+from trainers.lora import architecture
 
 State = optuna.trial.TrialState
 
 
-def step_counter(study: study_module.Study, shown: buckets.Showings | None) -> counters.StepCounter:
+def step_counter(study: study_module.Study, shown: showings.Showings | None) -> counters.StepCounter:
     """How the steps of a study's trials are counted over what an epoch of its data set shows."""
     base = architecture.read(study.base)
-    return counters.StepCounter(study.trainer, shown, None if base is None else base.resolution)
+    return counters.StepCounter(study.declared.batches, shown, None if base is None else base.resolution)
 
 
-def situation(study: study_module.Study, shown: buckets.Showings | None) -> facts.Situation:
+def situation(study: study_module.Study, shown: showings.Showings | None) -> facts.Situation:
     """What is known before a point is drawn, with estimates that no trial has corrected yet; asks for GPUs."""
     gpu = facts.gpus()
     return facts.Situation(gpu, step_counter(study, shown), estimates.of(study, on_gpu=gpu.count > 0))
@@ -48,9 +48,9 @@ def images(stored: stored_studies.Study) -> int:
     return 0 if shown is None else shown.images
 
 
-def _shown(stored: stored_studies.Study) -> buckets.Showings | None:
+def _shown(stored: stored_studies.Study) -> showings.Showings | None:
     shown = stored.facts.shown
-    return None if shown is None else buckets.Showings.of_json(shown)
+    return None if shown is None else showings.Showings.of_json(shown)
 
 
 def measured(services: opening.Services, study: study_module.Study) -> list[estimates.Measured]:

@@ -10,9 +10,9 @@ import pathlib
 from collections.abc import Iterator, Sequence
 
 from trainers.data import dataset
-from trainers.declared import architecture, parameters, settings, steps
 from trainers.kohya import images as sd_scripts_images
 from trainers.kohya import settings as sd_scripts
+from trainers.lora import architecture, parameters, settings, steps
 
 #: family -> the script that trains it
 SCRIPTS: dict[architecture.Family, str] = {

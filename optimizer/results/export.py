@@ -16,11 +16,11 @@ from optimizer import errors
 from optimizer.results import diffusers_script, records, repeats
 from optimizer.study import resolved as studies
 from trainers.contract import errors as trainer_errors
-from trainers.data import buckets, counters, dataset
-from trainers.declared import parameters, settings, steps
+from trainers.data import counters, dataset, showings
 from trainers.kohya import images as sd_scripts_images
 from trainers.kohya import limits as sd_scripts_limits
 from trainers.kohya import settings as sd_scripts
+from trainers.lora import parameters, settings, steps
 
 #: states of which there is nothing to export, and why
 _NEVER_TRAINED = {
@@ -67,8 +67,8 @@ class Source:
         return self._counted(self.trained)
 
     def _counted(self, own: settings.LoraSettings) -> steps.StepPlan:
-        showings = buckets.Showings.of(self.pictures)
-        plan = counters.StepCounter(self.study.trainer, showings, self.base.resolution).plan(own)
+        shown = showings.of(self.pictures)
+        plan = counters.StepCounter(self.study.declared.batches, shown, self.base.resolution).plan(own)
         if plan is None:
             raise errors.BadInput(f"trial {self.record.number}: its steps cannot be counted: there is no bucket for it")
         return plan
@@ -128,11 +128,12 @@ def source(study: studies.Study, record: records.TrialRecord, pictures: Sequence
     """A trial with what its base and its data set say of it.
 
     Raises:
-        errors.BadInput: a script of one's own trained it, or its base is not here.
+        errors.BadInput: only its trainer knows what its settings mean, or its base is not here.
     """
-    if isinstance(parameters.table(study.trainer), parameters.OpenTable):
+    if not study.declared.exports:
+        by = study.fixed.get("script", "a script of its own") if study.declared.takes_any_parameter else study.trainer
         raise errors.BadInput(
-            f"the study {study.name!r} was trained by {study.fixed.get('script', 'a script of its own')}, and only "
+            f"the study {study.name!r} was trained by {by}, and only "
             "that knows what its settings mean; --format json or csv writes them as they are"
         )
     try:

@@ -8,11 +8,12 @@ every study that follows its set can use it.
 import dataclasses
 import logging
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
+from constraints.names import vocabulary
 from constraints.rules import examples, loading, rulefile
 from constraints.rules import ruleset as rulesets
 from constraints.text import errors as constraint_errors
@@ -21,7 +22,7 @@ from optimizer import errors
 from optimizer.study import resolved as studies
 from storage import database as databases
 from storage import rule_versions
-from trainers.declared import metrics, parameters
+from trainers.declared import registry
 
 logger = logging.getLogger(__name__)
 
@@ -77,14 +78,15 @@ def load(study: studies.Study, sources: Sequence[Source]) -> rulesets.RuleSet:
     Raises:
         errors.BadInput: a rule file is wrong; the message lists every problem.
     """
-    told = metrics.table(study.trainer)
+    told = study.declared.metrics
     try:
         rules = rulesets.load(
             sources,
             study.space,
-            fixed=parameters.defaults(study.trainer, study.space) | dict(study.fixed),
+            fixed=study.declared.defaults(study.space) | dict(study.fixed),
             metrics=None if told is None else list(told),
-            derived=parameters.derived(study.trainer, {**study.space, **study.fixed}),
+            signals=registry.signals(),
+            derived=study.declared.derived({**study.space, **study.fixed}),
         )
     except constraint_errors.ConstraintsError as error:
         raise errors.BadInput(str(error)) from error
@@ -100,11 +102,28 @@ def _untold(study: studies.Study, rules: rulesets.RuleSet) -> list[str]:
     for rule in rules.rules:
         if rule.kind == "expect":
             for name in sorted(expression.names(rule.broken)):
-                missing = metrics.untold(study.trainer, name, study.evaluation)
+                missing = study.declared.untold(name, study.evaluation)
                 if missing:
                     remedy = "add that to the study, or take the rule out"
                     found.append(f"{rule.file}:{rule.line}: {rule.id}: {missing}; {remedy}")
     return found
+
+
+def unheard(study: studies.Study, rules: rulesets.RuleSet) -> Iterator[str]:
+    """Stop rules on signals that this study's trainer never tells, and that never end a trial for them."""
+    told = watched(study)
+    for rule in rules.rules:
+        lacking = rule.scope.inputs(rule.broken) & rule.scope.signals.keys() - set(told) if rule.kind == "stop" else ()
+        if lacking:
+            names = ", ".join(f"'{name}'" for name in sorted(lacking))
+            what = f"it tells {', '.join(told)}" if told else "it tells nothing then"
+            yield f"{rule.id} ends no trial by {names}: {study.trainer} does not tell that while it trains; {what}"
+
+
+def watched(study: studies.Study) -> tuple[str, ...]:
+    """The signals that a study's trainer tells while it trains."""
+    own = study.declared.signals
+    return () if own is None else tuple(dict.fromkeys([*vocabulary.SIGNALS, *own]))
 
 
 def read_all(sources: Sequence[Source]) -> None:
@@ -210,7 +229,7 @@ def try_examples(path: pathlib.Path, followers: Sequence[studies.Study]) -> None
     """
     known = {name for study in followers for name in (*study.space, *study.fixed, *_defaults(study))}
     try:
-        results = examples.run([path], known)
+        results = examples.run([path], known, registry.signals())
     except constraint_errors.DocumentError as error:
         hint = "no study follows this set yet, so what its rules name must stand in its `parameters:` or its examples"
         raise errors.BadInput(f"{error}" if followers else f"{error}\n{hint}") from error
@@ -222,7 +241,7 @@ def try_examples(path: pathlib.Path, followers: Sequence[studies.Study]) -> None
 def _defaults(study: studies.Study) -> Mapping[str, Any]:
     """What the trainer adds to a study's own parameters."""
     searched = {**study.space, **study.fixed}
-    return {**parameters.defaults(study.trainer, study.space), **parameters.derived(study.trainer, searched)}
+    return {**study.declared.defaults(study.space), **study.declared.derived(searched)}
 
 
 def _usable(connection: sa.Connection, study: studies.Study, name: str) -> rule_versions.RuleVersion:

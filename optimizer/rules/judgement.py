@@ -11,7 +11,6 @@ from constraints.judging import verdict as verdicts
 from constraints.rules import ruleset as rulesets
 from optimizer.forecast import situation as facts
 from optimizer.study import resolved as studies
-from trainers.declared import contradictions
 
 #: what refuses a point that its trainer cannot train, beside the study's rules; no rule's id holds a colon
 UNTRAINABLE = "trainer:cannot-train"
@@ -32,7 +31,7 @@ class Admission:
         """What the rules and the trainer say of a point (sampled parameters; the fixed ones are added)."""
         point = studies.complete(self.study, params)
         verdict = self.rules.check_point(params, facts=self.situation.facts(point))
-        problems = contradictions.of_point(self.study.trainer, self.situation.counter.beside(point))
+        problems = self.study.declared.contradicted(self.situation.counter.beside(point))
         return _untrainable(verdict, problems) if problems else verdict
 
     def weigh(self, columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
@@ -40,7 +39,7 @@ class Admission:
         points = {**self.study.fixed, **columns}
         judged = self.rules.check(columns, facts=self.situation.facts(points))
         known = self.situation.counter.beside(points)
-        trainable = ~contradictions.of_points(self.study.trainer, known, len(judged.weight))
+        trainable = ~self.study.declared.contradicted_points(known, len(judged.weight))
         weights: npt.NDArray[np.float64] = np.where(judged.accepted & trainable, judged.weight, 0.0)
         return weights
 

@@ -119,7 +119,7 @@ class Attempts:
         self, claim: claims.Claim, folder: paths.JobPaths, reader: events.Reader, watching: watches.Watch
     ) -> Iterator[events.Event]:
         """A training's events as they come; each is shown, kept where it must be, and watched by the rules."""
-        guard = guards.Guard(claim.params)
+        guard = guards.Guard(claim.params, rulebook.watched(self.study))
         for event in follow.follow(folder, reader, self.launcher.is_alive, watching.between):
             if not _of_trial([event], claim.number):
                 continue

@@ -2,10 +2,9 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from constraints.names import vocabulary
 from constraints.rules import ruleset as rulesets
 from trainers.contract import events, paths
 from trainers.files import atomic
@@ -15,31 +14,31 @@ from trainers.files import atomic
 class Guard:
     """What is known of one running trial: its parameters, and the latest of each signal that its trainer told.
 
-    A signal is what `constraints.names.vocabulary.SIGNALS` names. Signals that were not told yet are not set.
+    `watched` are the signals that rules may name. Those that were not told yet are not set.
     """
 
     params: Mapping[str, Any]
+    watched: Collection[str]
     signals: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def broken(self, rules: rulesets.RuleSet, event: events.Event) -> str | None:
         """The first stop rule that is broken with what this event tells beside what was known, or None."""
-        told = _told(event)
+        told = self._told(event)
         if not told:
             return None
         self.signals |= told
-        fired = rules.watch({**self.params, **dict.fromkeys(vocabulary.SIGNALS), **self.signals})
+        fired = rules.watch({**self.params, **dict.fromkeys(self.watched), **self.signals})
         return fired[0] if fired else None
 
-
-def _told(event: events.Event) -> dict[str, Any]:
-    """The signals of an event: of a step, or of an evaluation point."""
-    if event.event == "evaluated":
-        found = {"step": event.data["step"], **event.data["metrics"]}
-    elif event.event == "step":
-        found = dict(event.data)
-    else:
-        return {}
-    return {name: found[name] for name in vocabulary.SIGNALS if isinstance(found.get(name), int | float)}
+    def _told(self, event: events.Event) -> dict[str, Any]:
+        """The signals of an event: of a step, or of an evaluation point."""
+        if event.event == "evaluated":
+            found = {"step": event.data["step"], **event.data["metrics"]}
+        elif event.event == "step":
+            found = dict(event.data)
+        else:
+            return {}
+        return {name: found[name] for name in self.watched if isinstance(found.get(name), int | float)}
 
 
 def stop(trial: paths.TrialPaths, rule: str) -> None:

@@ -11,12 +11,11 @@ from constraints.proving import examine
 from constraints.rules import loading
 from constraints.rules import ruleset as rulesets
 from optimizer.study import resolved as studies
-from trainers.declared import parameters
 
 
 def conditions(study: studies.Study) -> Mapping[str, str]:
     """Searched parameter -> when it has an effect, for those that are drawn also where they have none."""
-    known = parameters.table(study.trainer)
+    known = study.declared.parameters
     wanted = {
         name: known[name].when for name, domain in study.space.items() if known[name].when and domain.when is None
     }
@@ -27,7 +26,7 @@ def conditions(study: studies.Study) -> Mapping[str, str]:
         for at, when in enumerate(wanted.values())
     ]
     text = json.dumps({"rules_version": 1, "name": "idle", "rules": rules})
-    fixed = parameters.defaults(study.trainer, study.space) | dict(study.fixed)
+    fixed = study.declared.defaults(study.space) | dict(study.fixed)
     loaded = rulesets.load([loading.RuleText(text=text, name="idle")], study.space, fixed=fixed)
     found = {finding.id: finding.status for finding in examine.examine(loaded).rules}
     return {name: when for at, (name, when) in enumerate(wanted.items()) if found[f"idle-{at}"] != "never-fires"}

@@ -1,7 +1,6 @@
 """What can be wrong with what a study file says, each with its line, column and remedy."""
 
-import collections
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 from constraints.judging import conditions
 from constraints.names import domain as domains
@@ -9,10 +8,8 @@ from constraints.text import document as documents
 from constraints.text import errors as constraint_errors
 from optimizer.study import space as spaces
 from optimizer.study import written as study_file
-from trainers.declared import metrics, parameters
-
-#: prompts of one evaluation, each drawn with every seed after every trial
-MOST_PROMPTS = 1000
+from trainers.declared import declaration, registry
+from trainers.terms import sections as trainer_sections
 
 
 def check(
@@ -28,17 +25,25 @@ def check(
     if not broken & {"space", "fixed"}:
         found = _space(document, file, problems)
         if "trainer" not in broken:
-            _check_parameters(document, file, found, problems)
+            _check_parameters(document, form, found, problems)
         space = None if problems else found
         if "search" not in broken:
             _check_start(document, file, found, problems)
     if "evaluation" not in broken:
-        problems += _evaluation_problems(document, file)
+        problems += placed(document, form.declared.evaluation.problems(file.evaluation))
     if not broken & {"objectives", "trainer"}:
-        problems += _objective_problems(document, file)
+        problems += _objective_problems(document, form)
         if not broken & {"search", "evaluation"}:
-            problems += _pruning_problems(document, file)
+            problems += _pruning_problems(document, form)
     return space, problems
+
+
+def placed(
+    document: documents.Document, problems: Iterable[trainer_sections.SectionProblem]
+) -> Iterator[constraint_errors.Problem]:
+    """What a trainer finds wrong with its sections, each with its place in the study file."""
+    for each in problems:
+        yield document.problem(each.where, each.message, each.remedy, key=each.on_key)
 
 
 def _space(
@@ -98,12 +103,13 @@ def _refuse_scale(name: str, entry: study_file.Entry) -> None:
 
 def _check_parameters(
     document: documents.Document,
-    file: study_file.StudyFile,
+    form: study_file.Form,
     space: Mapping[str, domains.Domain],
     problems: list[constraint_errors.Problem],
 ) -> None:
     """The trainer knows every parameter, and accepts every value that could be proposed."""
-    unknown = parameters.unknown_trainer(file.trainer)
+    file, declared = form.file, form.declared
+    unknown = registry.unknown(file.trainer)
     if unknown:
         problems.append(document.problem(("trainer",), unknown))
         return
@@ -111,16 +117,15 @@ def _check_parameters(
         problems.append(
             document.problem(("fixed", name), f"{name} is both searched and fixed", "take it out of space or of fixed")
         )
-    for text in parameters.missing(file.trainer, {**file.fixed, **file.space}):
+    for text in declared.missing({**file.fixed, **file.space}):
         message, _, remedy = text.partition("; ")
         problems.append(document.problem(("fixed",), message, remedy))
-    known = parameters.table(file.trainer)
     for section, name, values in _values(file, space):
-        unknown = parameters.unknown_name(file.trainer, name)
+        unknown = declared.unknown_name(name)
         if unknown:
             problems.append(document.problem((section, name), unknown, key=True))
             continue
-        wrong = filter(None, (known[name].problem(value) for value in values))
+        wrong = filter(None, (declared.parameters[name].problem(value) for value in values))
         problems.extend(document.problem((section, name), text) for text in wrong)
 
 
@@ -142,77 +147,44 @@ def _check_start(
                 )
 
 
-def _evaluation_problems(
-    document: documents.Document, file: study_file.StudyFile
-) -> Iterator[constraint_errors.Problem]:
-    """Nothing is drawn twice, or of nothing."""
-    for key, written in (("prompts", file.evaluation.prompts), ("held_out", file.evaluation.held_out)):
-        if not isinstance(written, str):
-            yield from prompt_problems(document, key, written)
-    yield from _twice(
-        document, ("evaluation", "seeds"), file.evaluation.seeds, "the same pictures would be drawn twice"
-    )
-
-
-def prompt_problems(
-    document: documents.Document, key: str, prompts: Sequence[str]
-) -> Iterator[constraint_errors.Problem]:
-    """What is wrong with a list of prompts, written out or read from a file."""
-    where = ("evaluation", key)
-    if key == "prompts" and not prompts:
-        yield document.problem(where, "prompts are empty; nothing would be drawn", "write at least one prompt")
-    if len(prompts) > MOST_PROMPTS:
-        yield document.problem(where, f"{len(prompts):,} prompts; at most {MOST_PROMPTS:,} are drawn after each trial")
-    for at, prompt in enumerate(prompts):
-        if not prompt.strip():
-            yield document.problem((*where, at), f"prompt {at + 1} is blank", "write a prompt, or take it out")
-    yield from _twice(document, where, [prompt.strip() for prompt in prompts], "each would count twice in the scores")
-
-
-def _twice(
-    document: documents.Document, where: tuple[str, ...], values: Sequence[study_file.Scalar], why: str
-) -> Iterator[constraint_errors.Problem]:
-    counted = collections.Counter(value for value in values if value != "")
-    for value in (each for each, times in counted.items() if times > 1):
-        at = len(values) - 1 - list(reversed(values)).index(value)
-        yield document.problem((*where, at), f"{value!r} is there {counted[value]} times; {why}", "keep it once")
-
-
-def _objective_problems(
-    document: documents.Document, file: study_file.StudyFile
-) -> Iterator[constraint_errors.Problem]:
+def _objective_problems(document: documents.Document, form: study_file.Form) -> Iterator[constraint_errors.Problem]:
     """Each objective is something that the trainer tells."""
-    if parameters.unknown_trainer(file.trainer) or (told := metrics.table(file.trainer)) is None:
+    told = form.declared.metrics
+    if registry.unknown(form.file.trainer) or told is None:
         return
-    for name in file.objectives:
+    for name in form.file.objectives:
         where = ("objectives", name)
         if name not in told:
             hint = documents.did_you_mean(name, told)
-            yield document.problem(where, f"{file.trainer} tells no '{name}' of a trial", hint, key=True)
+            yield document.problem(where, f"{form.file.trainer} tells no '{name}' of a trial", hint, key=True)
 
 
-def _pruning_problems(document: documents.Document, file: study_file.StudyFile) -> Iterator[constraint_errors.Problem]:
+def _pruning_problems(document: documents.Document, form: study_file.Form) -> Iterator[constraint_errors.Problem]:
     """A pruner needs scores to compare: points at which they are taken, and one objective."""
-    search, objectives = file.search, file.objectives
-    if file.evaluation.during is not None and file.trainer == "sd-scripts":
-        text = "sd-scripts tells nothing while it trains, so nothing can be scored during training"
-        yield document.problem(("evaluation", "during"), text, "take it out", key=True)
+    search, objectives = form.file.search, form.file.objectives
     if search.primary is not None and search.primary not in objectives:
         hint = documents.did_you_mean(search.primary, objectives)
         yield document.problem(("search", "primary"), f"{search.primary} is not among the objectives", hint)
     if search.pruner == "none":
         return
     where = ("search", "pruner")
-    if file.evaluation.during is None:
+    if form.declared.evaluation.milestones(form.file.evaluation) is None:
         text = f"{search.pruner} compares scores while trials train, and none are taken"
-        yield document.problem(where, text, "add `during: {every_samples: N}` to `evaluation`")
+        yield document.problem(where, text, _remedy(form.declared))
     if search.primary is None and len(objectives) > 1:
         text = f"{search.pruner} compares trials by one objective, and there are {len(objectives)}"
         yield document.problem(where, text, f"add `primary: {next(iter(objectives))}`, or another of them, to `search`")
-    primary = search.primary or next(iter(objectives))
-    if search.pruner == "wilcoxon" and file.trainer == "diffusion-lora" and primary != "clip_score":
+    told, primary = form.declared.metrics or {}, search.primary or next(iter(objectives))
+    if search.pruner == "wilcoxon" and primary in told and not told[primary].by_instance:
         text = f"wilcoxon compares prompt by prompt, and {primary} is not told for each prompt"
-        yield document.problem(where, text, "compare by clip_score, or use another pruner")
+        by = " or ".join(name for name, metric in told.items() if metric.by_instance)
+        yield document.problem(where, text, f"compare by {by}, or use another pruner" if by else "use another pruner")
+
+
+def _remedy(declared: declaration.Declaration) -> str:
+    if "during" in declared.evaluation.written.model_fields:
+        return "add `during: {every_samples: N}` to `evaluation`"
+    return f"{declared.name} tells no scores while it trains: take the pruner out"
 
 
 def _values(

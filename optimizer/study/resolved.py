@@ -21,30 +21,47 @@ from optimizer.study import problems as study_problems
 from optimizer.study import space as spaces
 from optimizer.study import written as study_file
 from trainers.contract import job as jobs
-from trainers.declared import metrics, parameters
-from trainers.files import plain_files
+from trainers.contract import points
+from trainers.declared import declaration, registry
+from trainers.files import places
+
+#: what cannot be read of the files that `dataset` and `evaluation` name, beside sections that cannot
+CONTENT = "content"
 
 
 class Study(pydantic.BaseModel):
-    """A study, resolved: absolute paths, prompts written out, domains checked. `source` is the resolved document."""
+    """A study, resolved: absolute paths, prompts written out, domains checked. `source` is the resolved document.
+
+    `dataset` and `evaluation` are records of its trainer's own.
+    """
 
     model_config = pydantic.ConfigDict(frozen=True, arbitrary_types_allowed=True)
 
     name: str
     trainer: str
     base: str
-    dataset: jobs.Dataset
+    dataset: Any
     space: Mapping[str, domains.Domain]
     fixed: Mapping[str, study_file.Scalar]
     rules: tuple[str, ...]
     objectives: Mapping[str, study_file.Direction]
     search: study_file.Search
-    evaluation: jobs.Evaluation
+    evaluation: Any
     thresholds: jobs.Thresholds
     launch: study_file.Launch
     source: str
     #: of the row that keeps it, by which it is found whatever it is called; None before it is stored
     id: str | None = None
+
+    @property
+    def declared(self) -> declaration.Declaration:
+        """What its trainer says of itself."""
+        return registry.of(self.trainer)
+
+    @property
+    def milestones(self) -> points.Milestones | None:
+        """When its trials are scored while they train; None where they are not."""
+        return self.declared.evaluation.milestones(self.evaluation)
 
     @property
     def primary(self) -> str:
@@ -58,7 +75,7 @@ class Draft:
 
     Attributes:
         study: the study; neutral values stand where a section cannot be read.
-        broken: sections that cannot be read, and `prompts` where there are none; what follows from them means nothing.
+        broken: sections that cannot be read, and `CONTENT` of files they name; what follows from them means nothing.
         problems: everything that is wrong with the file itself.
         document: says where everything stands.
     """
@@ -113,15 +130,18 @@ def resolve(document: documents.Document, folder: pathlib.Path) -> Draft:
     broken = set(form.broken)
     if space is None:
         broken.add("space")
-    prompts = _prompts(document, file, "prompts", folder, problems)
-    held_out = _prompts(document, file, "held_out", folder, problems)
-    evaluation = {**_judges(file.evaluation, folder), "prompts": prompts or ["a picture"], "held_out": held_out}
-    if not prompts:
-        broken.add("prompts")
-    asked = jobs.Evaluation.model_validate_json(json.dumps(evaluation))
-    if not broken & {"objectives", "trainer", "evaluation", "prompts"}:
-        problems += _untold(document, file, asked)
-    study = _study(file, space or {}, folder, evaluation, asked)
+    declared = form.declared
+    dataset, evaluation = (
+        declared.dataset.resolve(file.dataset, folder),
+        declared.evaluation.resolve(file.evaluation, folder),
+    )
+    problems += study_problems.placed(document, (*dataset.problems, *evaluation.problems))
+    if not (dataset.is_whole and evaluation.is_whole):
+        broken.add(CONTENT)
+    asked = declared.evaluation.model.model_validate_json(json.dumps(evaluation.document))
+    if not broken & {"objectives", "trainer", "evaluation", CONTENT}:
+        problems += _untold(document, form, asked)
+    study = _study(form, space or {}, folder, dataset.document, evaluation.document, asked)
     if len(study.source) > documents.MAXIMUM_BYTES:
         text = f"the study with its prompts written out holds {len(study.source):,} bytes"
         remedy = f"at most {documents.MAXIMUM_BYTES:,} are kept: write fewer or shorter prompts"
@@ -130,36 +150,36 @@ def resolve(document: documents.Document, folder: pathlib.Path) -> Draft:
 
 
 def _untold(
-    document: documents.Document, file: study_file.StudyFile, evaluation: jobs.Evaluation
+    document: documents.Document, form: study_file.Form, evaluation: jobs.Record
 ) -> Iterator[constraint_errors.Problem]:
     """Objectives that the trainer tells only under a condition that this study does not meet."""
-    if parameters.unknown_trainer(file.trainer):
+    if registry.unknown(form.file.trainer):
         return
-    for name in file.objectives:
-        missing = metrics.untold(file.trainer, name, evaluation)
+    for name in form.file.objectives:
+        missing = form.declared.untold(name, evaluation)
         if missing:
             yield document.problem(("objectives", name), missing, "add that, or take it out", key=True)
 
 
 def _study(
-    file: study_file.StudyFile,
+    form: study_file.Form,
     space: Mapping[str, domains.Domain],
     folder: pathlib.Path,
+    dataset: Mapping[str, Any],
     evaluation: Mapping[str, Any],
-    asked: jobs.Evaluation,
+    asked: jobs.Record,
 ) -> Study:
-    dataset = file.dataset if isinstance(file.dataset, jobs.Dataset) else jobs.Dataset(path=file.dataset)
-    dataset = jobs.Dataset(path=_absolute(dataset.path, folder), repeats=dataset.repeats, flip=dataset.flip)
-    base = _absolute(file.base, folder) if _is_path(file.base, folder) else file.base
-    rules = tuple(_absolute(rule, folder) if rule.endswith((".yaml", ".yml")) else rule for rule in file.rules)
-    earlier = tuple(_absolute(name, folder) if name.endswith(".csv") else name for name in file.search.warm_start)
+    file = form.file
+    base = places.absolute(file.base, folder) if _is_path(file.base, folder) else file.base
+    rules = tuple(places.absolute(rule, folder) if rule.endswith((".yaml", ".yml")) else rule for rule in file.rules)
+    earlier = tuple(places.absolute(name, folder) if name.endswith(".csv") else name for name in file.search.warm_start)
     search = file.search.model_copy(update={"warm_start": earlier})
-    fixed = _with_paths(file, folder)
+    fixed = _with_paths(form, folder)
     resolved = {
         **file.model_dump(mode="json", by_alias=True, exclude_defaults=True),
         "study_version": 1,
         "base": base,
-        "dataset": dataset.model_dump(mode="json"),
+        "dataset": dataset,
         "rules": rules,
         "evaluation": evaluation,
         "search": search.model_dump(mode="json", exclude_defaults=True),
@@ -169,7 +189,7 @@ def _study(
         name=file.name,
         trainer=file.trainer,
         base=base,
-        dataset=dataset,
+        dataset=form.declared.dataset.model.model_validate_json(json.dumps(dataset)),
         space=space,
         fixed=fixed,
         rules=rules,
@@ -182,66 +202,22 @@ def _study(
     )
 
 
-def _with_paths(file: study_file.StudyFile, folder: pathlib.Path) -> dict[str, study_file.Scalar]:
+def _with_paths(form: study_file.Form, folder: pathlib.Path) -> dict[str, study_file.Scalar]:
     """The fixed parameters; those that name a file or folder count from the study file's."""
-    if parameters.unknown_trainer(file.trainer):
-        return dict(file.fixed)
-    known = parameters.table(file.trainer)
+    if registry.unknown(form.file.trainer):
+        return dict(form.file.fixed)
+    known = form.declared.parameters
     return {
-        name: _absolute(value, folder) if isinstance(value, str) and name in known and known[name].is_path else value
-        for name, value in file.fixed.items()
+        name: places.absolute(value, folder)
+        if isinstance(value, str) and name in known and known[name].is_path
+        else value
+        for name, value in form.file.fixed.items()
     }
-
-
-def _prompts(
-    document: documents.Document,
-    file: study_file.StudyFile,
-    key: str,
-    folder: pathlib.Path,
-    problems: list[constraint_errors.Problem],
-) -> list[str]:
-    value: str | tuple[str, ...] = getattr(file.evaluation, key)
-    if not isinstance(value, str):
-        return list(value)
-    path, where = pathlib.Path(_absolute(value, folder)), ("evaluation", key)
-    try:
-        lines = [line.strip() for line in plain_files.read_text(path, documents.MAXIMUM_BYTES).splitlines()]
-    except (OSError, ValueError) as error:
-        why = plain_files.reason(error) if isinstance(error, OSError) else str(error)
-        remedy = "name a text file with a prompt a line, or a list"
-        problems.append(document.problem(where, f"cannot read {value}: {why}", remedy))
-        return []
-    prompts = [line for line in lines if line and not line.startswith("#")]
-    if not prompts:
-        problems.append(document.problem(where, f"{value} holds no prompt", "write a prompt a line"))
-    problems += study_problems.prompt_problems(document, key, prompts)
-    return prompts
-
-
-def _judges(evaluation: study_file.EvaluationEntry, folder: pathlib.Path) -> dict[str, Any]:
-    """The evaluation with absolute paths to the folders and files of its judges; names stay as they are."""
-    written = evaluation.model_dump(mode="json", exclude_none=True)
-    for judge, key in (("clip", "model"), ("clip", "pretrained"), ("dino", "weights")):
-        if judge in written and _looks_like_path(written[judge][key]):
-            written[judge][key] = _absolute(written[judge][key], folder)
-    return written
 
 
 def _is_path(base: str, folder: pathlib.Path) -> bool:
     """Whether a base is a path, and no hub id: it looks like one, or stands beside the study file."""
-    return base != "demo" and (_looks_like_path(base) or os.path.exists(folder / os.path.expanduser(base)))
-
-
-def _looks_like_path(source: str) -> bool:
-    return source.startswith((".", "/", "~")) or source.endswith((".safetensors", ".pt", ".pth", ".bin"))
-
-
-def _absolute(path: str, folder: pathlib.Path) -> str:
-    """A path from the file's folder on; its own last name stays, wherever a link of that name leads."""
-    whole = folder / os.path.expanduser(path)
-    if whole.name in ("", ".."):
-        return os.path.realpath(whole)
-    return os.path.join(os.path.realpath(whole.parent), whole.name)
+    return base != "demo" and (places.looks_like_path(base) or os.path.exists(folder / os.path.expanduser(base)))
 
 
 def complete(study: Study, sampled: Mapping[str, Any]) -> dict[str, study_file.Scalar]:

@@ -3,13 +3,14 @@
 import dataclasses
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal
 
 import pydantic
 
 from constraints.text import document as documents
 from constraints.text import errors as constraint_errors
 from trainers.contract import job as jobs
+from trainers.declared import declaration, registry
 
 Scalar = bool | int | float | str
 Direction = Literal["maximize", "minimize"]
@@ -56,20 +57,6 @@ class Search(jobs.Record):
     primary: str | None = None
 
 
-class EvaluationEntry(jobs.Record):
-    """`evaluation:` as written: prompts may stand in a text file, a line each."""
-
-    prompts: str | tuple[str, ...]
-    held_out: str | tuple[str, ...] = ()
-    seeds: Annotated[tuple[jobs.Seed, ...], pydantic.Field(min_length=1)] = (1, 2)
-    steps: jobs.SamplerSteps = 20
-    guidance_scale: Annotated[float, pydantic.Field(ge=0, le=1000)] = 7.5
-    negative_prompt: str = ""
-    clip: jobs.ClipModel = jobs.ClipModel()
-    dino: jobs.DinoModel | None = None
-    during: jobs.During | None = None
-
-
 class Launch(jobs.Record):
     """How trainer processes are started: one warm process for many trials, or a fresh one for each.
 
@@ -82,21 +69,20 @@ class Launch(jobs.Record):
     trackers: tuple[jobs.Tracker, ...] = ()
 
 
-class StudyFile(jobs.Record):
-    """A study file, as written."""
+class StudyFile(jobs.Record, Generic[jobs.DatasetT, jobs.EvaluationT]):
+    """A study file, as written; what its data set and its evaluation may say is its trainer's own matter."""
 
     study_version: Literal[1]
     name: Annotated[str, pydantic.Field(pattern=NAME)]
-    trainer: str = "diffusion-lora"
+    trainer: str = registry.DEFAULT.name
     base: str
-    #: a path, or the dataset with its options
-    dataset: str | jobs.Dataset
+    dataset: jobs.DatasetT
     space: Annotated[Mapping[str, Entry], pydantic.Field(min_length=1)]
     fixed: Mapping[str, Scalar] = {}
     rules: tuple[str, ...] = ()
     objectives: Annotated[Mapping[str, Direction], pydantic.Field(min_length=1)]
     search: Search = Search()
-    evaluation: EvaluationEntry
+    evaluation: jobs.EvaluationT
     thresholds: jobs.Thresholds = jobs.Thresholds()
     launch: Launch = Launch()
 
@@ -105,11 +91,13 @@ class StudyFile(jobs.Record):
 class Form:
     """A study file's form as far as it can be read.
 
+    `declared` is what its trainer says of itself; that of the usual one where the file names none that there is.
     `broken` names the sections that cannot: neutral values stand in `file` for them, and nothing that follows from
     them means anything.
     """
 
     file: StudyFile
+    declared: declaration.Declaration
     broken: frozenset[str]
     problems: tuple[constraint_errors.Problem, ...]
 
@@ -119,30 +107,31 @@ _STAND_INS: Mapping[str, Any] = {
     "study_version": 1,
     "name": "unnamed",
     "base": "demo",
-    "dataset": ".",
-    "space": {"learning_rate": {"float": [1e-5, 1e-3]}},
-    "objectives": {"clip_score": "maximize"},
-    "evaluation": {"prompts": ["a picture"]},
+    "space": {"anything": {"float": [0.0, 1.0]}},
+    "objectives": {"anything": "maximize"},
 }
 
 
 def read(document: documents.Document) -> Form:
     """The written form, as far as it can be read, with every problem of it."""
+    declared = registry.looked_at(document.data.get("trainer", registry.DEFAULT.name))
     problems = list(_unreadable(document))
     broken = {str(place) for loc, _ in problems for place in loc[:1]}
     whole = {name: value for name, value in document.data.items() if name not in broken}
     try:
-        return Form(_validated({**_stand_ins(broken), **whole}), frozenset(broken), _placed(document, problems))
+        file = _validated(declared, {**_stand_ins(declared, broken), **whole})
+        return Form(file, declared, frozenset(broken), _placed(document, problems))
     except pydantic.ValidationError as error:
-        found = documents.problems_of(document, error, StudyFile)
+        found = documents.problems_of(document, error, _model(declared))
         broken |= {str(each["loc"][0]) for each in error.errors() if each["loc"]}
     whole = {name: value for name, value in document.data.items() if name not in broken}
-    file = _validated({**_stand_ins(broken), **whole})
-    return Form(file, frozenset(broken), (*_placed(document, problems), *found))
+    file = _validated(declared, {**_stand_ins(declared, broken), **whole})
+    return Form(file, declared, frozenset(broken), (*_placed(document, problems), *found))
 
 
-def _stand_ins(broken: Collection[str]) -> dict[str, Any]:
-    return {name: value for name, value in _STAND_INS.items() if name in broken}
+def _stand_ins(declared: declaration.Declaration, broken: Collection[str]) -> dict[str, Any]:
+    of_trainer = {"dataset": declared.dataset.stands_in, "evaluation": declared.evaluation.stands_in}
+    return {name: value for name, value in {**_STAND_INS, **of_trainer}.items() if name in broken}
 
 
 def _unreadable(document: documents.Document) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -165,5 +154,9 @@ def _placed(
     return tuple(document.problem(loc, message, "take the character out") for loc, message in problems)
 
 
-def _validated(data: Any) -> StudyFile:
-    return StudyFile.model_validate_json(json.dumps(data))
+def _model(declared: declaration.Declaration) -> type[StudyFile]:
+    return StudyFile[declared.dataset.written, declared.evaluation.written]  # type: ignore[name-defined]
+
+
+def _validated(declared: declaration.Declaration, data: Any) -> StudyFile:
+    return _model(declared).model_validate_json(json.dumps(data))

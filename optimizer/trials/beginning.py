@@ -17,7 +17,7 @@ from optimizer.study import resolved as study_module
 from optimizer.trials import earlier, rows
 from storage import optuna_studies, rule_versions
 from storage import studies as stored_studies
-from trainers.data import buckets, dataset
+from trainers.declared import declaration
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Begun:
     environment: Mapping[str, str]
 
 
-def join(services: opening.Services, study: study_module.Study, found: dataset.DatasetFacts) -> Begun:
+def join(services: opening.Services, study: study_module.Study, found: declaration.InspectedDataset) -> Begun:
     """Join a study as a worker, and store it first where it is new: its rules, its points, what its data set shows.
 
     Whatever is wrong with it, nothing of it is stored.
@@ -56,7 +56,7 @@ def join(services: opening.Services, study: study_module.Study, found: dataset.D
     Raises:
         errors.BadInput: its rules are wrong, or a study of its name is another one.
     """
-    shown = buckets.Showings.of(found.pictures)
+    shown = found.showings
     situation = remembered.situation(study, shown)
     followers, sources = reading.followers(services), earlier.studies(services, study)
     environment = provenance.environment(provenance.checkout())

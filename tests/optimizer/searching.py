@@ -14,7 +14,7 @@ from optimizer.rules import book as rulebook
 from optimizer.rules import judgement
 from optimizer.study import resolved as studies
 from optimizer.study import space
-from trainers.data import buckets, counters
+from trainers.data import buckets, counters, showings
 
 #: a space as a study file writes it: scales, choices, steps, whole numbers, a condition
 LORA = {
@@ -30,8 +30,8 @@ LORA = {
 
 def situation(gpu: facts.Gpu | None = None, images: int = 20, **more: Any) -> facts.Situation:
     """What is known where a data set holds square images, each shown once an epoch."""
-    shown = buckets.Showings(images, (((64, 64), images),))
-    return facts.Situation(gpu or facts.Gpu(0, None), counters.StepCounter("diffusion-lora", shown, 64), **more)
+    shown = showings.Showings(images, (((64, 64), images),))
+    return facts.Situation(gpu or facts.Gpu(0, None), counters.StepCounter(buckets.training_size, shown, 64), **more)
 
 
 SITUATION = situation()

@@ -10,7 +10,8 @@ import pytest
 from constraints.proving import sample
 from optimizer.rules import book as rulebook
 from optimizer.study import resolved as studies
-from trainers.declared import parameters, settings
+from trainers.declared import registry
+from trainers.lora import settings
 
 #: trainers that know the parameters of a LoRA, with what each cannot do without
 ALIKE: Mapping[str, Mapping[str, str]] = {"diffusion-lora": {}, "sd-scripts": {"sd_scripts": "/nowhere"}}
@@ -50,17 +51,17 @@ def test_the_shipped_rules_accept_the_same_points_with_every_trainer() -> None:
     assert np.array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("trainer", parameters.TRAINERS)
+@pytest.mark.parametrize("trainer", registry.declarations())
 def test_a_trainer_derives_what_follows_from_parameters_that_it_knows(trainer: str) -> None:
-    known = parameters.table(trainer)
-    derived = parameters.derived(trainer, {*SPACE})
+    known = registry.of(trainer).parameters
+    derived = registry.of(trainer).derived({*SPACE})
     assert set(derived) == {"network_alpha", "text_encoder_lr"} & set(known)
-    assert parameters.derived(trainer, {*SPACE, "network_alpha", "text_encoder_lr"}) == {}
+    assert registry.of(trainer).derived({*SPACE, "network_alpha", "text_encoder_lr"}) == {}
 
 
 @pytest.mark.parametrize("trainer", ALIKE)
 def test_derived_values_are_those_that_are_trained(trainer: str) -> None:
     point = {"learning_rate": 2e-4, "text_encoder_lr_ratio": 0.5, "network_dim": 8, "network_alpha_ratio": 0.25}
     own = settings.lora_settings(point, seed=1)
-    for name, text in parameters.derived(trainer, point).items():
+    for name, text in registry.of(trainer).derived(point).items():
         assert eval(text, {}, dict(point)) == getattr(own, name)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from trainers.contract import events, interruption, job, paths
+from trainers.lora import sections
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 DATASET = CHECKOUT / "examples" / "quickstart" / "dataset"
@@ -52,8 +53,8 @@ def make_job(tmp_path: pathlib.Path, cache_folder: pathlib.Path) -> Callable[...
             "trainer": "diffusion-lora",
             "study": "test",
             "base": "demo",
-            "dataset": job.Dataset(path=str(DATASET)),
-            "evaluation": job.Evaluation(**shown),
+            "dataset": sections.Dataset(path=str(DATASET)),
+            "evaluation": sections.Evaluation(**shown),
             "trials": (spec,),
             "directory": str(directory),
             "cache": str(cache_folder),

@@ -1,4 +1,4 @@
-"""Every optimizer under every schedule that `parameters.check` accepts takes its steps; the rest is refused."""
+"""Every optimizer under every schedule that the trainer's check accepts takes its steps; the rest is refused."""
 
 import itertools
 import math
@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from trainers.contract import job
-from trainers.declared import parameters, settings, steps
+from trainers.declared import registry
+from trainers.lora import parameters, settings, steps
 from trainers.training import optim
 
 #: on the CPU bitsandbytes says so, and takes the same steps without pages
@@ -66,7 +67,7 @@ def test_what_the_check_accepts_trains_and_what_cannot_is_refused(optimizer: str
             **warmup,
             **trained,
         }
-        refused = parameters.check("diffusion-lora", params)
+        refused = registry.of("diffusion-lora").check(params)
         assert bool(refused) == (scheduler != "constant" and climbing > STEPS), (params, refused)
         if refused:
             continue
@@ -87,12 +88,12 @@ def test_the_polynomial_schedule_ends_at_the_same_rate_under_every_optimizer(opt
 
 @pytest.mark.parametrize("params", [{"learning_rate": 5e-8}, {"learning_rate": 0.0, "text_encoder_lr": 1e-7}])
 def test_a_rate_that_is_not_above_the_end_of_the_polynomial_schedule_is_refused(params: dict[str, Any]) -> None:
-    (refused,) = parameters.check("diffusion-lora", {"lr_scheduler": "polynomial", **params})
+    (refused,) = registry.of("diffusion-lora").check({"lr_scheduler": "polynomial", **params})
     assert "polynomial schedule ends" in refused
 
 
 def test_a_ratio_of_no_rate_trains_nothing_and_is_refused() -> None:
-    (refused,) = parameters.check("diffusion-lora", {"learning_rate": 0.0, "text_encoder_lr_ratio": 0.5})
+    (refused,) = registry.of("diffusion-lora").check({"learning_rate": 0.0, "text_encoder_lr_ratio": 0.5})
     assert "nothing would be trained" in refused
 
 

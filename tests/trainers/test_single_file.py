@@ -19,7 +19,7 @@ from diffusers import (
 
 from trainers.bases import models
 from trainers.contract import errors, job
-from trainers.declared import architecture
+from trainers.lora import architecture
 
 CPU = torch.device("cpu")
 RESNET = {

@@ -8,7 +8,7 @@ from typing import Any
 
 from trainers.contract import job
 from trainers.data import buckets, dataset
-from trainers.declared import settings, steps
+from trainers.lora import settings, steps
 
 _BASE_VERSIONS = {"sd15": "sd_v1", "sdxl": "sdxl_base_v1-0"}
 _ARCHITECTURES = {"sd15": "stable-diffusion-v1/lora", "sdxl": "stable-diffusion-xl-v1-base/lora"}

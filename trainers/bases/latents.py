@@ -10,9 +10,9 @@ from PIL import Image, ImageOps
 
 from trainers.bases import models, text
 from trainers.contract import errors
-from trainers.data import buckets, dataset
-from trainers.declared import settings
+from trainers.data import buckets, dataset, showings
 from trainers.files import cache, portions, randomness
+from trainers.lora import settings
 
 #: a picture, and whether it is mirrored
 Wanted = tuple[dataset.Picture, bool]
@@ -89,7 +89,7 @@ def prepare(
 
 
 def _latents(
-    base: models.Base, wanted: Sequence[Wanted], size: buckets.Size, folder: pathlib.Path
+    base: models.Base, wanted: Sequence[Wanted], size: showings.Size, folder: pathlib.Path
 ) -> dict[str, torch.Tensor]:
     """`mean` and, where the VAE has one, `deviation` of each wanted picture: (wanted, C, h, w)."""
     keys = [
@@ -103,7 +103,7 @@ def _latents(
 
 
 @torch.no_grad()
-def _encode(base: models.Base, wanted: Sequence[Wanted], size: buckets.Size) -> list[Mapping[str, torch.Tensor]]:
+def _encode(base: models.Base, wanted: Sequence[Wanted], size: showings.Size) -> list[Mapping[str, torch.Tensor]]:
     entries: list[Mapping[str, torch.Tensor]] = []
     at_a_time = portions.encoded(*size)
     for start in range(0, len(wanted), at_a_time):
@@ -125,7 +125,7 @@ def _encode(base: models.Base, wanted: Sequence[Wanted], size: buckets.Size) -> 
     return entries
 
 
-def _pixels(picture: dataset.Picture, size: buckets.Size, mirrored: bool) -> torch.Tensor:
+def _pixels(picture: dataset.Picture, size: showings.Size, mirrored: bool) -> torch.Tensor:
     """The picture scaled to cover `size`, cropped at its centre: (3, H, W) in [-1, 1]."""
     fitted = ImageOps.fit(picture.image(), size, Image.Resampling.LANCZOS)
     if mirrored:
@@ -133,7 +133,7 @@ def _pixels(picture: dataset.Picture, size: buckets.Size, mirrored: bool) -> tor
     return torch.from_numpy(numpy.asarray(fitted).copy()).permute(2, 0, 1).float() / 127.5 - 1
 
 
-def _time_ids(picture: dataset.Picture, size: buckets.Size) -> list[int]:
+def _time_ids(picture: dataset.Picture, size: showings.Size) -> list[int]:
     """SDXL's micro-conditioning: original (h, w), crop (top, left) in the scaled image, target (h, w)."""
     width, height = size
     scale = max(width / picture.width, height / picture.height)

@@ -12,8 +12,8 @@ from diffusers import AutoencoderKL, DiffusionPipeline, StableDiffusionPipeline,
 from diffusers.loaders.single_file import SingleFileComponentError
 
 from trainers.contract import errors
-from trainers.declared import architecture
 from trainers.files import digests
+from trainers.lora import architecture
 
 Family = architecture.Family
 

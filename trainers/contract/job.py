@@ -8,9 +8,10 @@ import enum
 import json
 import pathlib
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Generic, Literal
 
 import pydantic
+from typing_extensions import TypeVar
 
 from trainers.contract import errors
 from trainers.files import atomic
@@ -40,70 +41,8 @@ class Record(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-#: more passes over one image an epoch than anybody means
-MOST_REPEATS = 100_000
-#: a seed of an evaluation times 1000 plus the picture's number must be one of torch's seeds
-MOST_SEED = 2**53
-#: what a noise schedule has
-MOST_SAMPLER_STEPS = 1000
-
 Share = Annotated[float, pydantic.Field(ge=0, le=1)]
 Cosine = Annotated[float, pydantic.Field(ge=-1, le=1)]
-Seed = Annotated[int, pydantic.Field(ge=0, le=MOST_SEED)]
-SamplerSteps = Annotated[int, pydantic.Field(ge=1, le=MOST_SAMPLER_STEPS)]
-
-
-class Dataset(Record):
-    """A folder of images and captions. `repeats` shows each image that often an epoch; `flip` mirrors half of them."""
-
-    path: str
-    repeats: Annotated[int, pydantic.Field(ge=1, le=MOST_REPEATS)] = 1
-    flip: bool = False
-
-
-class ClipModel(Record):
-    """What judges the images: an open_clip model name and its pretrained tag, or `demo` for the shipped tiny one."""
-
-    model: str = "demo"
-    pretrained: str = ""
-
-
-class DinoModel(Record):
-    """What compares subjects beside CLIP: a timm model name, and a file of its weights unless timm shall fetch them."""
-
-    model: str
-    weights: str = ""
-
-
-class During(Record):
-    """When a few of the evaluation's pictures are drawn while a trial still trains.
-
-    `every_samples` counts training images seen (steps times the effective batch). Drawn are the first `prompts` prompts
-    with the first `seeds` seeds, each in `steps` sampler steps; the evaluation's own where that is not set.
-    """
-
-    every_samples: Annotated[int, pydantic.Field(ge=1)]
-    prompts: Annotated[int, pydantic.Field(ge=1)] = 4
-    seeds: Annotated[int, pydantic.Field(ge=1)] = 1
-    steps: SamplerSteps | None = None
-
-
-class Evaluation(Record):
-    """What is drawn after training, and how it is judged.
-
-    Every prompt is drawn once with each seed. `held_out` prompts are drawn and scored too, but reported apart:
-    the search never sees them.
-    """
-
-    prompts: Annotated[tuple[str, ...], pydantic.Field(min_length=1)]
-    held_out: tuple[str, ...] = ()
-    seeds: Annotated[tuple[Seed, ...], pydantic.Field(min_length=1)] = (1, 2)
-    steps: SamplerSteps = 20
-    guidance_scale: Annotated[float, pydantic.Field(ge=0, le=1000)] = 7.5
-    negative_prompt: str = ""
-    clip: ClipModel = ClipModel()
-    dino: DinoModel | None = None
-    during: During | None = None
 
 
 class Thresholds(Record):
@@ -149,9 +88,15 @@ class TrialSpec(Record):
     directory: str
 
 
-class TrainJob(Record):
+#: what a trainer's data set and its evaluation look like is its own matter
+DatasetT = TypeVar("DatasetT", default=Any)
+EvaluationT = TypeVar("EvaluationT", default=Any)
+
+
+class TrainJob(Record, Generic[DatasetT, EvaluationT]):
     """Everything a trainer process is told.
 
+    `dataset` and `evaluation` are the trainer's own; `trainers.declared.jobs.read` reads them with its models.
     `directory` takes the job's event file and console log; `cache` is shared by all trials and workers of this machine.
     `trackers` are shown what the trials tell. `record` (study, rule version, dataset hash, ...) is written into the
     LoRA file's metadata as it is.
@@ -161,8 +106,8 @@ class TrainJob(Record):
     trainer: str
     study: str
     base: str
-    dataset: Dataset
-    evaluation: Evaluation
+    dataset: DatasetT
+    evaluation: EvaluationT
     thresholds: Thresholds = Thresholds()
     trials: Annotated[tuple[TrialSpec, ...], pydantic.Field(min_length=1)]
     directory: str
@@ -182,7 +127,7 @@ class TrainJob(Record):
 
 
 def read(path: pathlib.Path) -> TrainJob:
-    """Read a job file.
+    """Read a job file, its data set and evaluation as plain documents.
 
     Raises:
         errors.JobError: the file is missing, is no JSON or has a wrong or unknown field.
@@ -192,10 +137,16 @@ def read(path: pathlib.Path) -> TrainJob:
     except OSError as error:
         raise errors.JobError(f"{path}: cannot read the job file: {error.strerror}") from error
     except pydantic.ValidationError as error:
-        problems = "\n".join(
-            f"{path}: {'.'.join(map(str, problem['loc'])) or 'job'}: {problem['msg']}" for problem in error.errors()
-        )
-        raise errors.JobError(problems) from error
+        raise refused(path, error) from error
+
+
+def refused(path: pathlib.Path, error: pydantic.ValidationError, *within: str) -> errors.JobError:
+    """What is wrong with the part of a job file that lies `within` a field, each with its place."""
+    problems = (
+        f"{path}: {'.'.join(map(str, (*within, *problem['loc']))) or 'job'}: {problem['msg']}"
+        for problem in error.errors()
+    )
+    return errors.JobError("\n".join(problems))
 
 
 def stop_rule(path: pathlib.Path) -> str:

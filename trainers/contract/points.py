@@ -1,14 +1,25 @@
-"""Evaluation points: when, during training, a few pictures are drawn and scored. Torch-free.
+"""Evaluation points: when a trial is scored while it still trains. Torch-free.
 
 Points are counted in samples seen, steps times the effective batch, so that trials with other batch sizes and
 accumulation are compared after the same amount of training data.
 """
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 
-from trainers.contract import job
+
+@dataclasses.dataclass(frozen=True)
+class Milestones:
+    """When a trial is scored while it trains: once every so many samples seen.
+
+    `instances` are what each score is the mean of (prompts, clips), `pictures` what is drawn at each point.
+    """
+
+    every_samples: int
+    instances: int = 1
+    pictures: int = 0
 
 
 def due(step: int, effective_batch: int, every_samples: int) -> int | None:
@@ -29,23 +40,3 @@ def count(total_steps: Any, effective_batch: Any, every_samples: int) -> Any:
     """
     steps = np.maximum(total_steps - 1, 0)
     return np.minimum(steps, steps * effective_batch // every_samples)
-
-
-def pictures(whole: job.Evaluation) -> int:
-    """How many pictures are drawn at each point; 0 without points."""
-    fewer = evaluation(whole)
-    return 0 if fewer is None else len(fewer.prompts) * len(fewer.seeds)
-
-
-def evaluation(whole: job.Evaluation) -> job.Evaluation | None:
-    """What is drawn at a point: the first prompts and seeds of the whole evaluation, from the same noise."""
-    if whole.during is None:
-        return None
-    fewer = {
-        "prompts": whole.prompts[: whole.during.prompts],
-        "held_out": (),
-        "seeds": whole.seeds[: whole.during.seeds],
-        "steps": whole.during.steps or whole.steps,
-        "during": None,
-    }
-    return whole.model_copy(update=fewer)

@@ -1,19 +1,13 @@
 """Training sizes: which width and height an image is brought to, and how an epoch falls into batches. Torch-free."""
 
-import dataclasses
 import functools
 import math
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 from trainers.contract import errors
 from trainers.data import dataset
-from trainers.declared import settings
-
-Size = tuple[int, int]
-#: width and height of an image, resolution, step of a bucket's sides or None -> training size
-Sizing = Callable[[int, int, int, int | None], Size]
+from trainers.data.showings import Size, Sizing
+from trainers.lora import settings
 
 
 def training_size(width: int, height: int, resolution: int, step: int | None) -> Size:
@@ -43,10 +37,6 @@ def sd_scripts_size(width: int, height: int, resolution: int, step: int | None) 
     if (width, height) in sizes:
         return width, height
     return min(sizes, key=lambda size: abs(size[0] / size[1] - width / height))
-
-
-#: trainer -> how it chooses
-RULES: Mapping[str, Sizing] = {"diffusion-lora": training_size, "sd-scripts": sd_scripts_size}
 
 
 @functools.lru_cache(maxsize=256)
@@ -94,40 +84,3 @@ def batches_per_epoch(samples: Iterable[int], batch_size: int) -> int:
         samples: of each training size.
     """
     return sum(-(-each // batch_size) for each in samples)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Showings:
-    """What an epoch shows: samples by the size of the image as it lies on disk, and how many images there are."""
-
-    images: int
-    by_size: tuple[tuple[Size, int], ...]
-
-    @classmethod
-    def of(cls, pictures: Sequence[dataset.Picture]) -> "Showings":
-        """Count the pictures of a data set, each as often as an epoch shows it."""
-        samples: Counter[Size] = Counter()
-        for picture in pictures:
-            samples[picture.width, picture.height] += picture.repeats
-        return cls(len(pictures), tuple(sorted(samples.items())))
-
-    def as_json(self) -> dict[str, Any]:
-        return {"images": self.images, "by_size": [[*size, samples] for size, samples in self.by_size]}
-
-    @classmethod
-    def of_json(cls, kept: Mapping[str, Any]) -> "Showings":
-        by_size = tuple(((width, height), samples) for width, height, samples in kept["by_size"])
-        return cls(kept["images"], by_size)
-
-    @functools.cached_property
-    def samples(self) -> int:
-        """Samples of an epoch."""
-        return sum(samples for _, samples in self.by_size)
-
-    @functools.cache  # noqa: B019  (a study has one data set)
-    def by_bucket(self, resolution: int, step: int, rule: Sizing) -> tuple[int, ...]:
-        """Samples of each bucket."""
-        found: Counter[Size] = Counter()
-        for (width, height), samples in self.by_size:
-            found[rule(width, height, resolution, step)] += samples
-        return tuple(found.values())

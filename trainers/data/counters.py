@@ -1,6 +1,6 @@
 """Counts the steps of trials before they run, for one point or a table of them. Torch-free.
 
-The trainer counts its own steps with the same formulas (`trainers.declared.steps`) over the same buckets
+The trainer counts its own steps with the same formulas (`trainers.lora.steps`) over the same buckets
 (`trainers.data.buckets`).
 """
 
@@ -12,10 +12,12 @@ from typing import Any, cast
 import numpy as np
 
 from trainers.data import buckets
-from trainers.declared import columns, parameters, settings, steps
-from trainers.declared.columns import Column
+from trainers.data.showings import Showings, Sizing
+from trainers.lora import parameters, settings, steps
+from trainers.terms import columns
+from trainers.terms.columns import Column
 
-_BUCKET_STEP = cast(int, parameters.table("diffusion-lora")["bucket_reso_steps"].default)
+_BUCKET_STEP = cast(int, parameters.TABLE["bucket_reso_steps"].default)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,12 +39,13 @@ class StepCounter:
     only what its parameters say outright is counted.
 
     Attributes:
+        rule: how a trainer chooses the size of an image; None where nobody knows how it cuts an epoch.
         showings: what an epoch of the data set shows; None where that is not known.
         resolution: side in pixels of the square that the base was made for; None where that is not known.
     """
 
-    trainer: str
-    showings: buckets.Showings | None = None
+    rule: Sizing | None
+    showings: Showings | None = None
     resolution: int | None = None
 
     def count(self, values: Mapping[str, Column]) -> Counted:
@@ -51,7 +54,7 @@ class StepCounter:
         Args:
             values: each one value, or a column of shape (points,); what is not set trains with the default.
         """
-        is_ours = self.trainer in buckets.RULES
+        is_ours = self.rule is not None
         batch = columns.number(values, "train_batch_size", 1.0 if is_ours else None)
         accumulation = columns.number(values, "gradient_accumulation_steps", 1.0)
         effective_batch = None if batch is None else batch * accumulation
@@ -74,7 +77,7 @@ class StepCounter:
 
     def _warmup_steps(self, values: Mapping[str, Column], total: Column) -> Column:
         """Steps in which the rate climbs: none where it is constant."""
-        is_ours = self.trainer in buckets.RULES
+        is_ours = self.rule is not None
         scheduler = columns.text(values, "lr_scheduler", "constant" if is_ours else "")
         ratio = columns.number(values, "lr_warmup_ratio", None)
         asked = columns.number(values, "lr_warmup_steps", 0.0 if is_ours else None)
@@ -113,9 +116,9 @@ class StepCounter:
             return math.nan
         if step is None:
             return buckets.batches_per_epoch([self.showings.samples], int(batch))
-        if math.isnan(resolution) or step > resolution:
+        if self.rule is None or math.isnan(resolution) or step > resolution:
             return math.nan
-        shown = self.showings.by_bucket(int(resolution), int(step), buckets.RULES[self.trainer])
+        shown = self.showings.by_bucket(int(resolution), int(step), self.rule)
         return buckets.batches_per_epoch(shown, int(batch))
 
     def beside(self, values: Mapping[str, Column]) -> dict[str, Column]:

@@ -13,10 +13,12 @@ import pathlib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from trainers.contract import errors, job
+from trainers.contract import errors
 from trainers.data import captions as captions_of
 from trainers.data import image_files, layouts
+from trainers.data import showings as shown
 from trainers.files import plain_files
+from trainers.lora import sections
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -56,8 +58,13 @@ class DatasetFacts:
     pictures: tuple[Picture, ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def showings(self) -> shown.Showings:
+        """What an epoch shows."""
+        return shown.of(self.pictures)
 
-def inspect(dataset: job.Dataset) -> DatasetFacts:
+
+def inspect(dataset: sections.Dataset) -> DatasetFacts:
     """Read every image and caption of a data set.
 
     Raises:

@@ -16,10 +16,10 @@ import re
 import tarfile
 from collections.abc import Iterator
 
-from trainers.contract import job
 from trainers.data import captions as captions_of
 from trainers.data import image_files
 from trainers.files import plain_files
+from trainers.lora import sections
 
 #: a metadata file is a line an image, a shard a part of a data set
 MOST_METADATA_BYTES = 256 * 2**20
@@ -71,8 +71,8 @@ def folders(root: pathlib.Path, problems: list[str]) -> Iterator[tuple[pathlib.P
         match = re.match(r"(\d+)_", folder.name)
         if not match:
             continue
-        if len(match[1]) > len(str(job.MOST_REPEATS)) or int(match[1]) > job.MOST_REPEATS:
-            problems.append(f"{folder}: {match[1]} repeats; at most {job.MOST_REPEATS:,}")
+        if len(match[1]) > len(str(sections.MOST_REPEATS)) or int(match[1]) > sections.MOST_REPEATS:
+            problems.append(f"{folder}: {match[1]} repeats; at most {sections.MOST_REPEATS:,}")
         elif int(match[1]) > 0:
             yield folder, int(match[1])
 

@@ -1,1 +1,1 @@
-"""What trainers say of themselves: parameters, settings, steps, metrics, memory and time. Torch-free."""
+"""What each trainer says of itself, one file a trainer: the only place that knows a trainer's name. Torch-free."""

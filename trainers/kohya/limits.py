@@ -9,8 +9,9 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from trainers.declared import architecture, noise
 from trainers.kohya import settings as sd_scripts
+from trainers.lora import architecture, noise
+from trainers.terms.contradictions import Contradiction, Mask, Points
 
 #: sides of buckets are multiples of this (`verify_bucket_reso_steps`)
 BUCKET_STEPS: Mapping[architecture.Family, int] = {"sd15": 64, "sdxl": 32}
@@ -18,6 +19,26 @@ _NAMES = {"sd15": "SD 1.5", "sdxl": "SDXL"}
 
 #: transformers from which on a CLIP text encoder is saved, and can be loaded, without the level `text_model`
 _FLAT_TEXT_ENCODERS = (5, 6)
+
+#: sides of its buckets are multiples of this at least, whatever the family
+_LEAST_STEP = min(BUCKET_STEPS.values())
+
+
+def _uneven_step(points: Points) -> Mask:
+    uneven: Mask = points.number("enable_bucket", 0.0).astype(bool) & (
+        points.number("bucket_reso_steps", _LEAST_STEP) % _LEAST_STEP != 0
+    )
+    return uneven
+
+
+UNEVEN_STEP = Contradiction(
+    frozenset({"enable_bucket", "bucket_reso_steps"}),
+    _uneven_step,
+    lambda params: (
+        f"bucket_reso_steps: {params['bucket_reso_steps']} is not a multiple of {_LEAST_STEP}, as sd-scripts demands "
+        "of buckets"
+    ),
+)
 
 
 def setting_problems(family: architecture.Family, values: Mapping[str, Iterable[Any]]) -> Iterator[str]:

@@ -14,8 +14,8 @@ from typing import Any
 
 from trainers.contract import errors
 from trainers.data import buckets, dataset
-from trainers.declared import architecture, noise, parameters, settings, steps
 from trainers.kohya import images as images_on_disk
+from trainers.lora import architecture, noise, parameters, settings, steps
 
 #: family -> the script that trains it
 SCRIPTS = {"sd15": "train_network.py", "sdxl": "sdxl_train_network.py"}
@@ -135,7 +135,7 @@ class Files:
 
 def plan(trial: settings.LoraSettings, pictures: Sequence[dataset.Picture], base: Base) -> steps.StepPlan:
     """Count the steps of a trial: sd-scripts is told how many, and how many of them warm up."""
-    groups = buckets.group(pictures, trial, trial.resolution or base.resolution, buckets.RULES["sd-scripts"])
+    groups = buckets.group(pictures, trial, trial.resolution or base.resolution, buckets.sd_scripts_size)
     return steps.plan(buckets.batches_per_epoch(map(len, groups.values()), trial.train_batch_size), trial)
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 from trainers.bases import models
 from trainers.contract import job, paths
 from trainers.files import portions
+from trainers.lora import sections
 from trainers.pictures import soundness
 
 
@@ -34,7 +35,7 @@ class Drawn:
     failure: str | None
 
 
-def shots(evaluation: job.Evaluation) -> list[Shot]:
+def shots(evaluation: sections.Evaluation) -> list[Shot]:
     """All pictures of an evaluation: its prompts first, then the held-out ones, each with every seed.
 
     Each picture has noise of its own (seed * 1000 + position of its prompt), so that a mean over prompts is also one
@@ -50,7 +51,7 @@ def shots(evaluation: job.Evaluation) -> list[Shot]:
 
 
 def draw(
-    base: models.Base, evaluation: job.Evaluation, thresholds: job.Thresholds, check: Callable[[], None]
+    base: models.Base, evaluation: sections.Evaluation, thresholds: job.Thresholds, check: Callable[[], None]
 ) -> list[Drawn]:
     """Draw an evaluation's pictures with the base as it stands, LoRA included, at the base's own resolution.
 
@@ -68,7 +69,7 @@ def draw(
 
 @torch.no_grad()
 def _draw_batch(
-    base: models.Base, evaluation: job.Evaluation, thresholds: job.Thresholds, wanted: Sequence[Shot]
+    base: models.Base, evaluation: sections.Evaluation, thresholds: job.Thresholds, wanted: Sequence[Shot]
 ) -> list[Drawn]:
     latents = base.pipeline(
         [shot.prompt for shot in wanted],

@@ -9,8 +9,8 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from trainers.declared import architecture
 from trainers.files import plain_files, weight_files
+from trainers.lora import architecture
 from trainers.preflight import hub
 
 #: library -> how its models' weights may be called

@@ -10,35 +10,34 @@ import pathlib
 import re
 from collections.abc import Iterator, Mapping
 
-from trainers.contract import job
-from trainers.declared import architecture, suggestions
-from trainers.files import plain_files, weight_files
+from trainers.files import places, plain_files, weight_files
+from trainers.lora import architecture, sections
 from trainers.preflight import hub
+from trainers.terms import suggestions
 
 #: what a folder in open_clip's layout holds
 _CONFIGURATION = "open_clip_config.json"
 _WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _HUB = "hf-hub:"
-_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 
 
-def clip_problems(clip: job.ClipModel) -> list[str]:
+def clip_problems(clip: sections.ClipModel) -> list[str]:
     """What is seen to be wrong with a CLIP model and its weights."""
     return [f"clip {clip.model!r}: {problem}" for problem in _of_clip(clip)]
 
 
-def dino_problems(dino: job.DinoModel) -> list[str]:
+def dino_problems(dino: sections.DinoModel) -> list[str]:
     """What is seen to be wrong with a timm model and its weights."""
     return [f"dino {dino.model!r}: {problem}" for problem in _of_dino(dino)]
 
 
-def _of_clip(clip: job.ClipModel) -> Iterator[str]:
+def _of_clip(clip: sections.ClipModel) -> Iterator[str]:
     folder = architecture.DEMO / "clip" if clip.model == "demo" else pathlib.Path(clip.model).expanduser()
     if folder.is_dir():
         yield from _of_clip_folder(folder)
     elif clip.model.startswith(_HUB):
         yield from _of_hub(clip.model.removeprefix(_HUB), _CONFIGURATION)
-    elif _looks_like_path(clip.model):
+    elif places.looks_like_path(clip.model):
         yield f"{folder}: no such folder; name one in open_clip's layout, or a model of open_clip's such as ViT-B-32"
     else:
         yield from _of_clip_name(clip.model, clip.pretrained)
@@ -70,7 +69,7 @@ def _of_clip_name(model: str, pretrained: str) -> Iterator[str]:
         problem = weight_files.problem(file)
         if problem:
             yield f"pretrained {pretrained!r}: {problem}"
-    elif _looks_like_path(pretrained):
+    elif places.looks_like_path(pretrained):
         yield f"pretrained {pretrained!r}: no such file"
     else:
         yield from _of_tag(known.get(name, {}), pretrained)
@@ -86,7 +85,7 @@ def _of_tag(tags: Mapping[str, str], pretrained: str) -> Iterator[str]:
         yield from _of_hub(tags[tag].rstrip("/"), _WEIGHTS[0])
 
 
-def _of_dino(dino: job.DinoModel) -> Iterator[str]:
+def _of_dino(dino: sections.DinoModel) -> Iterator[str]:
     if dino.model.startswith((_HUB, "hf_hub:")):
         yield from _of_hub(dino.model.partition(":")[2], "config.json")
         return
@@ -113,10 +112,6 @@ def _of_hub(repository: str, file: str) -> Iterator[str]:
         problem = hub.problem(repository, file)
         if problem:
             yield problem
-
-
-def _looks_like_path(text: str) -> bool:
-    return text.startswith((".", "/", "~")) or text.endswith(_SUFFIXES)
 
 
 @functools.cache

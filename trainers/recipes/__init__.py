@@ -4,12 +4,7 @@ import importlib
 from typing import Protocol
 
 from trainers.contract import events, interruption, job
-
-_MODULES = {
-    "diffusion-lora": "trainers.recipes.diffusion_lora",
-    "command": "trainers.recipes.command",
-    "sd-scripts": "trainers.recipes.sd_scripts",
-}
+from trainers.declared import registry
 
 
 class Recipe(Protocol):
@@ -28,6 +23,6 @@ class Recipe(Protocol):
 
 
 def load(trainer: str) -> Recipe:
-    """Import the recipe of a trainer that `trainers.declared.parameters` knows; seconds for those that need torch."""
-    recipe: Recipe = importlib.import_module(_MODULES[trainer]).Recipe()
+    """Import the recipe of a trainer that `trainers.declared.registry` knows; seconds for those that need torch."""
+    recipe: Recipe = importlib.import_module(registry.of(trainer).recipe).Recipe()
     return recipe

@@ -22,8 +22,8 @@ from trainers.bases import captions, diffusion, models
 from trainers.bases import latents as data
 from trainers.contract import events, interruption, job
 from trainers.data import dataset
-from trainers.declared import settings, steps
 from trainers.files import cache, randomness
+from trainers.lora import settings, steps
 from trainers.recipes import evaluation, kept, orders, trials
 from trainers.training import learner, loop, optim
 

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from trainers.bases import models
-from trainers.contract import job, paths, points
+from trainers.contract import job, paths
 from trainers.data import dataset
+from trainers.lora import sections
 from trainers.pictures import sampling
 from trainers.pictures.scoring import baseline, judges, scores, verdicts
 from trainers.recipes import orders
@@ -38,7 +39,7 @@ def yardstick(
     references = scores.references(judge, facts)
     check = order.asked.check
     untrained = baseline.measure(base, judge, order.job, order.job.evaluation, references, check)
-    fewer = points.evaluation(order.job.evaluation)
+    fewer = sections.at_points(order.job.evaluation)
     during = None if fewer is None else baseline.measure(base, judge, order.job, fewer, references, check)
     order.reporter.tell("baseline", spec.number, metrics=untrained.metrics, images=untrained.images)
     return Yardstick(base, judge, references, during, untrained)
@@ -72,7 +73,7 @@ def glance(order: orders.Order, measure: Yardstick, seconds: dict[str, float]) -
     Raises:
         interruption.Interrupted: asked to stop meanwhile.
     """
-    fewer = points.evaluation(order.job.evaluation)
+    fewer = sections.at_points(order.job.evaluation)
     assert fewer is not None, "there are no points without `during`"
     assert measure.during is not None
     with orders.Clock(seconds, "sample", within="train"), _at_rest(measure.base):

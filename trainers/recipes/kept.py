@@ -6,7 +6,7 @@ import pathlib
 import torch
 
 from trainers.bases import models
-from trainers.contract import job
+from trainers.lora import sections
 from trainers.pictures.scoring import judges
 
 
@@ -28,7 +28,7 @@ class Kept:
             self._base_key = wanted
         return self._base
 
-    def judge(self, wanted: job.Evaluation, device: torch.device, cache: pathlib.Path) -> judges.Judges:
+    def judge(self, wanted: sections.Evaluation, device: torch.device, cache: pathlib.Path) -> judges.Judges:
         """The judges, loaded if the last job had others or their files have changed; see `judges.load`."""
         version = judges.version(wanted, cache)
         if self._judge is None or self._judge_key != version:

@@ -15,12 +15,12 @@ import torch
 
 from trainers.contract import errors, events, interruption, job, paths
 from trainers.data import dataset
-from trainers.declared import settings, steps
 from trainers.files import digests
 from trainers.kohya import images as sd_scripts_images
 from trainers.kohya import limits as sd_scripts_limits
 from trainers.kohya import probe as sd_scripts_probe
 from trainers.kohya import settings as sd_scripts
+from trainers.lora import settings, steps
 from trainers.recipes import evaluation, kept, orders, processes
 
 

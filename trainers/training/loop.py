@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 
 from trainers.contract import events, interruption, job, paths, points
-from trainers.declared import steps
+from trainers.lora import steps
 from trainers.training import checkpoints, health, learner, signals
 
 

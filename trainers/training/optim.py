@@ -1,4 +1,4 @@
-"""Optimizers and learning-rate schedules by the names that `trainers.declared.parameters` describes."""
+"""Optimizers and learning-rate schedules by the names that `trainers.lora.parameters` describes."""
 
 import types
 from collections.abc import Callable, Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from diffusers.optimization import get_scheduler
 
-from trainers.declared import settings, steps
+from trainers.lora import settings, steps
 from trainers.training import prodigy
 
 Groups = list[dict[str, Any]]

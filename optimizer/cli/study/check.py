@@ -32,15 +32,15 @@ def command(file: pathlib.Path, as_json: bool) -> None:
     if as_json:
         options.print_json(found)
     else:
-        click.echo(_text(found))
+        click.echo(_text(found, drafted.study.declared.dataset.items))
     if found.leaves_nothing:
         raise click.exceptions.Exit(3)
 
 
-def _text(found: "checks.StudyCheck") -> str:
+def _text(found: "checks.StudyCheck", items: str) -> str:
     from optimizer.report import expected
 
-    lines = [f"{found.name}: {found.trials} trials, {found.images} images, {found.gpus} GPUs"]
+    lines = [f"{found.name}: {found.trials} trials, {found.images} {items}, {found.gpus} GPUs"]
     if found.rules is not None:
         lines.append(found.rules.render())
     lines.append(expected.render(found.estimate))

@@ -89,10 +89,10 @@ def make(study: studies.Study, most_samples: int | None) -> optuna.pruners.BaseP
     Raises:
         errors.BadInput: Hyperband, without a longest trial.
     """
-    during = study.evaluation.during
-    if study.search.pruner == "none" or during is None:
+    milestones = study.milestones
+    if study.search.pruner == "none" or milestones is None:
         return None
-    first = during.every_samples
+    first = milestones.every_samples
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         match study.search.pruner:
@@ -109,8 +109,8 @@ def make(study: studies.Study, most_samples: int | None) -> optuna.pruners.BaseP
             case "median":
                 return optuna.pruners.MedianPruner(n_startup_trials=LEAST_TRIALS, n_min_trials=LEAST_TRIALS)
             case "wilcoxon":
-                prompts = min(during.prompts, len(study.evaluation.prompts))
-                return optuna.pruners.WilcoxonPruner(p_threshold=DOUBT, n_startup_steps=LEAST_POINTS * prompts)
+                least = LEAST_POINTS * milestones.instances
+                return optuna.pruners.WilcoxonPruner(p_threshold=DOUBT, n_startup_steps=least)
 
 
 def mirrored(trials: Sequence[optuna.trial.FrozenTrial], study: studies.Study) -> optuna.Study:
@@ -176,10 +176,10 @@ def _counted(study: studies.Study, situation: facts.Situation) -> counters.Count
 
 def describe(study: studies.Study, most_samples: int | None) -> str | None:
     """What the study's pruner will do, in a sentence; None where it has none."""
-    during, name = study.evaluation.during, study.search.pruner
-    if during is None or name == "none":
+    milestones, name = study.milestones, study.search.pruner
+    if milestones is None or name == "none":
         return None
-    first, by = during.every_samples, study.primary
+    first, by = milestones.every_samples, study.primary
     if name == "median":
         return (
             f"median: a trial ends where its best {by} so far is worse than the median of the others at that point, "

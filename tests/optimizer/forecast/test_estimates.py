@@ -13,11 +13,10 @@ from optimizer.forecast import estimates, remembered
 from optimizer.forecast import situation as facts
 from storage import runs
 from tests.optimizer import searching
-from trainers.contract import job
-from trainers.declared import footprint
+from trainers.lora import footprint, sections
 
 State = optuna.trial.TrialState
-PRIOR = footprint.of("diffusion-lora", "demo", job.Evaluation(prompts=("a", "b")))
+PRIOR = footprint.of("demo", sections.Evaluation(prompts=("a", "b")))
 FRESH = estimates.Estimator(PRIOR, on_gpu=True)
 
 

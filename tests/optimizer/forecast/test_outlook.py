@@ -6,7 +6,7 @@ from optimizer.forecast import estimates, outlook
 from optimizer.forecast import situation as facts
 from optimizer.report import expected
 from tests.optimizer import searching
-from trainers.contract import job
+from trainers.lora import sections
 
 SPACE = {"network_dim": {"choices": [4, 1024]}, "max_train_epochs": {"choices": [1, 3]}}
 
@@ -56,7 +56,7 @@ def test_it_says_that_nothing_is_calibrated_before_a_trial_has_finished() -> Non
 
 def watched(every_samples: int, **fixed: int) -> outlook.Outlook:
     study = searching.study(SPACE)
-    evaluation = study.evaluation.model_copy(update={"during": job.During(every_samples=every_samples, seeds=2)})
+    evaluation = study.evaluation.model_copy(update={"during": sections.During(every_samples=every_samples, seeds=2)})
     study = study.model_copy(update={"evaluation": evaluation, "fixed": fixed})
     situation = searching.situation(estimator=estimates.of(study, on_gpu=False))
     return outlook.outlook(study, searching.rules(study), situation)

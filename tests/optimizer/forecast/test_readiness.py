@@ -44,11 +44,12 @@ def test_the_check_names_all_that_stands_in_the_way_of_sd_scripts(tmp_path: path
 
 def test_what_an_environment_is_stands_in_the_notes(tmp_path: pathlib.Path) -> None:
     """The base is not here, so nothing is said of it."""
-    ready = readiness.of(read(tmp_path, "someone/model").study)
-    assert ready.problems == ()
+    ready = readiness.look(read(tmp_path, "someone/model").study, {"launch"})
+    assert [each for each in ready.obstacles if each.where == ("trainer",)] == []
     assert "sd-scripts" in ready.notes[0]
 
 
 def test_our_own_trainer_needs_no_asking(tmp_path: pathlib.Path) -> None:
     ours = read(tmp_path, "demo").study.model_copy(update={"trainer": "diffusion-lora"})
-    assert readiness.of(ours) == readiness.TrainerReadiness()
+    found = readiness.look(ours)
+    assert (found.obstacles, found.notes) == ((), ())

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.forecast import situation as facts
-from trainers.data import buckets, counters
-from trainers.declared import contradictions, settings
+from trainers.data import buckets, counters, showings
+from trainers.declared import registry
+from trainers.lora import settings
 
 NO_GPU = facts.Gpu(0, None)
-SHOWN = buckets.Showings(5, (((64, 64), 30), ((64, 128), 7), ((96, 64), 4), ((128, 64), 9), ((300, 64), 1)))
+SHOWN = showings.Showings(5, (((64, 64), 30), ((64, 128), 7), ((96, 64), 4), ((128, 64), 9), ((300, 64), 1)))
 
 #: parameters that steps depend on, as a trial may have them
 POINTS = st.fixed_dictionaries(
@@ -42,7 +43,7 @@ def points(draw: st.DrawFn) -> dict[str, Any]:
 @given(values=points(), trainer=st.sampled_from(["diffusion-lora", "sd-scripts"]))
 def test_a_point_has_the_steps_of_its_trial(values: dict[str, Any], trainer: str) -> None:
     own = settings.lora_settings(values, seed=1)
-    counter = counters.StepCounter(trainer, SHOWN, 64)
+    counter = counters.StepCounter(registry.of(trainer).batches, SHOWN, 64)
     plan = counter.plan(own)
     assert plan is not None
     found = facts.Situation(NO_GPU, counter).facts(values)
@@ -54,7 +55,7 @@ def test_a_point_has_the_steps_of_its_trial(values: dict[str, Any], trainer: str
 
 @given(table=st.lists(points(), min_size=1, max_size=6), resolution=st.sampled_from([None, 64]))
 def test_facts_of_a_table_are_those_of_its_points(table: list[dict[str, Any]], resolution: int | None) -> None:
-    situation = facts.Situation(NO_GPU, counters.StepCounter("diffusion-lora", SHOWN, resolution))
+    situation = facts.Situation(NO_GPU, counters.StepCounter(buckets.training_size, SHOWN, resolution))
     names = {name for point in table for name in point}
     columns: dict[str, Any] = {}
     for name in names:
@@ -70,14 +71,14 @@ def test_facts_of_a_table_are_those_of_its_points(table: list[dict[str, Any]], r
 
 
 def test_a_column_of_choices_is_a_column_of_texts() -> None:
-    situation = facts.Situation(NO_GPU, counters.StepCounter("diffusion-lora", SHOWN, 64))
+    situation = facts.Situation(NO_GPU, counters.StepCounter(buckets.training_size, SHOWN, 64))
     schedulers = np.array(["constant", "cosine"])
     found = situation.facts({"lr_scheduler": schedulers, "max_train_steps": 80, "lr_warmup_ratio": 0.25})
     assert found["warmup_share"].tolist() == [0.0, 0.25]
 
 
 def test_bucketed_steps_need_a_resolution_and_squares_do_not() -> None:
-    situation = facts.Situation(NO_GPU, counters.StepCounter("diffusion-lora", SHOWN, None))
+    situation = facts.Situation(NO_GPU, counters.StepCounter(buckets.training_size, SHOWN, None))
     assert "total_steps" not in situation.facts({"enable_bucket": True})
     assert situation.facts({"enable_bucket": True, "resolution": 64})["total_steps"] == 510
     assert situation.facts({})["total_steps"] == 510
@@ -98,19 +99,19 @@ def test_bucketed_steps_need_a_resolution_and_squares_do_not() -> None:
 )
 def test_of_a_script_of_ones_own_only_what_it_is_told_is_known(params: dict[str, Any], known: dict[str, Any]) -> None:
     """How it cuts an epoch into batches, and what it does where nothing is said, is its own affair."""
-    found = facts.Situation(NO_GPU, counters.StepCounter("command", SHOWN, 64)).facts(params)
+    found = facts.Situation(NO_GPU, counters.StepCounter(None, SHOWN, 64)).facts(params)
     assert found == {"gpu.count": 0, "dataset.images": 5, **known}
 
 
 def test_without_a_data_set_steps_are_known_where_they_are_given() -> None:
-    situation = facts.Situation(NO_GPU, counters.StepCounter("diffusion-lora"))
+    situation = facts.Situation(NO_GPU, counters.StepCounter(buckets.training_size))
     assert situation.facts({"max_train_samples": 90})["total_steps"] == 90
     assert "total_steps" not in situation.facts({"max_train_epochs": 3})
     assert "dataset.images" not in situation.facts({})
 
 
 def test_what_is_kept_of_a_data_set_counts_as_the_data_set() -> None:
-    again = buckets.Showings.of_json(SHOWN.as_json())
+    again = showings.Showings.of_json(SHOWN.as_json())
     assert (again.images, again.by_size) == (SHOWN.images, SHOWN.by_size)
 
 
@@ -127,12 +128,12 @@ def test_what_is_kept_of_a_data_set_counts_as_the_data_set() -> None:
     ],
 )
 def test_what_contradicts_the_data_set_or_the_base_is_refused(params: dict[str, Any], said: str | None) -> None:
-    known = counters.StepCounter("diffusion-lora", SHOWN, 64).beside(params)
-    found = contradictions.of_point("diffusion-lora", known)
+    known = counters.StepCounter(buckets.training_size, SHOWN, 64).beside(params)
+    found = registry.of("diffusion-lora").contradicted(known)
     assert [said in each for each in found] == ([] if said is None else [True])
     table = {name: value if isinstance(value, str) else np.array([value, value]) for name, value in params.items()}
-    known = counters.StepCounter("diffusion-lora", SHOWN, 64).beside(table)
-    assert contradictions.of_points("diffusion-lora", known, 2).tolist() == [said is not None] * 2
+    known = counters.StepCounter(buckets.training_size, SHOWN, 64).beside(table)
+    assert registry.of("diffusion-lora").contradicted_points(known, 2).tolist() == [said is not None] * 2
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,10 @@ from PIL import Image
 from optimizer import errors
 from optimizer.results import export, records
 from optimizer.study import resolved as study
-from trainers.contract import job
 from trainers.data import dataset
-from trainers.declared import parameters
 from trainers.kohya import images as sd_scripts_images
 from trainers.kohya import settings as sd_scripts
+from trainers.lora import parameters, sections
 
 STUDY = """\
 study_version: 1
@@ -357,6 +356,6 @@ def test_the_demo_base_is_no_base_of_sd_scripts_and_that_is_said(spec: study.Stu
 
 
 def test_images_of_another_data_set_are_not_taken_for_these(spec: study.Study, tmp_path: pathlib.Path) -> None:
-    pictures = dataset.inspect(job.Dataset(path=spec.dataset.path)).pictures
+    pictures = dataset.inspect(sections.Dataset(path=spec.dataset.path)).pictures
     whole, part = (export.images_beside(tmp_path / "best.toml", each) for each in (pictures, pictures[:4]))
     assert whole != part

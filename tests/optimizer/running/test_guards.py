@@ -9,6 +9,8 @@ from constraints.rules import ruleset as rulesets
 from optimizer.running import guards
 from trainers.contract import events
 
+WATCHED = ("step", "loss", "clip_score_gain", "failure_rate")
+
 RULES = """\
 rules_version: 1
 name: stops
@@ -27,7 +29,7 @@ rules:
 
 @pytest.fixture(scope="module")
 def rules() -> rulesets.RuleSet:
-    return rulesets.load([loading.RuleText(text=RULES, name="stops")], {})
+    return rulesets.load([loading.RuleText(text=RULES, name="stops")], {}, signals=WATCHED)
 
 
 def step(number: int, **signals: Any) -> events.Event:
@@ -39,27 +41,27 @@ def evaluated(number: int, **metrics: Any) -> events.Event:
 
 
 def test_an_evaluation_point_is_judged_as_a_step_is(rules: rulesets.RuleSet) -> None:
-    guard = guards.Guard({})
+    guard = guards.Guard({}, WATCHED)
     assert guard.broken(rules, step(10, loss=0.2)) is None
     assert guard.broken(rules, evaluated(16, clip_score_gain=0.05, failure_rate=0.0)) is None
     assert guard.broken(rules, evaluated(32, clip_score_gain=-0.2, failure_rate=0.0)) == "below-base"
 
 
 def test_signals_of_both_are_known_together(rules: rulesets.RuleSet) -> None:
-    guard = guards.Guard({})
+    guard = guards.Guard({}, WATCHED)
     assert guard.broken(rules, evaluated(8, failure_rate=1.0)) is None
     assert guard.broken(rules, step(30, loss=0.2)) is None
     assert guard.broken(rules, step(40, loss=0.2)) == "worse-and-broken"
 
 
 def test_the_latest_value_counts_and_one_that_was_not_told_changes_nothing(rules: rulesets.RuleSet) -> None:
-    guard = guards.Guard({})
+    guard = guards.Guard({}, WATCHED)
     assert guard.broken(rules, evaluated(32, failure_rate=1.0)) == "worse-and-broken"
     assert guard.broken(rules, evaluated(40, failure_rate=None)) == "worse-and-broken"
     assert guard.broken(rules, evaluated(48, failure_rate=0.0)) is None
 
 
 def test_other_events_and_unknown_metrics_are_not_judged(rules: rulesets.RuleSet) -> None:
-    guard = guards.Guard({})
+    guard = guards.Guard({}, WATCHED)
     assert guard.broken(rules, events.Event(0.0, 0, "scored", {"metrics": {"clip_score_gain": -1.0}})) is None
     assert guard.broken(rules, evaluated(8, colour_error=3.0)) is None

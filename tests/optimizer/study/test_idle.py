@@ -9,7 +9,7 @@ import torch
 from optimizer.study import idle
 from optimizer.study import resolved as study
 from tests.optimizer import searching
-from trainers.declared import parameters, settings, steps
+from trainers.lora import parameters, settings, steps
 from trainers.training import optim
 
 STUDY = """\

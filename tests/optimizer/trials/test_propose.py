@@ -22,7 +22,7 @@ from optimizer.trials import rows as trial_rows
 from storage import artifacts, database, optuna_store, refusals, workers
 from tests.optimizer.designs import cells
 from tests.storage import holding
-from trainers.declared import settings as lora_settings
+from trainers.lora import settings as lora_settings
 
 State = optuna.trial.TrialState
 CHECKOUT = pathlib.Path(__file__).resolve().parents[3]

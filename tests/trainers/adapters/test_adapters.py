@@ -7,7 +7,7 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from trainers.adapters import adapters
-from trainers.declared import architecture
+from trainers.lora import architecture
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from diffusers.utils import convert_unet_state_dict_to_peft
 
 from trainers.adapters import adapters, lora_files
 from trainers.bases import models
-from trainers.declared import architecture
+from trainers.lora import architecture
 
 SD15_BLOCKS = {
     "block_out_channels": (320, 640, 1280, 1280),

@@ -10,9 +10,8 @@ from PIL import Image
 
 from trainers.bases import latents as data
 from trainers.bases import models
-from trainers.contract import job
 from trainers.data import dataset
-from trainers.declared import settings
+from trainers.lora import sections, settings
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +31,7 @@ def pictures(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def prepare(base: models.Base, folder: pathlib.Path, cache: pathlib.Path, **params: Any) -> data.Examples:
-    described = job.Dataset(path=str(folder), repeats=params.pop("repeats", 1), flip=params.pop("flip", False))
+    described = sections.Dataset(path=str(folder), repeats=params.pop("repeats", 1), flip=params.pop("flip", False))
     facts = dataset.inspect(described)
     return data.prepare(base, facts, settings.lora_settings(params, 0), cache, flip=described.flip)
 

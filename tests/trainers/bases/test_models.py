@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from trainers.bases import models
-from trainers.contract import errors, job
-from trainers.declared import architecture
+from trainers.contract import errors
+from trainers.lora import architecture, sections
 from trainers.pictures.scoring import clip
 
 CPU = torch.device("cpu")
@@ -83,10 +83,10 @@ def test_a_hub_id_loads_from_what_was_fetched_before_and_says_what_to_do_otherwi
 
 def test_a_judge_is_never_given_random_weights(tmp_path: pathlib.Path) -> None:
     with pytest.raises(errors.ModelError, match="random weights"):
-        clip.load(job.ClipModel(model="ViT-B-32"), CPU, tmp_path)
+        clip.load(sections.ClipModel(model="ViT-B-32"), CPU, tmp_path)
     with pytest.raises(errors.ModelError, match="cannot be loaded"):
-        clip.load(job.ClipModel(model="ViT-B-32", pretrained=str(tmp_path / "none.pt")), CPU, tmp_path)
+        clip.load(sections.ClipModel(model="ViT-B-32", pretrained=str(tmp_path / "none.pt")), CPU, tmp_path)
     shutil.copytree(architecture.DEMO / "clip", tmp_path / "bare")
     (tmp_path / "bare" / "open_clip_model.safetensors").unlink()
     with pytest.raises(errors.ModelError, match="cannot be loaded"):
-        clip.load(job.ClipModel(model=str(tmp_path / "bare")), CPU, tmp_path)
+        clip.load(sections.ClipModel(model=str(tmp_path / "bare")), CPU, tmp_path)

@@ -5,7 +5,8 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.contract import job, points
+from trainers.contract import points
+from trainers.lora import sections
 from trainers.pictures import sampling
 
 SIZES = st.integers(1, 64)
@@ -53,13 +54,13 @@ def test_before_the_first_step_nothing_is_due() -> None:
 def test_a_point_s_pictures_start_from_the_noise_of_the_end_s(
     prompts: int, held_out: int, seeds: list[int], chosen: int, chosen_seeds: int
 ) -> None:
-    whole = job.Evaluation(
+    whole = sections.Evaluation(
         prompts=tuple(f"prompt {at}" for at in range(prompts)),
         held_out=tuple(f"unseen {at}" for at in range(held_out)),
         seeds=tuple(seeds),
-        during=job.During(every_samples=8, prompts=chosen, seeds=chosen_seeds),
+        during=sections.During(every_samples=8, prompts=chosen, seeds=chosen_seeds),
     )
-    fewer = points.evaluation(whole)
+    fewer = sections.at_points(whole)
     assert fewer is not None
     drawn = sampling.shots(fewer)
     assert len(drawn) == min(prompts, chosen) * min(len(seeds), chosen_seeds)
@@ -67,4 +68,4 @@ def test_a_point_s_pictures_start_from_the_noise_of_the_end_s(
 
 
 def test_without_a_wish_there_are_no_points() -> None:
-    assert points.evaluation(job.Evaluation(prompts=("a",))) is None
+    assert sections.at_points(sections.Evaluation(prompts=("a",))) is None

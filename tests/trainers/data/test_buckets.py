@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.data import buckets, dataset, layouts
-from trainers.declared import settings
+from trainers.data import buckets, dataset, layouts, showings
+from trainers.lora import settings
 
 SIDES = st.integers(min_value=16, max_value=6000)
 
@@ -57,7 +57,7 @@ def test_repeats_are_counted_and_batches_hold_one_size() -> None:
     ],
 )
 def test_sd_scripts_choice_is_its_own(
-    size: buckets.Size, resolution: int, ours: buckets.Size, theirs: buckets.Size
+    size: showings.Size, resolution: int, ours: showings.Size, theirs: showings.Size
 ) -> None:
     """As its BucketManager answered, asked with the smallest side 64 and the largest twice the resolution."""
     assert buckets.training_size(*size, resolution, 64) == ours

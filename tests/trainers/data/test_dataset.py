@@ -6,8 +6,9 @@ import tarfile
 import pytest
 from PIL import Image
 
-from trainers.contract import errors, job
+from trainers.contract import errors
 from trainers.data import dataset
+from trainers.lora import sections
 
 
 def picture(path: pathlib.Path, caption: str | None = "a cat", size: tuple[int, int] = (8, 6), shade: int = 9) -> None:
@@ -18,7 +19,7 @@ def picture(path: pathlib.Path, caption: str | None = "a cat", size: tuple[int, 
 
 
 def inspect(path: pathlib.Path, **fields: int) -> dataset.DatasetFacts:
-    return dataset.inspect(job.Dataset(path=str(path), **fields))  # type: ignore[arg-type]
+    return dataset.inspect(sections.Dataset(path=str(path), **fields))  # type: ignore[arg-type]
 
 
 def test_a_folder_of_images_and_captions_is_read(tmp_path: pathlib.Path) -> None:

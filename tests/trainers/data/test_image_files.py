@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainers.contract import job
 from trainers.data import dataset, image_files
+from trainers.lora import sections
 
 
 def saved(image: Image.Image, form: str = "PNG") -> bytes:
@@ -55,6 +55,6 @@ def test_a_wholly_transparent_picture_is_refused() -> None:
 def test_the_trainer_sees_what_the_check_saw(tmp_path: pathlib.Path) -> None:
     (tmp_path / "x.png").write_bytes(saved(Image.new("RGBA", (8, 8), (0, 0, 0, 1))))
     (tmp_path / "x.txt").write_text("a cat", encoding="utf-8")
-    facts = dataset.inspect(job.Dataset(path=str(tmp_path)))
+    facts = dataset.inspect(sections.Dataset(path=str(tmp_path)))
     assert facts.pictures[0].image().getpixel((0, 0)) == (254, 254, 254)
     assert facts.notes == ("1 image is partly transparent, which becomes white (x.png)",)

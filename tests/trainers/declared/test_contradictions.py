@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.declared import contradictions, parameters
+from trainers.declared import registry
+from trainers.lora import parameters
 
 RATES = st.sampled_from([0.0, 1e-9, 5e-8, 1e-7, 1.1e-7, 1e-4, 0.5])
 VALUES: Mapping[str, st.SearchStrategy[Any]] = {
@@ -42,21 +43,17 @@ def columns(points: list[dict[str, Any]]) -> dict[str, Any]:
 
 @given(POINTS)
 def test_a_table_of_points_is_judged_as_each_point_is(points: list[dict[str, Any]]) -> None:
-    one_by_one = [bool(contradictions.of_point("diffusion-lora", point)) for point in points]
-    together = contradictions.of_points("diffusion-lora", columns(points), len(points))
+    one_by_one = [bool(registry.of("diffusion-lora").contradicted(point)) for point in points]
+    together = registry.of("diffusion-lora").contradicted_points(columns(points), len(points))
     assert list(together) == one_by_one
 
 
 def test_values_that_are_fixed_stand_beside_columns() -> None:
     table = {"learning_rate": np.array([5e-8, 1e-4]), "lr_scheduler": "polynomial", "network_dim": 16}
-    assert list(contradictions.of_points("diffusion-lora", table, 2)) == [True, False]
+    assert list(registry.of("diffusion-lora").contradicted_points(table, 2)) == [True, False]
 
 
-def test_every_trainer_says_what_it_cannot_train() -> None:
-    assert contradictions.OF_TRAINER.keys() == parameters.TRAINERS.keys()
-
-
-@pytest.mark.parametrize("trainer", parameters.TRAINERS)
+@pytest.mark.parametrize("trainer", registry.declarations())
 def test_no_points_are_no_contradiction(trainer: str) -> None:
-    assert contradictions.of_points(trainer, {}, 0).shape == (0,)
-    assert contradictions.of_point(trainer, {}) == []
+    assert registry.of(trainer).contradicted_points({}, 0).shape == (0,)
+    assert registry.of(trainer).contradicted({}) == []

@@ -2,13 +2,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.declared import parameters
+from trainers.declared import registry
+from trainers.terms import parameters
 
 GOOD = {"learning_rate": 1e-4, "network_dim": 16, "max_train_epochs": 4, "optimizer_type": "AdamW"}
 
 
 def check(**params: parameters.Scalar) -> list[str]:
-    return parameters.check("diffusion-lora", {**GOOD, **params})
+    return registry.of("diffusion-lora").check({**GOOD, **params})
 
 
 def test_ordinary_parameters_pass() -> None:
@@ -16,12 +17,12 @@ def test_ordinary_parameters_pass() -> None:
 
 
 def test_every_default_passes_its_own_check() -> None:
-    for parameter in parameters.table("diffusion-lora").values():
+    for parameter in registry.of("diffusion-lora").parameters.values():
         assert parameter.default is None or parameter.problem(parameter.default) is None, parameter.name
 
 
 def test_every_condition_names_known_parameters() -> None:
-    known = parameters.table("diffusion-lora")
+    known = registry.of("diffusion-lora").parameters
     for parameter in known.values():
         if parameter.when:
             assert parameter.when.split()[0] in known
@@ -74,14 +75,13 @@ def test_a_derived_alpha_beside_its_ratio_is_no_contradiction() -> None:
 
 
 def test_an_unknown_trainer_is_named_with_the_nearest() -> None:
-    (problem,) = parameters.check("diffusion_lora", {})
-    assert "did you mean diffusion-lora?" in problem
+    assert "did you mean diffusion-lora?" in (registry.unknown("diffusion_lora") or "")
 
 
 VALUES = st.integers(-2, 40) | st.floats() | st.booleans() | st.sampled_from(["", "AdamW", "bf16", "1e-4"])
 
 
-@given(st.dictionaries(st.sampled_from(sorted(parameters.table("diffusion-lora"))), VALUES))
+@given(st.dictionaries(st.sampled_from(sorted(registry.of("diffusion-lora").parameters)), VALUES))
 def test_check_answers_for_any_values(params: dict[str, parameters.Scalar]) -> None:
-    for problem in parameters.check("diffusion-lora", params):
+    for problem in registry.of("diffusion-lora").check(params):
         assert ": " in problem

@@ -5,9 +5,9 @@ import pathlib
 import pytest
 from PIL import Image
 
-from trainers.contract import job
 from trainers.data import dataset
 from trainers.kohya import images
+from trainers.lora import sections
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def pictures(root: pathlib.Path) -> tuple[dataset.Picture, ...]:
-    return dataset.inspect(job.Dataset(path=str(root), repeats=2)).pictures
+    return dataset.inspect(sections.Dataset(path=str(root), repeats=2)).pictures
 
 
 def as_sd_scripts_reads(folders: list[images.Folder]) -> dict[str, tuple[tuple[int, int], object, int]]:

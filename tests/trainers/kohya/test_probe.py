@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from trainers.declared import noise
 from trainers.kohya import limits as sd_scripts_limits
 from trainers.kohya import probe
 from trainers.kohya import settings as sd_scripts
+from trainers.lora import noise
 
 SCRIPT = """\
 import argparse

@@ -6,9 +6,10 @@ import torch
 
 from trainers.bases import models
 from trainers.contract import interruption, job, paths
+from trainers.lora import sections
 from trainers.pictures import sampling
 
-EVALUATION = job.Evaluation(prompts=("a red circle", "a blue star"), held_out=("a moon",), seeds=(1, 2), steps=2)
+EVALUATION = sections.Evaluation(prompts=("a red circle", "a blue star"), held_out=("a moon",), seeds=(1, 2), steps=2)
 
 
 def test_every_prompt_meets_every_seed_with_noise_of_its_own() -> None:

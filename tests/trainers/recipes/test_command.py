@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from trainers.contract import errors, events, interruption, job, paths
+from trainers.lora import sections
 from trainers.recipes import command, processes
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[3]
@@ -57,7 +58,7 @@ def test_the_script_of_the_howto_trains_and_is_scored(make_job: Make, script: pa
 def test_it_tells_scores_on_the_way_where_the_study_asks_for_them(make_job: Make, script: pathlib.Path) -> None:
     """16 images a step, a point every 40 of them, 30 steps."""
     train_job = make(make_job, script, learning_rate=1.0)
-    evaluation = train_job.evaluation.model_copy(update={"during": job.During(every_samples=40)})
+    evaluation = train_job.evaluation.model_copy(update={"during": sections.During(every_samples=40)})
     train_job = train_job.model_copy(update={"evaluation": evaluation})
     run(train_job)
     found = [event.data for event in told(train_job) if event.event == "evaluated"]

@@ -12,7 +12,7 @@ from PIL import Image
 from optimizer.forecast import readiness, remembered
 from optimizer.study import resolved as studies
 from trainers.contract import events, interruption, job, paths
-from trainers.data import buckets
+from trainers.lora import sections
 
 Make = Callable[..., job.TrainJob]
 Run = Callable[..., Any]
@@ -84,8 +84,8 @@ def test_rules_are_told_the_steps_that_the_trainer_takes(
         "evaluation": {"prompts": ["a cat"]},
     }
     study = studies.parse(json.dumps(document), "test")
-    known = remembered.situation(study, buckets.Showings.of(readiness.inspect_dataset(study).pictures)).facts(fixed)
-    images = job.Dataset(path=str(folder), repeats=repeats)
+    known = remembered.situation(study, readiness.inspect_dataset(study).showings).facts(fixed)
+    images = sections.Dataset(path=str(folder), repeats=repeats)
     train_job = make_job(dataset=images)
     spec = train_job.trials[0].model_copy(update={"params": fixed})
     train_job = train_job.model_copy(update={"trials": (spec,)})

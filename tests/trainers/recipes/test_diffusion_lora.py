@@ -13,6 +13,7 @@ import torch
 
 from trainers.bases import models
 from trainers.contract import events, interruption, job
+from trainers.lora import sections
 
 Make = Callable[..., job.TrainJob]
 Run = Callable[..., Any]
@@ -245,7 +246,7 @@ def test_min_snr_noise_offset_flips_and_repeats_change_the_training(make_job: Ma
 def test_points_are_counted_in_samples_and_the_last_step_has_none(make_job: Make, run: Run) -> None:
     """Batches of 2, averaged over 2: four samples a step, 24 in all."""
     params = {"gradient_accumulation_steps": 2}
-    told = run(make_job(params, {"during": job.During(every_samples=6, prompts=1)}))
+    told = run(make_job(params, {"during": sections.During(every_samples=6, prompts=1)}))
     found = told.all("evaluated")
     assert [(point["step"], point["samples"], point["point"]) for point in found] == [
         *((2, 8, 6), (3, 12, 12), (5, 20, 18)),
@@ -260,7 +261,7 @@ def test_points_are_counted_in_samples_and_the_last_step_has_none(make_job: Make
 def test_pictures_that_lost_their_prompt_count_as_failed_at_a_point_too(make_job: Make, run: Run) -> None:
     params = {"learning_rate": 1e-2}
     thresholds = {"thresholds": job.Thresholds(off_prompt_margin=0.0)}
-    told = run(make_job(params, {"during": job.During(every_samples=2, prompts=1)}, **thresholds))
+    told = run(make_job(params, {"during": sections.During(every_samples=2, prompts=1)}, **thresholds))
     found = [point["metrics"] for point in told.all("evaluated")]
     assert any(metrics["clip_score_gain"] < 0 for metrics in found)
     assert [metrics["off_prompt_share"] for metrics in found] == [float(each["clip_score_gain"] < 0) for each in found]
@@ -269,7 +270,7 @@ def test_pictures_that_lost_their_prompt_count_as_failed_at_a_point_too(make_job
 def test_an_untrained_lora_scores_at_a_point_as_its_base_does(make_job: Make, run: Run) -> None:
     """The same pictures from the same noise: as long as the LoRA is zero the paired gain is exactly zero."""
     params = {"learning_rate": 1e-2, "lr_scheduler": "constant_with_warmup", "lr_warmup_steps": 10_000}
-    during = {"during": job.During(every_samples=2, seeds=2, steps=1), "seeds": (1, 2, 3)}
+    during = {"during": sections.During(every_samples=2, seeds=2, steps=1), "seeds": (1, 2, 3)}
     told = run(make_job({**params, "max_train_steps": 2}, during))
     metrics = told.one("evaluated")["metrics"]
     assert metrics["clip_score_gain"] == 0
@@ -291,7 +292,7 @@ def test_points_change_nothing_of_the_training_also_where_it_is_resumed(
     params: dict[str, Any], make_job: Make, run: Run
 ) -> None:
     params = {"max_train_steps": 9, "gradient_accumulation_steps": 2, **params}
-    during = {"during": job.During(every_samples=8, prompts=1, steps=1)}
+    during = {"during": sections.During(every_samples=8, prompts=1, steps=1)}
     plain, watched = make_job(params, name="plain"), make_job(params, during, name="watched")
     broken = make_job(params, during, name="broken")
     run(plain)
@@ -316,13 +317,13 @@ def test_points_change_nothing_of_the_training_also_where_it_is_resumed(
 @pytest.mark.slow
 def test_a_point_finds_a_diverged_lora_worse_than_its_base(make_job: Make, run: Run) -> None:
     thresholds = job.Thresholds(grad_norm_ratio=1e30)
-    evaluation = {"steps": 6, "during": job.During(every_samples=8)}
+    evaluation = {"steps": 6, "during": sections.During(every_samples=8)}
     told = run(make_job({"learning_rate": 0.3, "max_train_steps": 8}, evaluation, thresholds=thresholds))
     assert [point["metrics"]["clip_score_gain"] < -0.05 for point in told.all("evaluated")] == [True]
 
 
 def test_broken_pictures_at_a_point_are_counted_and_the_training_goes_on(make_job: Make, run: Run) -> None:
-    evaluation = {"during": job.During(every_samples=2, prompts=1)}
+    evaluation = {"during": sections.During(every_samples=2, prompts=1)}
     told = run(make_job({"learning_rate": 1e15, "max_train_steps": 2}, evaluation))
     assert told.one("evaluated")["metrics"]["nonfinite_share"] == 1
 
@@ -351,7 +352,9 @@ def test_sdxl_trains_with_and_without_its_text_encoders(
     text_encoder_lr: float, make_job: Make, run: Run, sdxl_folder: pathlib.Path
 ) -> None:
     params = {"text_encoder_lr": text_encoder_lr, "enable_bucket": True, "bucket_reso_steps": 8}
-    train_job = make_job(params, base=str(sdxl_folder), dataset=job.Dataset(path=make_job().dataset.path, flip=True))
+    train_job = make_job(
+        params, base=str(sdxl_folder), dataset=sections.Dataset(path=make_job().dataset.path, flip=True)
+    )
     told = run(train_job)
     assert told.one("trial-finished")["outcome"] == "finished"
     prefixes = {key.split("_")[1] for key in lora(train_job)}

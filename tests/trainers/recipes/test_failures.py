@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 
 from trainers.contract import errors, failures, job
-from trainers.declared import architecture
+from trainers.lora import architecture
 from trainers.training import loop, signals
 
 Make = Callable[..., job.TrainJob]

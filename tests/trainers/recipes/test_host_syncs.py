@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from trainers.contract import job
+from trainers.lora import sections
 from trainers.training import loop
 
 Make = Callable[..., job.TrainJob]
@@ -151,7 +152,7 @@ def test_no_step_of_sdxl_waits_for_the_device(
     text_encoder_lr: float, make_job: Make, run: Run, waits: Waits, sdxl_folder: pathlib.Path
 ) -> None:
     params = {"text_encoder_lr": text_encoder_lr, "enable_bucket": True, "bucket_reso_steps": 8}
-    flipped = job.Dataset(path=make_job().dataset.path, flip=True)
+    flipped = sections.Dataset(path=make_job().dataset.path, flip=True)
     run(make_job(params, base=str(sdxl_folder), dataset=flipped, report_every_steps=10))
     assert waits.outside(*LOOKING, *ON_THE_HOST) == {}
 

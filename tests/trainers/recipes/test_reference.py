@@ -16,8 +16,8 @@ from diffusers.optimization import get_scheduler
 from trainers.bases import latents as data
 from trainers.contract import job
 from trainers.data import dataset
-from trainers.declared import architecture, settings
 from trainers.files import randomness
+from trainers.lora import architecture, settings
 
 Make = Callable[..., job.TrainJob]
 Run = Callable[..., Any]

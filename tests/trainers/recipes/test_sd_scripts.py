@@ -17,9 +17,9 @@ import torch
 from trainers.adapters import adapters, lora_files
 from trainers.bases import models
 from trainers.contract import errors, events, interruption, job, paths
-from trainers.declared import architecture, noise, settings, steps
 from trainers.kohya import images as sd_scripts_images
 from trainers.kohya import settings as sd_scripts
+from trainers.lora import architecture, noise, sections, settings, steps
 from trainers.recipes import sd_scripts as recipe
 
 Make = Callable[..., job.TrainJob]
@@ -172,7 +172,9 @@ def test_captions_of_any_layout_reach_sd_scripts_in_one_line(
     source = next(iter(sorted(pathlib.Path(make_job().dataset.path).glob("*.png"))))
     (folder / "image.png").write_bytes(source.read_bytes())
     (folder / "metadata.jsonl").write_text('{"file_name": "image.png", "text": "a monster\\nof two lines"}\n')
-    train_job = make_job({"sd_scripts": str(checkout)}, dataset=job.Dataset(path=str(folder)), trainer="sd-scripts")
+    train_job = make_job(
+        {"sd_scripts": str(checkout)}, dataset=sections.Dataset(path=str(folder)), trainer="sd-scripts"
+    )
     run(train_job)
     written = tomllib.loads((trial_folder(train_job) / "sd-scripts-dataset.toml").read_text(encoding="utf-8"))
     (subset,) = written["datasets"][0]["subsets"]

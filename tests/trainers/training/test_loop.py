@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from trainers.contract import events, interruption, job, paths
-from trainers.declared import steps
 from trainers.files import randomness
+from trainers.lora import sections, steps
 from trainers.training import learner, loop
 
 Make = Callable[..., job.TrainJob]
@@ -119,7 +119,7 @@ def _step_of(number: int) -> int:
 
 
 def test_milestones_are_the_methods_to_measure_and_the_loops_to_tell(make_job: Make) -> None:
-    found = told(run(Line(), make_job(evaluation={"during": job.During(every_samples=10)})), "evaluated")
+    found = told(run(Line(), make_job(evaluation={"during": sections.During(every_samples=10)})), "evaluated")
     assert [(point["step"], point["samples"], point["point"]) for point in found] == [(3, 12, 10), (5, 20, 20)]
     assert 0 < found[0]["metrics"]["height"] < found[1]["metrics"]["height"]
 

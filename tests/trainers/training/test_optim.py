@@ -7,7 +7,7 @@ import pytest
 import torch
 from accelerate.optimizer import AcceleratedOptimizer
 
-from trainers.declared import parameters, settings
+from trainers.lora import parameters, settings
 from trainers.training import optim
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from trainers import __main__ as process
 from trainers.contract import events, interruption, job, paths
+from trainers.lora import sections
 
 Make = Callable[..., job.TrainJob]
 Run = Callable[..., job.ExitCode]
@@ -75,7 +76,7 @@ def test_tensorboard_shows_what_the_trial_told(make_job: Make, work: Run) -> Non
 def test_scores_during_training_are_shown_at_their_steps(make_job: Make, work: Run) -> None:
     pytest.importorskip("tensorboard")
     train_job = make_job(trackers=("tensorboard",))
-    few = train_job.evaluation.model_copy(update={"during": job.During(every_samples=8, prompts=1)})
+    few = train_job.evaluation.model_copy(update={"during": sections.During(every_samples=8, prompts=1)})
     train_job = train_job.model_copy(update={"evaluation": few})
     assert work(train_job) == job.ExitCode.DONE
     points = [event.data for event in told(train_job) if event.event == "evaluated"]

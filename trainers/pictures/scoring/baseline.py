@@ -14,6 +14,7 @@ import numpy
 from trainers.bases import models
 from trainers.contract import job, paths
 from trainers.files import cache
+from trainers.lora import sections
 from trainers.pictures import sampling
 from trainers.pictures.scoring import judges, scores
 
@@ -34,7 +35,7 @@ def measure(
     base: models.Base,
     judge: judges.Judges,
     train_job: job.TrainJob,
-    evaluation: job.Evaluation,
+    evaluation: sections.Evaluation,
     references: scores.References,
     check: Callable[[], None],
 ) -> Baseline:

@@ -10,7 +10,8 @@ import open_clip
 import torch
 from PIL import Image
 
-from trainers.contract import errors, job
+from trainers.contract import errors
+from trainers.lora import sections
 from trainers.pictures.scoring import embedding, weights
 
 
@@ -37,7 +38,7 @@ class Judge:
         return encoded.float().cpu()
 
 
-def load(clip: job.ClipModel, device: torch.device, cache: pathlib.Path) -> Judge:
+def load(clip: sections.ClipModel, device: torch.device, cache: pathlib.Path) -> Judge:
     """Load the judge.
 
     Args:

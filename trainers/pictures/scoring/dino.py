@@ -14,7 +14,8 @@ import timm.data
 import torch
 from PIL import Image
 
-from trainers.contract import errors, job
+from trainers.contract import errors
+from trainers.lora import sections
 from trainers.pictures.scoring import embedding, weights
 
 
@@ -34,7 +35,7 @@ class Eye:
         return torch.nn.functional.normalize(seen.float(), dim=1).cpu()
 
 
-def load(dino: job.DinoModel, device: torch.device, cache: pathlib.Path) -> Eye:
+def load(dino: sections.DinoModel, device: torch.device, cache: pathlib.Path) -> Eye:
     """Load a timm model with the weights of a file, or with those that timm's name for them stands for.
 
     Raises:

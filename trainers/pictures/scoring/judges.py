@@ -5,8 +5,8 @@ import pathlib
 
 import torch
 
-from trainers.contract import job
 from trainers.files import digests
+from trainers.lora import sections
 from trainers.pictures.scoring import clip, dino, weights
 
 
@@ -23,7 +23,7 @@ class Judges:
         return self.clip.identity if self.eye is None else f"{self.clip.identity} {self.eye.identity}"
 
 
-def load(evaluation: job.Evaluation, device: torch.device, cache: pathlib.Path) -> Judges:
+def load(evaluation: sections.Evaluation, device: torch.device, cache: pathlib.Path) -> Judges:
     """Load what an evaluation names.
 
     Raises:
@@ -33,7 +33,7 @@ def load(evaluation: job.Evaluation, device: torch.device, cache: pathlib.Path) 
     return Judges(clip.load(evaluation.clip, device, cache), eye)
 
 
-def version(evaluation: job.Evaluation, cache: pathlib.Path) -> str:
+def version(evaluation: sections.Evaluation, cache: pathlib.Path) -> str:
     """What `load` would give now: the names, and the content of the files behind them. Quick, loads nothing."""
     named = [(evaluation.clip.model, evaluation.clip.pretrained)]
     if evaluation.dino is not None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from trainers.declared import architecture
 from trainers.files import cache as caches
 from trainers.files import digests
+from trainers.lora import architecture
 
 
 def source(model: str, given: str) -> pathlib.Path | None:

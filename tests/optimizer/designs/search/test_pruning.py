@@ -19,8 +19,9 @@ from optimizer.study import written as study_file
 from optimizer.trials import scores
 from storage import database, optuna_store
 from tests.optimizer import searching
-from trainers.contract import events, job
+from trainers.contract import events
 from trainers.data import counters
+from trainers.lora import sections
 
 State = optuna.trial.TrialState
 
@@ -37,7 +38,7 @@ QUALITIES = st.lists(st.integers(0, 50).map(lambda n: n / 50), min_size=4, max_s
 
 def study(pruner: str, objectives: Mapping[str, study_file.Direction]) -> studies.Study:
     made = searching.study({"learning_rate": {"float": [0.0, 1.0]}}, objectives=dict(objectives))
-    during = job.During(every_samples=EVERY, prompts=PROMPTS)
+    during = sections.During(every_samples=EVERY, prompts=PROMPTS)
     evaluation = made.evaluation.model_copy(update={"during": during, "prompts": ("a", "b", "c", "d")})
     search = made.search.model_copy(update={"pruner": pruner, "primary": "clip_score"})
     return made.model_copy(update={"evaluation": evaluation, "search": search})
@@ -244,7 +245,7 @@ def test_the_longest_trial_is_worked_out_in_samples(fixed: Mapping[str, int], ex
 
 
 def test_the_longest_trial_of_a_script_of_ones_own_is_known_by_what_it_is_told() -> None:
-    situation = dataclasses.replace(searching.SITUATION, counter=counters.StepCounter("command", None))
+    situation = dataclasses.replace(searching.SITUATION, counter=counters.StepCounter(None))
 
     def most(**fixed: int) -> int | None:
         of = study("hyperband", OBJECTIVES[0]).model_copy(update={"fixed": fixed, "trainer": "command"})

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from trainers.contract import errors, job
+from trainers.lora import sections
 from trainers.pictures.scoring import clip
 from trainers.recipes import kept
 
@@ -30,7 +31,7 @@ def write_weights(file: pathlib.Path, seed: int) -> None:
 def test_a_weights_file_gives_a_judge_with_those_weights(name: str, tmp_path: pathlib.Path) -> None:
     file = tmp_path / name
     write_weights(file, seed=1)
-    wanted = job.ClipModel(model=ARCHITECTURE, pretrained=str(file))
+    wanted = sections.ClipModel(model=ARCHITECTURE, pretrained=str(file))
     judge, again = clip.load(wanted, CPU, tmp_path), clip.load(wanted, CPU, tmp_path)
     picture = Image.new("RGB", (64, 48), (200, 30, 30))
     assert torch.equal(judge.images([picture]), again.images([picture]))
@@ -44,17 +45,17 @@ def test_a_judge_is_named_by_what_is_in_its_weights_file(tmp_path: pathlib.Path)
     write_weights(file, seed=1)
     moved.parent.mkdir()
     moved.write_bytes(file.read_bytes())
-    before = clip.load(job.ClipModel(model=ARCHITECTURE, pretrained=str(file)), CPU, tmp_path).identity
-    assert clip.load(job.ClipModel(model=ARCHITECTURE, pretrained=str(moved)), CPU, tmp_path).identity == before
+    before = clip.load(sections.ClipModel(model=ARCHITECTURE, pretrained=str(file)), CPU, tmp_path).identity
+    assert clip.load(sections.ClipModel(model=ARCHITECTURE, pretrained=str(moved)), CPU, tmp_path).identity == before
     write_weights(file, seed=2)
-    assert clip.load(job.ClipModel(model=ARCHITECTURE, pretrained=str(file)), CPU, tmp_path).identity != before
+    assert clip.load(sections.ClipModel(model=ARCHITECTURE, pretrained=str(file)), CPU, tmp_path).identity != before
 
 
 def test_weights_of_another_architecture_are_refused(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "weights.safetensors"
     write_weights(file, seed=1)
     with pytest.raises(errors.ModelError, match=r"ViT-S-32.*cannot be loaded: text"):
-        clip.load(job.ClipModel(model="ViT-S-32", pretrained=str(file)), CPU, tmp_path)
+        clip.load(sections.ClipModel(model="ViT-S-32", pretrained=str(file)), CPU, tmp_path)
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from trainers.contract import errors, job
+from trainers.lora import sections
 from trainers.pictures.scoring import dino
 
 CPU = torch.device("cpu")
@@ -33,19 +34,19 @@ def file(tmp_path: pathlib.Path) -> pathlib.Path:
 
 @pytest.mark.slow
 def test_a_weights_file_gives_an_eye_with_those_weights(file: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    eye = dino.load(job.DinoModel(model=NAME, weights=str(file)), CPU, tmp_path)
+    eye = dino.load(sections.DinoModel(model=NAME, weights=str(file)), CPU, tmp_path)
     assert torch.equal(eye.model.state_dict()["blocks.3.attn.qkv.weight"], weights(1)["blocks.3.attn.qkv.weight"])
     seen = eye.images([Image.new("RGB", (64, 48), (200, 30, 30)), Image.new("RGB", (64, 64))])
     assert seen.shape == (2, 384)
     assert seen.norm(dim=1).tolist() == pytest.approx([1.0, 1.0], abs=1e-5)
     pickled = tmp_path / "dino.pth"
     torch.save(weights(seed=1), pickled)
-    same = dino.load(job.DinoModel(model=NAME, weights=str(pickled)), CPU, tmp_path)
+    same = dino.load(sections.DinoModel(model=NAME, weights=str(pickled)), CPU, tmp_path)
     assert torch.allclose(same.images([Image.new("RGB", (64, 64))])[0], seen[1], atol=1e-6)
 
 
 def test_an_eye_is_named_by_what_is_in_its_weights_file(file: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    wanted = job.DinoModel(model=NAME, weights=str(file))
+    wanted = sections.DinoModel(model=NAME, weights=str(file))
     before = dino.load(wanted, CPU, tmp_path).identity
     assert dino.load(wanted, CPU, tmp_path).identity == before
     safetensors.torch.save_file(weights(seed=2), file)
@@ -67,12 +68,12 @@ def test_no_weight_is_ever_left_random(
     kept = {name: tensor for name, tensor in weights(1).items() if not left_out or not name.startswith(left_out)}
     safetensors.torch.save_file(kept, file)
     with pytest.raises(errors.ModelError, match=said):
-        dino.load(job.DinoModel(model=model, weights=str(file)), CPU, tmp_path)
+        dino.load(sections.DinoModel(model=model, weights=str(file)), CPU, tmp_path)
 
 
 def test_weights_that_are_not_there_are_named(tmp_path: pathlib.Path) -> None:
     with pytest.raises(errors.ModelError, match=r"none\.pth': no such file"):
-        dino.load(job.DinoModel(model=NAME, weights=str(tmp_path / "none.pth")), CPU, tmp_path)
+        dino.load(sections.DinoModel(model=NAME, weights=str(tmp_path / "none.pth")), CPU, tmp_path)
 
 
 @pytest.mark.slow

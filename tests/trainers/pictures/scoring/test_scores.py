@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as numpy_strategies
 from PIL import Image
 
 from trainers.contract import job
+from trainers.lora import sections
 from trainers.pictures import sampling
 from trainers.pictures.scoring import clip, judges, scores, verdicts
 
@@ -145,7 +146,7 @@ def test_broken_pictures_come_last_and_are_no_collapse() -> None:
 
 
 def test_the_demo_judge_tells_matching_captions_from_others(tmp_path: Any) -> None:
-    judge = clip.load(job.ClipModel(), torch.device("cpu"), tmp_path)
+    judge = clip.load(sections.ClipModel(), torch.device("cpu"), tmp_path)
     red = Image.new("RGB", (64, 64), (220, 40, 40))
     red.paste((50, 80, 220), (16, 16, 48, 48))
     texts = judge.texts(["a blue square on a red background", "a yellow star on a black background"])

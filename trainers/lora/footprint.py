@@ -20,10 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from trainers.contract import job, points
-from trainers.declared import architecture, columns
-from trainers.declared.columns import Column
+from trainers.contract import points
 from trainers.files import portions
+from trainers.lora import architecture, sections
+from trainers.terms import columns
+from trainers.terms.columns import Column
 
 GIB = 2**30
 
@@ -70,9 +71,6 @@ _GPU_HALF, _GPU_FULL, _CPU = 1.0e14, 3.0e13, 1.0e11
 _TRAIN_PASSES, _CHECKPOINT_PASSES = 2.2, 3.2
 #: seconds of launching, loading and scoring
 _OTHER_SECONDS = 10.0
-
-#: trainers that train LoRAs of these models by these parameters
-_TRAINERS = ("diffusion-lora", "sd-scripts")
 
 #: numbers in open_clip's and timm's models; any other counts as the largest commonly used
 _JUDGES: Mapping[str, int] = {
@@ -283,20 +281,20 @@ class Footprint:
         return columns.number(values, "learning_rate", 1.0) > 0
 
 
-def of(trainer: str, base: str, evaluation: job.Evaluation) -> Footprint | None:
-    """The footprint of a study's trials; None where the trainer or its base is not known here."""
-    found = architecture.read(base) if trainer in _TRAINERS else None
+def of(base: str, evaluation: sections.Evaluation) -> Footprint | None:
+    """The footprint of trials that train LoRAs; None where their base is not known here."""
+    found = architecture.read(base)
     if found is None:
         return None
     judges = [evaluation.clip.model, *([evaluation.dino.model] if evaluation.dino else [])]
-    fewer, during = points.evaluation(evaluation), evaluation.during
+    fewer, during = sections.at_points(evaluation), evaluation.during
     return Footprint(
         base=found,
         judge_parameters=sum(_JUDGES.get(name, max(_JUDGES.values())) for name in judges),
         pictures=(len(evaluation.prompts) + len(evaluation.held_out)) * len(evaluation.seeds),
         drawing_steps=evaluation.steps,
         every_samples=None if during is None else during.every_samples,
-        point_pictures=points.pictures(evaluation),
+        point_pictures=sections.pictures_at_points(evaluation),
         point_steps=0 if fewer is None else fewer.steps,
     )
 

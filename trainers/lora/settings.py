@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Literal, cast
 
-from trainers.declared import parameters
+from trainers.lora import parameters
+from trainers.terms.parameters import Scalar
 
 #: how long a trial trains that names no length
 DEFAULT_EPOCHS = 10
@@ -12,7 +13,7 @@ DEFAULT_EPOCHS = 10
 
 @dataclasses.dataclass(frozen=True)
 class LoraSettings:
-    """What a diffusion LoRA trial trains with; each field is described in `trainers.declared.parameters`.
+    """What a diffusion LoRA trial trains with; each field is described in `trainers.lora.parameters`.
 
     `text_encoder_lr` 0 leaves the text encoders alone, `learning_rate` 0 the UNet. `resolution` None is the base
     model's own, `lr_warmup_ratio` counts where it is set.
@@ -52,10 +53,11 @@ class LoraSettings:
     seed: int
 
 
-def lora_settings(params: Mapping[str, parameters.Scalar], seed: int) -> LoraSettings:
-    """Complete a trial's parameters; they must have passed `parameters.check`. `seed` counts where none is given."""
-    known = parameters.table("diffusion-lora")
-    values: dict[str, object] = {name: params.get(name, parameter.default) for name, parameter in known.items()}
+def lora_settings(params: Mapping[str, Scalar], seed: int) -> LoraSettings:
+    """Complete a trial's parameters; they must have passed their trainer's check. `seed` counts where none is given."""
+    values: dict[str, object] = {
+        name: params.get(name, parameter.default) for name, parameter in parameters.TABLE.items()
+    }
     prodigy = parameters.steps_of(str(values["optimizer_type"])) == "Prodigy"
     rate = _number(values["learning_rate"], 1.0 if prodigy else 1e-4)
     text_rate = _number(values["text_encoder_lr"], rate * _number(values["text_encoder_lr_ratio"], 0.0))

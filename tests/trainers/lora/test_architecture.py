@@ -5,7 +5,7 @@ import pathlib
 import shutil
 import struct
 
-from trainers.declared import architecture
+from trainers.lora import architecture
 
 
 def checkpoint(path: pathlib.Path, *names: str) -> str:

@@ -1,10 +1,12 @@
 import pytest
 
-from trainers.declared import parameters, settings, steps
+from trainers.declared import registry
+from trainers.lora import settings, steps
+from trainers.terms import parameters
 
 
 def resolve(**params: parameters.Scalar) -> settings.LoraSettings:
-    assert parameters.check("diffusion-lora", params) == []
+    assert registry.of("diffusion-lora").check(params) == []
     return settings.lora_settings(params, seed=5)
 
 

@@ -6,7 +6,7 @@
 import dataclasses
 from typing import Any
 
-from trainers.declared import settings
+from trainers.lora import settings
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.contract import job, points
-from trainers.declared import footprint
+from trainers.contract import points
+from trainers.declared import registry
+from trainers.lora import footprint, sections
 
-EVALUATION = job.Evaluation(prompts=("a", "b"), clip=job.ClipModel(model="ViT-L-14", pretrained="openai"))
+EVALUATION = sections.Evaluation(prompts=("a", "b"), clip=sections.ClipModel(model="ViT-L-14", pretrained="openai"))
 
 
 @functools.cache
@@ -26,7 +27,7 @@ def of(family: str) -> footprint.Footprint:
         name = "conditioner.embedders.1.a" if family == "sdxl" else "model.a"
         header = json.dumps({name: {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}}).encode()
         path.write_bytes(struct.pack("<Q", len(header)) + header)
-        found = footprint.of("diffusion-lora", str(path), EVALUATION)
+        found = footprint.of(str(path), EVALUATION)
     assert found is not None
     return found
 
@@ -118,7 +119,7 @@ def test_drawing_pictures_counts_where_it_takes_more_than_training() -> None:
 
 
 def test_a_script_of_ones_own_has_no_footprint() -> None:
-    assert footprint.of("command", "demo", EVALUATION) is None
+    assert registry.of("command").footprint("demo", EVALUATION) is None
 
 
 @given(values=POINTS, steps=st.integers(1, 5000), every=st.integers(1, 2000))

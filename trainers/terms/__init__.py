@@ -1,0 +1,1 @@
+"""What declarations of trainers are written in: parameters, metrics, contradictions, problems. Torch-free."""
