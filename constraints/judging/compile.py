@@ -21,6 +21,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Literal, TypeAlias
 
+from constraints.judging import sides
 from constraints.judging.source import Source
 from constraints.names.domain import TOLERANCE
 from constraints.names.intervals import Bounds
@@ -182,9 +183,9 @@ class Compiler:
         if isinstance(left, Truth) or isinstance(right, Truth):
             return self._truth_comparison(operator, left, right, scope)
         one, other = self.variable(left, scope, "value"), self.variable(right, scope, "value")
-        if _is_text(left, scope) or _is_text(right, scope):
+        if sides.is_text(left, scope) or sides.is_text(right, scope):
             return self._text_comparison(operator, (left, right), one, other, scope)
-        if is_computed(left, scope) or is_computed(right, scope):
+        if sides.is_computed(left, scope) or sides.is_computed(right, scope):
             return self._tolerant(operator, one, other, self._slack(left, right, scope))
         if operator == "!=":  # NaN is unequal to everything, so plain != would hold without a value
             below, above = (self.source.let(f"{{}} {sign} {{}}", one, other) for sign in "<>")
@@ -196,9 +197,9 @@ class Compiler:
         assert isinstance(literal, Truth)
         return self.variable(other, scope, "holds" if literal.value is (operator == "==") else "fails")
 
-    def _text_comparison(self, operator: str, sides: tuple[Node, Node], one: str, other: str, scope: Scope) -> str:
+    def _text_comparison(self, operator: str, both: tuple[Node, Node], one: str, other: str, scope: Scope) -> str:
         compared = self.source.let(f"{{}} {operator} {{}}", one, other)
-        given = [self._given(side.name, scope) for side in sides if isinstance(side, Name)]
+        given = [self._given(side.name, scope) for side in both if isinstance(side, Name)]
         return self.source.join("&", [compared, *given]) if operator == "!=" else compared
 
     def _tolerant(self, operator: str, one: str, other: str, slack: str) -> str:
@@ -231,8 +232,8 @@ class Compiler:
             case IfElse(condition, then, otherwise):
                 one = [self.variable(condition, scope, "holds"), self.variable(then, scope, "unset")]
                 other = [self.variable(condition, scope, "fails"), self.variable(otherwise, scope, "unset")]
-                sides = [self.source.join("&", side) for side in (one, other)]
-                below = [self.variable(condition, scope, "unset"), *sides]
+                either = [self.source.join("&", side) for side in (one, other)]
+                below = [self.variable(condition, scope, "unset"), *either]
             case Name(name) if (body := scope[name].body) is not None:
                 return self.variable(body, scope, "unset")
             case _:
@@ -295,7 +296,7 @@ class Compiler:
         """1 where equal, else minus the distance but at most 1: how far equality is."""
         holds = self._comparison("==", left, right, scope)
         fails = self._comparison("!=", left, right, scope)
-        if _is_text(left, scope) or _is_text(right, scope):
+        if sides.is_text(left, scope) or sides.is_text(right, scope):
             return self._flat_margin(holds, fails)
         distance = self.source.let("abs({})", self._distance(left, right, scope))
         capped = self.source.let("minimum({}, {})", distance, self.source.constant(1.0))
@@ -307,7 +308,7 @@ class Compiler:
         bounds = self._bounds.setdefault(id(scope), Bounds(scope))
         one, other = bounds.of(left), bounds.of(right)
         values = [self.variable(side, scope, "value") for side in (left, right)]
-        if min(one.low, other.low) > 0 and _is_log(left, right, scope):
+        if min(one.low, other.low) > 0 and sides.is_log(left, right, scope):
             values = [self.source.let("log({})", value) for value in values]
             span = math.log(one.high) - math.log(other.low) - math.log(one.low) + math.log(other.high)
         else:
@@ -328,26 +329,6 @@ _WRITERS: dict[Role, Callable[[Compiler, Node, Scope], str]] = {
     "margin": Compiler.margin,
     "value": Compiler.value,
 }
-
-
-def is_computed(node: Node, scope: Scope) -> bool:
-    """Whether a number is the result of arithmetic, so that it is compared with a tolerance; steps are counted, too."""
-    if isinstance(node, Name):
-        symbol = scope[node.name]
-        stepped = symbol.domain is not None and symbol.domain.kind == "float" and symbol.domain.step is not None
-        return symbol.body is not None or stepped
-    return not isinstance(node, Number | Text | Truth) and not (
-        isinstance(node, Negative) and isinstance(node.operand, Number)
-    )
-
-
-def _is_text(node: Node, scope: Scope) -> bool:
-    return isinstance(node, Text) or (isinstance(node, Name) and scope[node.name].kind == "text")
-
-
-def _is_log(left: Node, right: Node, scope: Scope) -> bool:
-    names = scope.inputs(left) | scope.inputs(right)
-    return any((domain := scope[name].domain) is not None and domain.log for name in names)
 
 
 def _number(node: Node) -> float:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from constraints.judging import inputs
 from constraints.judging.compile import Compiler, Role
 from constraints.judging.kinds import RuleKind
 from constraints.judging.source import Program
 from constraints.names.intervals import Bounds
-from constraints.names.scope import Scope, Symbol
+from constraints.names.scope import Scope
 from constraints.text import expression
-from constraints.text.errors import PointError
 from constraints.text.expression import Node
 
 Bools: TypeAlias = "npt.NDArray[np.bool_]"
@@ -29,9 +28,6 @@ LEAST_VIOLATION = 1e-6
 MOST_VIOLATION = 1e6
 #: violation where a rule could not be decided, as where text decides
 UNDECIDED_VIOLATION = 1.0
-#: larger values take the careful path, since their products may overflow
-_LARGE = 1e30
-_NOTHING = np.array(None, dtype=object)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,16 +53,6 @@ class Clause:
 
 
 @dataclass(frozen=True)
-class Slot:
-    """One input of the compiled rules."""
-
-    name: str
-    kind: Literal["number", "text", "truth", "unknown"]
-    #: whether NaN stands for 'there is none' (columns have no other way to say so) or for a value gone wrong
-    nan_is_unset: bool
-
-
-@dataclass(frozen=True)
 class Judgement:
     """Masks of shape (rules, points): broken for sure, and without an answer because a value cannot be computed."""
 
@@ -81,23 +67,6 @@ class Judgement:
         return self.broken.nonzero()[0].tolist(), self.undecided.nonzero()[0].tolist()
 
 
-@dataclass(frozen=True)
-class _Bound:
-    """Inputs in the order of the slots, each one plain value or a column of shape (points,)."""
-
-    columns: list[Any]
-    #: where each is set: a truth, or a mask of shape (points,)
-    given: list[Any]
-    #: whether every value is there and moderate
-    is_clean: bool
-
-    def at(self, chosen: npt.NDArray[np.intp], needed: frozenset[int]) -> _Bound:
-        """The needed inputs at chosen points."""
-        columns = [_take(column, chosen) if at in needed else None for at, column in enumerate(self.columns)]
-        given = [_take(mask, chosen) if at in needed else None for at, mask in enumerate(self.given)]
-        return _Bound(columns, given, self.is_clean)
-
-
 class Judge:
     """Rules over the same names, compiled on first use; known by their position.
 
@@ -109,7 +78,7 @@ class Judge:
         names = sorted({name for rule in rules for name in rule.scope.inputs(rule.broken)})
         symbols = {name: next(s for rule in rules if (s := rule.scope.find(name)) is not None) for name in names}
         used = [symbol for symbol in symbols.values() if symbol.role != "absent"]
-        self.slots = tuple(Slot(s.name, s.kind, _nan_is_unset(s)) for s in used)
+        self.slots = tuple(inputs.Slot.of(symbol) for symbol in used)
         self._inputs = {slot.name: index for index, slot in enumerate(self.slots)}
         self._nodes = [(rule.broken, rule.scope) for rule in rules]
         self._programs: dict[tuple[tuple[Role, int], ...], Program] = {}
@@ -124,7 +93,7 @@ class Judge:
         Raises:
             PointError: a value is of the wrong kind, or a column of the wrong shape.
         """
-        bound = self._bind(values, points)
+        bound = inputs.bind(self.slots, values, points)
         with np.errstate(all="ignore"):
             table = _table(self._sure if bound.is_clean else self._careful, bound, points)
         broken, undecided = table[: len(self._nodes)], table[len(self._nodes) :]
@@ -132,7 +101,7 @@ class Judge:
 
     def outcomes(self, rule: int, values: Mapping[str, Any], points: int) -> Bools:
         """Masks of shape (3, points): where a rule is broken for sure, where it is kept for sure, where it is unset."""
-        bound = self._bind(values, points)
+        bound = inputs.bind(self.slots, values, points)
         with np.errstate(all="ignore"):
             return _table(self._program(("holds", rule), ("fails", rule), ("unset", rule)), bound, points)
 
@@ -141,12 +110,12 @@ class Judge:
 
         A margin is signed, above 0 where the rule is broken, NaN where it has no truth.
         """
-        bound = self._bind(values, 1)
+        bound = inputs.bind(self.slots, values, 1)
         with np.errstate(all="ignore"):
             (result,) = self._program((role, rule))(bound.columns, bound.given)
         return result.item() if isinstance(result, np.generic | np.ndarray) else result
 
-    def _violation(self, broken: Bools, undecided: Bools, bound: _Bound) -> Floats:
+    def _violation(self, broken: Bools, undecided: Bools, bound: inputs.Inputs) -> Floats:
         """Margins, worked out only where a rule is broken."""
         violation = np.where(undecided, UNDECIDED_VIOLATION, 0.0)
         with np.errstate(all="ignore"):
@@ -156,24 +125,6 @@ class Judge:
                 (violation[rule, there],) = self._program(("margin", rule))(some.columns, some.given)
         violation[broken] = _bounded(violation[broken])
         return violation
-
-    def _bind(self, values: Mapping[str, Any], points: int) -> _Bound:
-        columns: list[Any] = []
-        given: list[Any] = []
-        clean = True
-        for slot in self.slots:
-            value = values.get(slot.name)
-            if not isinstance(value, np.ndarray):
-                column, mask, moderate = _plain(slot, value)
-            elif value.shape not in ((points,), ()):
-                raise PointError(f"column '{slot.name}' has shape {value.shape}, where ({points},) is needed")
-            else:
-                column, mask = _text_column(slot, value) if slot.kind == "text" else _number_column(slot, value)
-                moderate = mask is True
-            columns.append(column)
-            given.append(mask)
-            clean = clean and moderate
-        return _Bound(columns, given, clean)
 
     # -- programs --------------------------------------------------------------------------------------------------
 
@@ -208,7 +159,7 @@ class Judge:
         return [frozenset(self._inputs[name] for name in names if name in self._inputs) for names in needed]
 
 
-def _table(program: Program, bound: _Bound, points: int) -> Bools:
+def _table(program: Program, bound: inputs.Inputs, points: int) -> Bools:
     """The outputs of a program as an array of shape (outputs, points)."""
     results = program(bound.columns, bound.given)
     if points == 1:  # the search judges point by point, and a row each costs as much as the rules themselves
@@ -236,66 +187,7 @@ def _is_total(node: Node, scope: Scope) -> bool:
     return True
 
 
-def _nan_is_unset(symbol: Symbol) -> bool:
-    return symbol.role == "fact" or (symbol.role == "parameter" and symbol.optional)
-
-
-def _take(column: Any, chosen: npt.NDArray[np.intp]) -> Any:
-    return column[chosen] if isinstance(column, np.ndarray) and column.ndim else column
-
-
 def _bounded(margin: Floats) -> Floats:
     return np.minimum(
         np.maximum(np.where(np.isnan(margin), UNDECIDED_VIOLATION, margin), LEAST_VIOLATION), MOST_VIOLATION
     )
-
-
-def _plain(slot: Slot, value: Any) -> tuple[Any, bool, bool]:
-    """A plain value as the program takes it, whether it is set, and whether it is there and moderate.
-
-    Numbers and truths are floats there, as in columns.
-    """
-    if slot.kind == "text":
-        if not isinstance(value, str | None):
-            raise PointError(f"'{slot.name}' must be text, not {value!r}")
-        return value, value is not None, value is not None
-    if value is None:
-        return math.nan, False, False
-    if slot.kind == "unknown" and isinstance(value, str):
-        return value, True, True
-    if not isinstance(value, int | float | np.number | np.bool_) or isinstance(value, np.complexfloating):
-        raise PointError(f"'{slot.name}' must be {_A_KIND[slot.kind]}, not {value!r}")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf if value > 0 else -math.inf
-    return number, not (slot.nan_is_unset and math.isnan(number)), -_LARGE <= number <= _LARGE
-
-
-_A_KIND = {"number": "a number", "truth": "true or false", "unknown": "a plain value"}
-
-
-def _number_column(slot: Slot, value: npt.NDArray[Any]) -> tuple[Floats, Any]:
-    """A column of floats (truths as 1 and 0) and the mask of what is set: True where everything is."""
-    try:
-        column = value.astype(float, copy=False) if value.dtype.kind not in "USc" else None
-    except (TypeError, ValueError):
-        column = None
-    if column is None:
-        raise PointError(f"column '{slot.name}' must hold numbers")
-    flat = column.ravel()
-    if column.size and flat @ flat <= _LARGE * _LARGE:  # one pass that NaN, infinity and large numbers all fail
-        return column, True
-    present = ~np.isnan(column)
-    if not slot.nan_is_unset:
-        present = np.not_equal(value.astype(object), _NOTHING).astype(bool)
-    return column, present
-
-
-def _text_column(slot: Slot, value: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], Any]:
-    if value.dtype.kind not in "OU" and value.size:
-        raise PointError(f"column '{slot.name}' must hold text")
-    if value.dtype.kind != "O":
-        return value, True
-    present = np.not_equal(value, _NOTHING).astype(bool)
-    return value, True if present.all() else present

@@ -13,7 +13,7 @@ from fractions import Fraction
 
 import z3
 
-from constraints.judging.compile import is_computed
+from constraints.judging.sides import is_computed
 from constraints.names.domain import TOLERANCE, Domain, Value
 from constraints.names.scope import Scope
 from constraints.proving.terms import NotEncodableError, Term, Terms

@@ -37,11 +37,6 @@ def stored_situation(services: opening.Services, study: study_module.Study) -> f
     return dataclasses.replace(before, estimator=before.estimator.calibrated(measured(services, study)))
 
 
-def stored_step_counter(stored: stored_studies.Study, study: study_module.Study) -> counters.StepCounter:
-    """The same for a stored study; its data set need not be there any more."""
-    return step_counter(study, _shown(stored))
-
-
 def images(stored: stored_studies.Study) -> int:
     """Images of a stored study's data set; 0 where that is not known."""
     shown = _shown(stored)
