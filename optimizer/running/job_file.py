@@ -8,6 +8,7 @@ from optimizer.study import resolved as studies
 from optimizer.trials import claims
 from trainers.contract import errors as trainer_errors
 from trainers.contract import job, paths
+from trainers.declared import jobs
 
 
 def of(
@@ -55,7 +56,7 @@ def is_the_same(wanted: job.TrainJob, file: pathlib.Path) -> bool:
     Rules judge its outcome, trackers only look on, and a study that is renamed is the same one.
     """
     try:
-        found = job.read(file)
+        found = jobs.read(file)
     except trainer_errors.JobError:
         return False
     return _essence(found) == _essence(wanted)
