@@ -4,9 +4,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from constraints.rules import loading
-from optimizer import opening
+from optimizer import opening, remembered
 from optimizer import settings as settings_module
-from optimizer.forecast import estimates, remembered
+from optimizer.forecast import estimates
 from optimizer.rules import book as rulebook
 from optimizer.study import resolved as study_module
 from optimizer.trials import beginning
@@ -42,6 +42,6 @@ def before(settings: settings_module.Settings, study: study_module.Study) -> Bef
         except storage_errors.NotFound:
             return Before(rule_sets=texts)
         taken = beginning.taken(existing, study)
-        return Before(() if taken else remembered.measured(opened, study), texts, taken)
+        return Before(() if taken else remembered.measured(opened.database, study), texts, taken)
     except storage_errors.StorageError:
         return Before()

@@ -8,12 +8,12 @@ from constraints.proving import examination, examine
 from constraints.rules import loading
 from constraints.rules import ruleset as rulesets
 from constraints.text import errors as constraint_errors
-from optimizer import beforehand, errors
+from optimizer import beforehand, errors, remembered
+from optimizer.designs import asked
 from optimizer.designs.search import pruning
-from optimizer.forecast import cautions, readiness, remembered
+from optimizer.forecast import cautions, readiness
 from optimizer.forecast import outlook as outlooks
 from optimizer.forecast import situation as facts
-from optimizer.rules import asked
 from optimizer.rules import book as rulebook
 from optimizer.study import idle
 from optimizer.study import resolved as studies

@@ -13,9 +13,9 @@ from constraints.rules import ruleset as rulesets
 from constraints.text import document as documents
 from constraints.text import errors as constraint_errors
 from optimizer import errors
+from optimizer.designs import judgement
 from optimizer.forecast import situation as facts
 from optimizer.rules import book as rulebook
-from optimizer.rules import judgement
 from optimizer.study import points
 from optimizer.study import resolved as studies
 from optimizer.study import space as spaces

@@ -93,8 +93,8 @@ def make(services: opening.Services, name: str, form: str, number: int | None, o
     Raises:
         errors.BadInput: there is no such trial, nothing to export of it, or nowhere to write.
     """
-    _, study = reading.stored_study(services, name)
-    found = reading.trial_records(services, study)
+    _, study = reading.stored_study(services.database, name)
+    found = reading.trial_records(services.database, study)
     if form == "csv":
         exported = export.Export({"": table.to_csv(study, found)})
         return Made(name, None, form, exported, _files(output, exported))

@@ -8,12 +8,12 @@ from optimizer import opening
 from optimizer.designs.search import pruning as pruners
 from optimizer.designs.search import search
 from optimizer.forecast import readiness
-from optimizer.rules import standing as standings
 from optimizer.running import attempt, launch, pruning, worker
 from optimizer.study import resolved as studies
 from optimizer.study import space
 from optimizer.trials import beginning, claims, observer, propose, roster, tell
 from optimizer.trials import rows as trial_rows
+from optimizer.trials import standing as standings
 from storage import studies as stored_studies
 from storage import workers
 

@@ -40,7 +40,7 @@ def run(workers: int, trials: int) -> str:
         for process in processes:
             process.join()
         claimed = sorted(number for each in numbers for number in each)
-        found = reading.open_optuna(opened, spec).get_trials(deepcopy=False)
+        found = reading.open_optuna(opened.database, opened.optuna_storage, spec).get_trials(deepcopy=False)
     assert claimed == list(range(trials)), f"claimed {claimed}"
     assert [trial.number for trial in found] == list(range(trials))
     assert all(trial.state is optuna.trial.TrialState.COMPLETE for trial in found)

@@ -79,7 +79,7 @@ def _work(home: str, trials: int, seed: int, *, leave: bool = True) -> None:
 
 
 def _verdict(opened: opening.Services, trials: int, kills: int, seconds: float) -> str:
-    found = reading.open_optuna(opened, _study(trials)).get_trials(deepcopy=False)
+    found = reading.open_optuna(opened.database, opened.optuna_storage, _study(trials)).get_trials(deepcopy=False)
     assert [trial.number for trial in found] == list(range(trials)), "numbers are missing"
     assert all(trial.state is optuna.trial.TrialState.COMPLETE for trial in found), "trials were left behind"
     assert all(len(trial.params) == len(found[0].params) and trial.values for trial in found), "half-written trials"

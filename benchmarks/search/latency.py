@@ -12,9 +12,9 @@ import sqlalchemy as sa
 
 from benchmarks.search import world
 from optimizer import attributes, opening
+from optimizer.designs import judgement
 from optimizer.designs.search import search as searches
 from optimizer.results import reading
-from optimizer.rules import judgement
 from optimizer.running import worker as workers
 from optimizer.study import space
 from optimizer.trials import beginning, claims
@@ -137,7 +137,7 @@ def our_search(opened: opening.Services, name: str, size: int, clock: Clock) -> 
     """The product's own path: rules, lease, proposal, result row, tell. Also how long joining the study takes."""
     spec = world.study(name)
     beginning.create_study(opened, spec)
-    world.load_history(opened, reading.open_optuna(opened, spec), spec, size)
+    world.load_history(opened, reading.open_optuna(opened.database, opened.optuna_storage, spec), spec, size)
     gc.collect()
     began = time.perf_counter()
     worker = world.open_worker(dataclasses.replace(opened, optuna_storage=reopened(opened)), spec)

@@ -14,10 +14,9 @@ import numpy as np
 import optuna
 
 from constraints.judging import conditions
-from optimizer.designs import design
+from optimizer.designs import design, judgement
 from optimizer.designs.search import search as searches
 from optimizer.forecast import estimates
-from optimizer.rules import judgement
 from optimizer.study import space
 from optimizer.study import written as study_file
 from tests.optimizer import searching

@@ -40,8 +40,8 @@ def open_search(landscape: landscapes.Landscape, seed: int, sampler: str = "tpe"
     if landscape.rules:
         return searching.search(study, *landscape.rules, seed=seed)
     # the source experiment's rules are shipped
+    from optimizer.designs import judgement  # noqa: PLC0415
     from optimizer.rules import book as rulebook  # noqa: PLC0415
-    from optimizer.rules import judgement  # noqa: PLC0415
 
     admission = judgement.Admission(study, rulebook.load(study, ["lora-v2.1"]), searching.SITUATION)
     return searches.once(admission, seed)

@@ -10,12 +10,11 @@ import optuna
 import sqlalchemy as sa
 from psycopg2 import extras
 
-from optimizer import opening, settings, wiring
+from optimizer import opening, remembered, settings, wiring
+from optimizer.designs import judgement
 from optimizer.designs.search import search as searches
-from optimizer.forecast import remembered
 from optimizer.forecast import situation as facts
 from optimizer.rules import book as rulebook
-from optimizer.rules import judgement
 from optimizer.running import launch, worker
 from optimizer.study import resolved as studies
 from optimizer.study import space

@@ -113,8 +113,8 @@ def explain(file: str, params: str, name: str | None, as_json: bool) -> None:
 
 def _study_of(name: str) -> "tuple[studies.Study, facts.Situation]":
     """A study and what its search knows: of a file that is there, else of the study of that name."""
-    from optimizer import opening, settings
-    from optimizer.forecast import readiness, remembered
+    from optimizer import opening, remembered, settings
+    from optimizer.forecast import readiness
     from optimizer.results import reading
     from optimizer.study import resolved as studies
 
@@ -123,8 +123,8 @@ def _study_of(name: str) -> "tuple[studies.Study, facts.Situation]":
         study = studies.read(path)
         return study, remembered.situation(study, readiness.inspect_dataset(study).showings)
     services = opening.existing(settings.read())
-    _, study = reading.stored_study(services, name)
-    return study, remembered.stored_situation(services, study)
+    _, study = reading.stored_study(services.database, name)
+    return study, remembered.stored_situation(services.database, study)
 
 
 @command.command("push")
@@ -146,7 +146,7 @@ def push(file: pathlib.Path, note: str, as_json: bool) -> None:
 
     read = rulebook.read_alone(str(file))
     services = opening.existing(settings.read())
-    followers = [study for study in reading.followers(services) if read.name in study.rules]
+    followers = [study for study in reading.followers(services.database) if read.name in study.rules]
     rulebook.try_examples(file, followers)
     with services.database.transaction() as connection:
         version = rulebook.push_file(connection, read, followers, provenance.author(), note)
@@ -215,7 +215,7 @@ def replay(file: str, name: str, against: str | None, as_json: bool) -> None:
     from optimizer.rules import book as rulebook
 
     services = opening.existing(settings.read())
-    _, study = reading.stored_study(services, name)
+    _, study = reading.stored_study(services.database, name)
     trials = _finished(services, study)
     directions = tuple(study.objectives.values())
     files = [file] if against is None else [file, against]
@@ -248,7 +248,7 @@ def suggest(name: str, output: pathlib.Path | None, as_json: bool) -> None:
     from optimizer.results import reading
 
     services = opening.existing(settings.read())
-    _, study = reading.stored_study(services, name)
+    _, study = reading.stored_study(services.database, name)
     found = learn.suggest(_finished(services, study), study.space)
     text = found.as_rule_file(f"{name}-learned")
     if found.rules and output is not None:
@@ -268,13 +268,13 @@ def suggest(name: str, output: pathlib.Path | None, as_json: bool) -> None:
 def _finished(services: "opening.Services", study: "studies.Study") -> "list[replays.FinishedTrial]":
     """The trials whose parameters proved good or bad; refused, crashed and early stopped ones did not get so far."""
     from constraints.history import replay as replays
-    from optimizer.forecast import remembered
+    from optimizer import remembered
     from optimizer.results import reading
     from optimizer.study import resolved as studies
 
-    situation = remembered.stored_situation(services, study)
+    situation = remembered.stored_situation(services.database, study)
     finished = []
-    for record in reading.trial_records(services, study):
+    for record in reading.trial_records(services.database, study):
         if record.state not in ("usable", "unusable"):
             continue
         numbers: dict[str, Any] = {

@@ -30,7 +30,7 @@ def run(name: str, trials: int | None, until: int | None, gpu: int | None, cpu: 
     from optimizer.results import reading
 
     services = opening.existing(settings.read())
-    _, study = reading.stored_study(services, name)
+    _, study = reading.stored_study(services.database, name)
     chosen = devices.chosen(services, gpu, cpu, workers=1)
     ending = session.run(services, study, chosen, add_trials=trials, until=until, quiet=as_json)
     if as_json:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import optuna
 
 from constraints.judging import verdict as verdicts
-from optimizer.rules import judgement
+from optimizer.designs import judgement
 
 #: a point that was refused, and what the rules said of it
 RefusedPoint = tuple[Mapping[str, Any], verdicts.Verdict]

@@ -6,9 +6,8 @@ from typing import Any
 import optuna
 
 from optimizer import attributes
-from optimizer.designs import design
+from optimizer.designs import design, judgement
 from optimizer.results import fresh
-from optimizer.rules import judgement
 from optimizer.study import space
 
 State = optuna.trial.TrialState

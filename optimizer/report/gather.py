@@ -10,8 +10,8 @@ import numpy as np
 from optuna.artifacts import exceptions as artifact_exceptions
 
 from constraints.rules import ruleset as rulesets
-from optimizer import opening
-from optimizer.forecast import remembered
+from optimizer import opening, remembered
+from optimizer.designs import judgement
 from optimizer.forecast import situation as facts
 from optimizer.report import curves, grid, html
 from optimizer.report import detail as details
@@ -19,7 +19,6 @@ from optimizer.report import overview as overviews
 from optimizer.report import records as report_records
 from optimizer.results import ledger, pictures, reading, records, remarks, repeats
 from optimizer.rules import book as rulebook
-from optimizer.rules import judgement
 from optimizer.study import resolved as studies
 from optimizer.study import space
 from storage import refusals, rule_versions
@@ -42,9 +41,9 @@ def write(services: opening.Services, study: studies.Study, path: pathlib.Path) 
 
 def gather(services: opening.Services, study: studies.Study) -> report_records.ReportData:
     """Everything that the report shows."""
-    stored = reading.row_of(services, study)
-    trials = reading.trial_records(services, study)
-    frozen = reading.trials(services, study)
+    stored = reading.row_of(services.database, study)
+    trials = reading.trial_records(services.database, study)
+    frozen = reading.trials(services.database, study)
     best = repeats.best_trial(trials, study.objectives)
     drawn = grid.ranked(
         [record for record in trials if record.images], study.objectives, None if best is None else best.number
@@ -75,8 +74,8 @@ def gather(services: opening.Services, study: studies.Study) -> report_records.R
 
 def overview(services: opening.Services, study: studies.Study) -> overviews.Overview:
     """What `study show` shows."""
-    stored = reading.row_of(services, study)
-    trials = reading.trial_records(services, study)
+    stored = reading.row_of(services.database, study)
+    trials = reading.trial_records(services.database, study)
     return overviews.Overview(
         name=study.name,
         objectives=study.objectives,
@@ -91,13 +90,13 @@ def overview(services: opening.Services, study: studies.Study) -> overviews.Over
 
 def detail(services: opening.Services, study: studies.Study, record: records.TrialRecord) -> str:
     """Everything about one trial, for a terminal."""
-    stored, kept = reading.row_of(services, study), beside(services, study, record.number)
+    stored, kept = reading.row_of(services.database, study), beside(services, study, record.number)
     return details.render(record, kept, study.fixed, services.settings.run_directory(stored.folder, record.number))
 
 
 def beside(services: opening.Services, study: studies.Study, number: int) -> details.Beside:
     """What is kept of a trial beside its record."""
-    stored = reading.row_of(services, study)
+    stored = reading.row_of(services.database, study)
     return details.Beside(
         judgements=reading.judgements_of(services.database, stored.id, number),
         signals=reading.attempts(services.database, stored.id, number),
@@ -107,8 +106,8 @@ def beside(services: opening.Services, study: studies.Study, number: int) -> det
 
 def balance(services: opening.Services, study: studies.Study, trials: Sequence[records.TrialRecord]) -> ledger.Ledger:
     """What was spent and what refusals and early stops have saved."""
-    stored = reading.row_of(services, study)
-    known_here = remembered.stored_situation(services, study)
+    stored = reading.row_of(services.database, study)
+    known_here = remembered.stored_situation(services.database, study)
     trained = [
         _spent(known_here, studies.complete(study, record.params), record.seconds, record.steps, record.early_stop)
         for record in trials

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import optuna
 
-from optimizer import opening
 from optimizer.results import asked, judged, live, records
 from optimizer.study import resolved as study_module
 from storage import database as databases
@@ -15,14 +14,14 @@ from storage import studies as stored_studies
 from storage import trials as stored_trials
 
 
-def stored_study(services: opening.Services, name: str) -> tuple[stored_studies.Study, study_module.Study]:
+def stored_study(source: databases.Database, name: str) -> tuple[stored_studies.Study, study_module.Study]:
     """A study by its name.
 
     Raises:
         storage.errors.NotFound: there is none; the message names those there are.
         storage.errors.StudyGone: it was deleted in optuna-dashboard.
     """
-    stored = stored_studies.get(services.database, name)
+    stored = stored_studies.get(source, name)
     stored.require_optuna()
     return stored, parsed(stored)
 
@@ -36,70 +35,72 @@ def parsed(stored: stored_studies.Study) -> study_module.Study:
 
 
 def all_records(
-    services: opening.Services,
+    source: databases.Database,
 ) -> list[tuple[stored_studies.Study, study_module.Study, list[records.TrialRecord]]]:
     """Every study with its trials, oldest first; one that was deleted in optuna-dashboard has none."""
     found = []
-    for stored in stored_studies.listed(services.database):
+    for stored in stored_studies.listed(source):
         study = parsed(stored)
         try:
-            found.append((stored, study, trial_records(services, study)))
+            found.append((stored, study, trial_records(source, study)))
         except storage_errors.StudyGone:
             found.append((dataclasses.replace(stored, optuna_id=None), study, []))
     return found
 
 
-def row_of(services: opening.Services, study: study_module.Study) -> stored_studies.Study:
+def row_of(source: databases.Database, study: study_module.Study) -> stored_studies.Study:
     """Our row of a study, whatever it is called by now.
 
     Raises:
         storage.errors.NotFound: there is none.
     """
     if study.id is None:
-        return stored_studies.get(services.database, study.name)
-    with services.database.transaction() as connection:
+        return stored_studies.get(source, study.name)
+    with source.transaction() as connection:
         return stored_studies.of_id(connection, study.id)
 
 
-def followers(services: opening.Services) -> list[study_module.Study]:
+def followers(source: databases.Database) -> list[study_module.Study]:
     """The studies that go on, and so follow their rule sets."""
-    return [parsed(stored) for stored in stored_studies.listed(services.database) if stored.optuna_id is not None]
+    return [parsed(stored) for stored in stored_studies.listed(source) if stored.optuna_id is not None]
 
 
-def trials(services: opening.Services, study: study_module.Study) -> Sequence[optuna.trial.FrozenTrial]:
+def trials(source: databases.Database, study: study_module.Study) -> Sequence[optuna.trial.FrozenTrial]:
     """All trials of a study as they stand, in the order of their numbers.
 
     Raises:
         storage.errors.StudyGone: it was deleted in optuna-dashboard.
     """
-    optuna_id = row_of(services, study).require_optuna()
-    with services.database.transaction() as connection:
+    optuna_id = row_of(source, study).require_optuna()
+    with source.transaction() as connection:
         return stored_trials.Trials(optuna_id).look(connection)
 
 
-def open_optuna(services: opening.Services, study: study_module.Study) -> optuna.Study:
+def open_optuna(
+    source: databases.Database, storage: optuna.storages.BaseStorage, study: study_module.Study
+) -> optuna.Study:
     """Optuna's study. Its sampler never draws: proposals are made in a worker's sketch."""
-    name = row_of(services, study).name
-    return optuna.load_study(study_name=name, storage=services.optuna_storage, sampler=optuna.samplers.RandomSampler())
+    name = row_of(source, study).name
+    return optuna.load_study(study_name=name, storage=storage, sampler=optuna.samplers.RandomSampler())
 
 
-def trial_records(services: opening.Services, study: study_module.Study) -> list[records.TrialRecord]:
+def trial_records(source: databases.Database, study: study_module.Study) -> list[records.TrialRecord]:
     """All trials of a study, as records."""
-    stored = row_of(services, study)
-    found = trials(services, study)
+    stored = row_of(source, study)
+    found = trials(source, study)
     running = [trial.number for trial in found if trial.state is optuna.trial.TrialState.RUNNING]
     return records.read(
         found,
         list(study.objectives),
-        results.listed(services.database, stored.id),
-        runs.listed(services.database, stored.id),
-        leases.free(services.database, stored.id, running) if running else (),
+        results.listed(source, stored.id),
+        runs.listed(source, stored.id),
+        leases.free(source, stored.id, running) if running else (),
     )
 
 
-def artifacts_of(services: opening.Services, stored: stored_studies.Study) -> list[str]:
+def artifacts_of(source: databases.Database, stored: stored_studies.Study) -> list[str]:
     """The ids of the pictures that a study's trials keep as artifacts."""
-    found = results.listed(services.database, stored.id)
+    found = results.listed(source, stored.id)
     return [str(image["artifact"]) for result in found for image in result.images if "artifact" in image]
 
 

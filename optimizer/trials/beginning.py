@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 import optuna
 import sqlalchemy as sa
 
-from optimizer import errors, opening, provenance
-from optimizer.forecast import remembered
+from optimizer import errors, opening, provenance, remembered
+from optimizer.designs import judgement
 from optimizer.forecast import situation as facts
 from optimizer.results import reading
 from optimizer.rules import book as rulebook
-from optimizer.rules import judgement
 from optimizer.study import resolved as study_module
 from optimizer.trials import earlier, rows
 from storage import optuna_studies, rule_versions
@@ -58,7 +57,7 @@ def join(services: opening.Services, study: study_module.Study, found: declarati
     """
     shown = found.showings
     situation = remembered.situation(study, shown)
-    followers, sources = reading.followers(services), earlier.studies(services, study)
+    followers, sources = reading.followers(services.database), earlier.studies(services, study)
     environment = provenance.environment(provenance.checkout())
     with services.database.transaction() as connection:
         book = rulebook.push(connection, study, provenance.author(), followers)

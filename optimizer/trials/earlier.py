@@ -27,8 +27,8 @@ def studies(services: opening.Services, study: study_module.Study) -> dict[str, 
         existing = stored_studies.find(connection, study.name)
     if existing is not None and existing.facts.warm_start is not None:
         return {}
-    found = {name: reading.stored_study(services, name)[1] for name in names}
-    return {name: (old, reading.trial_records(services, old)) for name, old in found.items()}
+    found = {name: reading.stored_study(services.database, name)[1] for name in names}
+    return {name: (old, reading.trial_records(services.database, old)) for name, old in found.items()}
 
 
 def trials(

@@ -18,12 +18,12 @@ import optuna
 from constraints.judging import verdict as verdicts
 from optimizer import attributes
 from optimizer.designs import design as designs
-from optimizer.rules import judgement
-from optimizer.rules import standing as standings
+from optimizer.designs import judgement
 from optimizer.trials import claims, duplicates
 from optimizer.trials import observer as observers
 from optimizer.trials import roster as rosters
 from optimizer.trials import rows as trial_rows
+from optimizer.trials import standing as standings
 from storage import errors as storage_errors
 from storage import refusals
 

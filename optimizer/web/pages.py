@@ -63,7 +63,7 @@ class Pages:
 
     def studies(self, request: requests.Request) -> responses.Response:
         """All studies, newest first, and the workers that are alive."""
-        found = reading.all_records(self.services)
+        found = reading.all_records(self.services.database)
         seconds = _ALIVE_LEASES * self.services.settings.lease_seconds
         return page(
             "studies.html",
@@ -75,7 +75,7 @@ class Pages:
 
     def report(self, request: requests.Request) -> responses.Response:
         """A study's report, made now."""
-        _, study = reading.stored_study(self.services, request.path_params["name"])
+        _, study = reading.stored_study(self.services.database, request.path_params["name"])
         content = html.render(reporting.gather(self.services, study), home="/tuneguard/")
         return responses.HTMLResponse(content, headers={"Content-Security-Policy": _WITH_FIGURES})
 

@@ -7,11 +7,10 @@ from typing import Any
 import optuna
 
 from constraints.rules import loading
-from optimizer.designs import design
+from optimizer.designs import design, judgement
 from optimizer.designs.search import search as searches
 from optimizer.forecast import situation as facts
 from optimizer.rules import book as rulebook
-from optimizer.rules import judgement
 from optimizer.study import resolved as studies
 from optimizer.study import space
 from trainers.data import buckets, counters, showings

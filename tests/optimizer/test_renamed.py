@@ -51,7 +51,8 @@ class Place:
 
     def open(self, name: str | None = None) -> workers_.Worker:
         """A worker of a study that is there, or of a new one."""
-        study = studies.parse(DOCUMENT, "kitten") if name is None else reading.stored_study(self.services, name)[1]
+        kept = None if name is None else reading.stored_study(self.services.database, name)[1]
+        study = kept or studies.parse(DOCUMENT, "kitten")
         return wiring.open_worker(self.services, study, launch.Device(None, 1))
 
     def command(self, *words: str, code: int = 0) -> str:

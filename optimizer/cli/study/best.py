@@ -25,8 +25,8 @@ def command(name: str, as_json: bool) -> None:
     from optimizer.results import reading, repeats
 
     services = opening.existing(settings.read())
-    _, study = reading.stored_study(services, name)
-    group = repeats.best(reading.trial_records(services, study), study.objectives)
+    _, study = reading.stored_study(services.database, name)
+    group = repeats.best(reading.trial_records(services.database, study), study.objectives)
     if not group:
         raise errors.BadInput(f"the study {name!r} has no usable trial yet")
     found, repeated = group[0], repeats.summary(group, list(study.objectives))

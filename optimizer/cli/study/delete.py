@@ -24,7 +24,7 @@ def command(name: str, yes: bool, keep_files: bool, as_json: bool) -> None:
 
     services = opening.existing(settings.read())
     stored = stored_studies.get(services.database, name)
-    files = remains.of(services.settings, stored, reading.artifacts_of(services, stored))
+    files = remains.of(services.settings, stored, reading.artifacts_of(services.database, stored))
     kept = f"its files stay: {files.sentence()} in {files.runs}" if keep_files else f"its files go: {files.sentence()}"
     if not yes:
         click.confirm(f"delete the study {name!r} and all its trials? {kept}", abort=True)

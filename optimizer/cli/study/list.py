@@ -13,7 +13,8 @@ def command(as_json: bool) -> None:
     from optimizer.report import listing
     from optimizer.results import reading
 
-    rows = [listing.of(study, found) for study, _, found in reading.all_records(opening.existing(settings.read()))]
+    services = opening.existing(settings.read())
+    rows = [listing.of(study, found) for study, _, found in reading.all_records(services.database)]
     if as_json:
         options.print_json(rows, list[listing.Line])
         return

@@ -27,7 +27,7 @@ def command(name: str, output: pathlib.Path | None, as_json: bool) -> None:
     from optimizer.results import reading
 
     services = opening.existing(settings.read())
-    _, study = reading.stored_study(services, name)
+    _, study = reading.stored_study(services.database, name)
     path = write(services, study, output)
     if as_json:
         options.print_json({"name": name, "report": str(path)})
@@ -40,7 +40,7 @@ def write(services: "opening.Services", study: "studies.Study", output: pathlib.
     from optimizer.report import gather as reporting
     from optimizer.results import reading
 
-    stored = reading.row_of(services, study)
+    stored = reading.row_of(services.database, study)
     path = output or services.settings.runs / stored.folder / "report.html"
     reporting.write(services, study, path)
     return path

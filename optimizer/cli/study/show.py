@@ -46,7 +46,7 @@ def command(
     from optimizer.results import reading
 
     services = opening.existing(settings.read())
-    _, study = reading.stored_study(services, name)
+    _, study = reading.stored_study(services.database, name)
     found = reporting.overview(services, study)
     if trial is not None:
         record = _trial(found, trial)

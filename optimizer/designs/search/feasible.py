@@ -5,9 +5,8 @@ from typing import Any
 
 from constraints.proving import witness
 from optimizer import errors
-from optimizer.designs import design
+from optimizer.designs import design, judgement
 from optimizer.designs.search import reservoir as reservoirs
-from optimizer.rules import judgement
 
 #: points of the reservoir that may turn out refused when they are judged one by one (a last digit rounded differently)
 _AGAIN = 8

@@ -7,11 +7,10 @@ from typing import Any
 
 import optuna
 
-from optimizer.designs import design, repeats
+from optimizer.designs import design, judgement, repeats
 from optimizer.designs.search import feasible as feasibles
 from optimizer.designs.search import history as histories
 from optimizer.designs.search import sketch as sampler
-from optimizer.rules import judgement
 from optimizer.study import space
 
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import optuna
 
-from optimizer.designs import design
-from optimizer.rules import judgement
+from optimizer.designs import design, judgement
 from optimizer.study import space
 
 

@@ -7,9 +7,8 @@ import optuna
 import pytest
 
 from optimizer import attributes
-from optimizer.designs import design
+from optimizer.designs import design, judgement
 from optimizer.designs.search import search as searches
-from optimizer.rules import judgement
 from optimizer.study import space
 from tests.optimizer import searching
 from tests.optimizer.designs import cells

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimizer.forecast import estimates, remembered
+from optimizer import remembered
+from optimizer.forecast import estimates
 from optimizer.forecast import situation as facts
 from storage import runs
 from tests.optimizer import searching

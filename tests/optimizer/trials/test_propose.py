@@ -10,9 +10,9 @@ import optuna
 import pytest
 
 from optimizer import attributes, errors, jsonable, opening, patience, settings, wiring
+from optimizer.designs import judgement
 from optimizer.designs.search import search as searches
-from optimizer.results import reading, repeats
-from optimizer.rules import judgement
+from optimizer.results import reading, records, repeats
 from optimizer.running import launch
 from optimizer.running import worker as workers_
 from optimizer.study import resolved as studies
@@ -68,6 +68,10 @@ class Place:
     def open(self, study: studies.Study) -> workers_.Worker:
         fresh = dataclasses.replace(self.services, optuna_storage=optuna_store.open_storage(self.services.database))
         return wiring.open_worker(fresh, study, launch.Device(None, 1))
+
+
+def recorded(place: Place, campaign: workers_.Worker) -> list[records.TrialRecord]:
+    return reading.trial_records(place.services.database, campaign.attempts.study)
 
 
 @pytest.fixture
@@ -297,9 +301,7 @@ def test_the_repeat_after_a_crashed_one_has_a_seed_of_its_own_and_equal_results_
     assert (fourth.params, fourth.seed) == (first.params, 6)
     finish(campaign, fourth, 0.7)
     assert claimed(campaign).params != first.params
-    group = repeats.best(
-        reading.trial_records(place.services, campaign.attempts.study), campaign.attempts.study.objectives
-    )
+    group = repeats.best(recorded(place, campaign), campaign.attempts.study.objectives)
     assert sorted(record.repeat for record in group) == [0, 2, 3]
 
 
@@ -315,7 +317,8 @@ def test_a_point_trained_again_from_the_same_seed_is_one_result(place: Place) ->
     assert (
         len(
             repeats.best(
-                reading.trial_records(place.services, campaign.attempts.study), campaign.attempts.study.objectives
+                recorded(place, campaign),
+                campaign.attempts.study.objectives,
             )
         )
         == 1
@@ -373,7 +376,7 @@ def test_an_early_stopped_trial_is_pruned_and_feasible_and_read_back_as_such(pla
     (trial,) = trials(campaign)
     assert trial.state is optuna.trial.TrialState.PRUNED
     assert trial.constraints == {attributes.TRAINING: 0.0}
-    (record,) = reading.trial_records(place.services, campaign.attempts.study)
+    (record,) = recorded(place, campaign)
     assert record.state == "stopped-early"
     assert record.failure is None
     assert record.values == {"clip_score": None}
@@ -396,7 +399,7 @@ def test_the_stop_rule_that_ended_a_trial_is_named_in_the_dashboard_and_in_what_
     (trial,) = trials(campaign)
     told = trial.user_attrs
     assert (told[attributes.STOP_RULE], told[attributes.STEPS], told[attributes.TOTAL_STEPS]) == ("loud", 12, 160)
-    (record,) = reading.trial_records(place.services, campaign.attempts.study)
+    (record,) = recorded(place, campaign)
     assert record.state == "unusable"
     assert record.why() == "stop rule loud at step 12 of 160"
     assert jsonable.of(record)["stop_rule"] == "loud"
@@ -414,7 +417,7 @@ def test_a_begun_trial_that_nobody_holds_is_interrupted_and_not_running(place: P
     campaign = place.open(place.study(trials=2))
     held, left = claimed(campaign), claimed(campaign)
     campaign.rows.release(left.lease)
-    states = {record.number: record.state for record in reading.trial_records(place.services, campaign.attempts.study)}
+    states = {record.number: record.state for record in recorded(place, campaign)}
     assert states == {held.number: "running", left.number: "interrupted"}
 
 

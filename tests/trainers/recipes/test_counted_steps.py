@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from optimizer.forecast import readiness, remembered
+from optimizer import remembered
+from optimizer.forecast import readiness
 from optimizer.study import resolved as studies
 from trainers.contract import events, interruption, job, paths
 from trainers.lora import sections

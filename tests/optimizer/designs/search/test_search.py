@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from optimizer import attributes, errors
-from optimizer.rules import judgement
+from optimizer.designs import judgement
 from optimizer.study import space as spaces
 from tests.optimizer import searching
 

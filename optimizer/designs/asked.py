@@ -6,8 +6,8 @@ from typing import Any
 from constraints.names import domain as domains
 from constraints.proving import sample
 from constraints.rules import ruleset as rulesets
+from optimizer.designs import judgement
 from optimizer.forecast import situation as facts
-from optimizer.rules import judgement
 from optimizer.study import resolved as studies
 
 #: points that are looked at where a person leaves parameters out

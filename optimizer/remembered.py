@@ -5,12 +5,11 @@ from collections.abc import Sequence
 
 import optuna
 
-from optimizer import opening
 from optimizer.forecast import estimates
 from optimizer.forecast import situation as facts
 from optimizer.results import reading, records
 from optimizer.study import resolved as study_module
-from storage import runs
+from storage import database, runs
 from storage import studies as stored_studies
 from trainers.data import counters, showings
 from trainers.lora import architecture
@@ -30,11 +29,11 @@ def situation(study: study_module.Study, shown: showings.Showings | None) -> fac
     return facts.Situation(gpu, step_counter(study, shown), estimates.of(study, on_gpu=gpu.count > 0))
 
 
-def stored_situation(services: opening.Services, study: study_module.Study) -> facts.Situation:
+def stored_situation(source: database.Database, study: study_module.Study) -> facts.Situation:
     """The same for a stored study, with estimates as good as its trials make them; its data set need not be there."""
-    before = situation(study, _shown(reading.row_of(services, study)))
+    before = situation(study, _shown(reading.row_of(source, study)))
     assert before.estimator is not None
-    return dataclasses.replace(before, estimator=before.estimator.calibrated(measured(services, study)))
+    return dataclasses.replace(before, estimator=before.estimator.calibrated(measured(source, study)))
 
 
 def images(stored: stored_studies.Study) -> int:
@@ -48,12 +47,12 @@ def _shown(stored: stored_studies.Study) -> showings.Showings | None:
     return None if shown is None else showings.Showings.of_json(shown)
 
 
-def measured(services: opening.Services, study: study_module.Study) -> list[estimates.Measured]:
+def measured(source: database.Database, study: study_module.Study) -> list[estimates.Measured]:
     """What the latest finished trials of a stored study took."""
-    stored = reading.row_of(services, study)
-    newest = reading.trials(services, study)[-estimates.NEWEST :]
+    stored = reading.row_of(source, study)
+    newest = reading.trials(source, study)[-estimates.NEWEST :]
     since = newest[0].number if newest else 0
-    return taken(study, newest, runs.listed(services.database, stored.id, since))
+    return taken(study, newest, runs.listed(source, stored.id, since))
 
 
 def taken(

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 import optuna
 import sqlalchemy as sa
 
-from optimizer.forecast import estimates, remembered
+from optimizer import remembered
+from optimizer.designs import judgement
+from optimizer.forecast import estimates
 from optimizer.forecast import situation as facts
 from optimizer.rules import book as rulebook
-from optimizer.rules import judgement
 from storage import database, runs
 
 
