@@ -72,10 +72,14 @@ def take(
 ) -> leases.Lease | None:
     """As `leases.acquire`, and keep why the trial may run; nothing is kept where somebody else holds it."""
     values = {"study_id": study_id, "trial_number": trial_number, "worker_id": worker_id, "seconds": seconds}
-    said = {name: getattr(judged, name) for name in _NAMES}
-    said |= {name: list(said[name]) for name in _LISTS} | {name: dict(said[name]) for name in _MAPPINGS}
-    token = connection.execute(_TAKE, {**values, **said}).scalar()
+    token = connection.execute(_TAKE, {**values, **_said(judged)}).scalar()
     return None if token is None else leases.Lease(study_id, trial_number, worker_id, token)
+
+
+def add(connection: sa.Connection, lease: leases.Lease, judged: Judgement) -> None:
+    """Keep what the rules say of a trial that is held already."""
+    held = {"study_id": lease.study_id, "trial_number": lease.trial_number, "worker_id": lease.worker_id}
+    connection.execute(sa.insert(_T).values(**held, **_said(judged)))
 
 
 def latest_versions(connection: sa.Connection, study_id: str, trial_number: int) -> tuple[int, ...] | None:
@@ -92,6 +96,11 @@ def listed(source: database.Database, study_id: str, trial_number: int | None = 
         query = query.where(_T.c.trial_number == trial_number)
     with source.transaction() as connection:
         return [_recorded(row) for row in connection.execute(query)]
+
+
+def _said(judged: Judgement) -> dict[str, Any]:
+    said = {name: getattr(judged, name) for name in _NAMES}
+    return said | {name: list(said[name]) for name in _LISTS} | {name: dict(said[name]) for name in _MAPPINGS}
 
 
 def _recorded(row: sa.Row[Any]) -> RecordedJudgement:

@@ -115,6 +115,13 @@ class Judge:
             (result,) = self._program((role, rule))(bound.columns, bound.given)
         return result.item() if isinstance(result, np.generic | np.ndarray) else result
 
+    def margins(self, values: Mapping[str, Any]) -> list[float]:
+        """The margin of each rule at one point, as `at_point` gives them."""
+        bound = inputs.bind(self.slots, values, 1)
+        wanted: list[tuple[Role, int]] = [("margin", rule) for rule in range(len(self._nodes))]
+        with np.errstate(all="ignore"):
+            return [float(np.asarray(each).item()) for each in self._program(*wanted)(bound.columns, bound.given)]
+
     def _violation(self, broken: Bools, undecided: Bools, bound: inputs.Inputs) -> Floats:
         """Margins, worked out only where a rule is broken."""
         violation = np.where(undecided, UNDECIDED_VIOLATION, 0.0)

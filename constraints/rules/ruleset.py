@@ -102,6 +102,16 @@ class RuleSet:
             discouraged_by=tuple(rule.id for rule in soft),
         )
 
+    def margins(self, params: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -> dict[str, float]:
+        """How far outside (above 0) or inside (below 0) of each hard or soft rule a point is, where it has a distance.
+
+        Raises:
+            PointError: a value is of the wrong kind.
+        """
+        found = self._before.margins({**self.facts, **(facts or {}), **params})
+        rules = (*self._hard, *self._soft)
+        return {rule.id: margin for rule, margin in zip(rules, found, strict=True) if math.isfinite(margin)}
+
     def watch(self, signals: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -> tuple[str, ...]:
         """Ids of the `stop` rules that a running trial breaks.
 

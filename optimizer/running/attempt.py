@@ -61,7 +61,7 @@ class Attempts:
         """
         number = waiting.call(lambda: runs.start(self.rows.database, claim.lease, gpu=self.device.name))
         folder = paths.JobPaths(self.place(claim).attempt(number))
-        conclusion = self._train(claim, waiting, folder)
+        conclusion = self._train(claim, number, waiting, folder)
         self._finish(claim, number, conclusion, waiting)
         return conclusion
 
@@ -92,7 +92,9 @@ class Attempts:
         """Where everything of a trial lies."""
         return self.settings.trial_paths(self.rows.stored.folder, claim.number)
 
-    def _train(self, claim: claims.Claim, waiting: patience.Patience, folder: paths.JobPaths) -> score.Conclusion:
+    def _train(
+        self, claim: claims.Claim, number: int, waiting: patience.Patience, folder: paths.JobPaths
+    ) -> score.Conclusion:
         trial = self.place(claim)
         with disk.writing(folder.directory):
             disk.make_own(folder.directory)
@@ -101,7 +103,7 @@ class Attempts:
             began, printed = time.time(), self.launcher.printed()
             self.launcher.start(folder.job)
         reader = events.Reader(folder.events)
-        watching = watches.Watch(self.rows, self.pruning, self.launcher, claim, waiting, trial)
+        watching = watches.Watch(self.rows, self.pruning, self.launcher, claim, waiting, trial, number)
         told = list(self._events(claim, folder, reader, watching))
         watching.finish()
         conclusion = self._conclude(told, claim, asked_to_stop=watching.interrupted)

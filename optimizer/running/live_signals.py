@@ -70,11 +70,12 @@ class LiveSignals:
     total_steps: int | None = None
     latest: dict[str, float | None] = dataclasses.field(default_factory=dict)
     curve: ThinnedCurve = dataclasses.field(default_factory=ThinnedCurve)
+    #: the trainer's time at the latest step
+    told_at: float = 0.0
     #: of the trainer process, on this machine
     _pid: int | None = None
-    #: step and trainer's time of the first step that this attempt told, and its time at the latest
+    #: step and trainer's time of the first step that this attempt told
     _first: tuple[int, float] | None = None
-    _told_at: float = 0.0
 
     def take(self, event: events.Event) -> None:
         """Take in what the trainer told."""
@@ -89,7 +90,7 @@ class LiveSignals:
             self._keep(event.data["metrics"])
 
     def _take_step(self, event: events.Event) -> None:
-        self.phase, self.step, self._told_at = "train", int(event.data["step"]), event.time
+        self.phase, self.step, self.told_at = "train", int(event.data["step"]), event.time
         if self._first is None or self.step < self._first[0]:
             self._first = (self.step, event.time)
         self._keep({name: value for name, value in event.data.items() if name not in _PLACES})
@@ -104,11 +105,15 @@ class LiveSignals:
     def _has_room(self) -> bool:
         return len(self.latest) < MOST_SIGNALS
 
+    def steps(self) -> str:
+        """How far its training has come, in words."""
+        return str(self.step) + (f" of {self.total_steps}" if self.total_steps else "")
+
     def seconds_a_step(self) -> float | None:
         """How long a step takes on the mean; None where nobody can know yet."""
         if self._first is None or self.step is None or self.step <= self._first[0]:
             return None
-        return (self._told_at - self._first[1]) / (self.step - self._first[0])
+        return (self.told_at - self._first[1]) / (self.step - self._first[0])
 
     def train_seconds_left(self) -> float | None:
         """What its training still takes at its speed so far; None where nobody can know yet."""

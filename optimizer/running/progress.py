@@ -14,6 +14,7 @@ import rich.text
 from constraints.judging import verdict as verdicts
 from optimizer import columns, wording
 from optimizer.results import records, remarks, repeats
+from optimizer.running import live_signals
 from optimizer.study import resolved as studies
 from optimizer.trials import conclusion as score
 from storage import errors as storage_errors
@@ -38,31 +39,12 @@ class ShownTrial:
     began: float = dataclasses.field(default_factory=time.monotonic)
     seconds: float | None = None
     metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    step: int = 0
-    total_steps: int | None = None
-    loss: float | None = None
-    #: step and trainer's time of the first step that this attempt told, and its time at the latest
-    first: tuple[int, float] | None = None
-    told_at: float = 0.0
+    #: what its trainer told of it
+    live: live_signals.LiveSignals = dataclasses.field(default_factory=live_signals.LiveSignals)
 
     @property
     def elapsed(self) -> float:
         return time.monotonic() - self.began if self.seconds is None else self.seconds
-
-    def train_seconds_left(self) -> float | None:
-        """What its training still takes at its speed so far; None where nobody can know yet."""
-        if self.first is None or self.total_steps is None or self.step <= self.first[0]:
-            return None
-        each = (self.told_at - self.first[1]) / (self.step - self.first[0])
-        return each * max(0, self.total_steps - self.step)
-
-    def stepped(self, event: events.Event) -> None:
-        """Take in a step that the trainer told."""
-        self.step, self.told_at = int(event.data["step"]), event.time
-        self.loss = event.data.get("loss")
-        if self.first is None:
-            self.first = (self.step, event.time)
-        self.state = f"step {self.step}" + (f" of {self.total_steps}" if self.total_steps else "")
 
 
 class Progress:
@@ -142,11 +124,11 @@ class Progress:
         row = self._rows.get(trial)
         if row is None:
             return
+        row.live.take(event)
         if event.event == "step":
-            row.stepped(event)
+            row.state = f"step {row.live.steps()}"
             self._log_step(row)
         elif event.event == "train-started":
-            row.total_steps = int(event.data["total_steps"])
             row.state = "train"
         elif event.event == "evaluated":
             row.metrics = event.data["metrics"]
@@ -208,12 +190,12 @@ class Progress:
 
     def _log_step(self, row: ShownTrial) -> None:
         """A line about a trial that trains, now and then; its first step is news of its own."""
-        if row.told_at - self._logged_at < LOG_SECONDS:
+        if row.live.told_at - self._logged_at < LOG_SECONDS:
             return
-        self._logged_at = row.told_at
-        left = row.train_seconds_left()
+        self._logged_at = row.live.told_at
+        left = row.live.train_seconds_left()
         coming = "" if left is None else f", about {wording.duration(left)} of training left"
-        self._line(f"trial {row.number}: {row.state}, loss {wording.value(row.loss)}{coming}")
+        self._line(f"trial {row.number}: {row.state}, loss {wording.value(row.live.latest.get('loss'))}{coming}")
 
     def _look(self) -> None:
         """Count what is done and find the best, over all workers; a database that is away is asked next time."""
@@ -256,5 +238,5 @@ _PHASES = {"job-started": "load", "loaded": "load", "trained": "sample", "sample
 
 
 def _left(row: ShownTrial) -> str:
-    left = row.train_seconds_left() if row.seconds is None and row.state.startswith("step") else None
+    left = row.live.train_seconds_left() if row.seconds is None and row.state.startswith("step") else None
     return "-" if left is None else wording.duration(left)

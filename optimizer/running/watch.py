@@ -5,21 +5,24 @@ import logging
 import time
 
 from optimizer import patience
-from optimizer.running import disk, guards, launch
+from optimizer.running import disk, guards, launch, live_signals
 from optimizer.running import pruning as prunings
 from optimizer.trials import claims
 from optimizer.trials import rows as trial_rows
 from storage import errors as storage_errors
+from storage import signals, workers
 from storage import studies as stored_studies
-from storage import workers
 from trainers.contract import events, paths
 
 logger = logging.getLogger(__name__)
 
+#: seconds between two words on what an attempt does
+BEAT_SECONDS = 2.0
+
 
 @dataclasses.dataclass
 class Watch:
-    """What goes on beside a training: the lease is renewed, scores are kept, a wish to stop is passed on.
+    """What goes on beside a training: the lease is renewed, scores and signals are kept, a wish to stop is passed on.
 
     A database that is away holds nothing of this up: what could not be written waits until it is back.
     """
@@ -30,11 +33,15 @@ class Watch:
     claim: claims.Claim
     waiting: patience.Patience
     trial: paths.TrialPaths
+    #: number of the attempt, and what it shows to others
+    attempt: int
+    live: live_signals.LiveSignals = dataclasses.field(default_factory=live_signals.LiveSignals)
     #: whether the trainer was asked to stop
     interrupted: bool = False
     _due: float = 0.0
     _away_since: float | None = None
     _tries: int = 0
+    _beat: float = 0.0
     _unwritten: list[events.Event] = dataclasses.field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -57,9 +64,11 @@ class Watch:
         if self.waiting.should_stop() or not self._holds_trial():
             self.interrupted = True
             self.launcher.interrupt()
+        self._show()
 
     def remember(self, event: events.Event) -> None:
-        """Keep what the database must know of an event: the base's scores, and those at evaluation points."""
+        """Keep what the database must know of an event: the base's scores, those at evaluation points, and signals."""
+        self.live.take(event)
         if event.event in ("baseline", "evaluated"):
             self._unwritten.append(event)
             if self._away_since is None:
@@ -76,6 +85,17 @@ class Watch:
         """Write what is still to be written, waiting for the database."""
         if not self.interrupted:
             self.waiting.call(self._write)
+
+    def _show(self) -> None:
+        """Let others see what the attempt does, now and then; what cannot be written is dropped."""
+        now = time.monotonic()
+        if now < self._beat or self._away_since is not None:
+            return
+        self._beat = now + BEAT_SECONDS
+        try:
+            signals.tell(self.rows.database, self.rows.study_id, self.claim.number, self.attempt, self.live.signals())
+        except storage_errors.StorageError:
+            self._due = now  # the lease finds out what is the matter
 
     def _holds_trial(self) -> bool:
         """False when another worker has the trial by now."""

@@ -19,13 +19,13 @@ from constraints.judging import verdict as verdicts
 from optimizer import attributes
 from optimizer.designs import design as designs
 from optimizer.designs import judgement
-from optimizer.trials import claims, duplicates
+from optimizer.trials import claims, duplicates, reason
 from optimizer.trials import observer as observers
 from optimizer.trials import roster as rosters
 from optimizer.trials import rows as trial_rows
 from optimizer.trials import standing as standings
 from storage import errors as storage_errors
-from storage import refusals
+from storage import judgements, refusals
 
 logger = logging.getLogger(__name__)
 
@@ -129,6 +129,8 @@ class Proposer:
                 trial = writing.trials()[number]
                 if trial.state is State.RUNNING:
                     logger.info("trial %d is taken up again", number, extra={"trial": number})
+                    if writing.judged_by(number) != self.standing.book.version_ids:
+                        writing.keep(lease, self._reason("taken-up", trial.params))
                     return self.maker.begun(lease, trial.params, trial.user_attrs, taken_up=True)
                 # told by its last holder between our look and the lease
                 writing.give_back(lease)
@@ -159,7 +161,7 @@ class Proposer:
         said = self._judged(verdict)
         if not verdict.refused_by:
             writing.begin(waiting.number, params, said)
-            lease = writing.lease(waiting.number)
+            lease = writing.lease(waiting.number, self._reason("enqueued", params, verdict))
             assert lease is not None, f"trial {waiting.number} was waiting, and somebody holds it"
             return self.maker.asked(lease, params, {**waiting.user_attrs, **said}, self.roster.trials)
         writing.end(waiting.number, State.PRUNED, params=params, attributes=said, constraints=verdict.violations)
@@ -232,7 +234,8 @@ class Proposer:
         if proposal.repeat:
             said[attributes.REPEAT] = proposal.repeat
         number = writing.add(State.RUNNING, params, notes=proposal.notes, attributes=said)
-        lease = writing.lease(number)
+        origin: judgements.Origin = "repeat" if proposal.repeat else "sampled"
+        lease = writing.lease(number, self._reason(origin, params, verdict))
         assert lease is not None, f"trial {number} was made under the lock, and somebody else holds it"
         return self.maker.begun(lease, params, said)
 
@@ -261,6 +264,12 @@ class Proposer:
             if judgement.UNTRAINABLE in verdict.undecided:
                 said["message"] = verdict.undecided[judgement.UNTRAINABLE]
         return said
+
+    def _reason(
+        self, origin: judgements.Origin, params: Mapping[str, Any], verdict: verdicts.Verdict | None = None
+    ) -> judgements.Judgement:
+        """Why a trial may run, by the rules in force."""
+        return reason.of(self.standing.admission, self.standing.book.version_ids, origin, params, verdict)
 
     def _keep(
         self, writing: trial_rows.Writing, refused: Sequence[designs.RefusedPoint], source: refusals.RefusalSource

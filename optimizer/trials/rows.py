@@ -15,7 +15,7 @@ from optimizer import opening
 from optimizer.study import resolved as study_module
 from optimizer.study import space
 from optimizer.trials import scores
-from storage import artifacts, leases, optuna_studies, studies
+from storage import artifacts, judgements, leases, optuna_studies, studies
 from storage import trials as stored_trials
 
 logger = logging.getLogger(__name__)
@@ -161,10 +161,18 @@ class Writing:
         """Whether a trial is there and has been told nothing."""
         return stored_trials.is_running(self.connection, self.rows.optuna_id(), number)
 
-    def lease(self, number: int) -> leases.Lease | None:
-        """The right to run and tell a trial, unless somebody holds it."""
-        seconds = self.rows.lease_seconds
-        return leases.acquire(self.connection, self.rows.study_id, number, self.rows.worker_id, seconds=seconds)
+    def lease(self, number: int, why: judgements.Judgement | None = None) -> leases.Lease | None:
+        """The right to run and tell a trial, unless somebody holds it; `why` it may be run is kept with it."""
+        wanted = (self.connection, self.rows.study_id, number, self.rows.worker_id, self.rows.lease_seconds)
+        return leases.acquire(*wanted) if why is None else judgements.take(*wanted, why)
+
+    def judged_by(self, number: int) -> tuple[int, ...] | None:
+        """The ids of the rule versions that judged a trial last; None where that is not known."""
+        return judgements.latest_versions(self.connection, self.rows.study_id, number)
+
+    def keep(self, lease: leases.Lease, why: judgements.Judgement) -> None:
+        """Keep what the rules say of a trial that goes on."""
+        judgements.add(self.connection, lease, why)
 
     def give_back(self, lease: leases.Lease) -> None:
         """Let a trial go."""

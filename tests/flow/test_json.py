@@ -44,6 +44,9 @@ def test_each_command_prints_the_fields_that_are_documented(place: places.Place)
     trial = place.json("study", "show", "told", "--trial", "0")
     assert set(shown["trials"][0]) == fields("A trial")
     assert set(trial) == fields("A trial") | fields("study show --trial")
+    (judgement,) = trial["judgements"]
+    assert (judgement["origin"], judgement["rules"], judgement["verdict"]) == ("sampled", ["told-rules@1"], "accepted")
+    assert judgement["margins"]["large"] <= 0
     assert trial["values"] == trial["metrics"] == {"gain": 0.5}
     assert trial["lora"].endswith("trial-0000/lora.safetensors")
     assert [attempt["outcome"] for attempt in trial["attempts"]] == ["usable"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import optuna
 import pytest
+import sqlalchemy
 
 from optimizer import attributes, errors, jsonable, opening, patience, settings, wiring
 from optimizer.designs import judgement
@@ -19,7 +20,7 @@ from optimizer.study import resolved as studies
 from optimizer.trials import beginning, claims, duplicates
 from optimizer.trials import conclusion as score
 from optimizer.trials import rows as trial_rows
-from storage import artifacts, database, optuna_store, refusals, workers
+from storage import artifacts, database, judgements, optuna_store, refusals, workers
 from tests.optimizer.designs import cells
 from tests.storage import holding
 from trainers.lora import settings as lora_settings
@@ -185,6 +186,48 @@ def test_an_interrupted_trial_is_taken_up_by_the_next_worker(place: Place) -> No
     again = claimed(second)
     assert again.taken_up
     assert (again.number, again.params, again.seed) == (claim.number, claim.params, claim.seed)
+
+
+def judged(campaign: workers_.Worker, number: int) -> list[judgements.Judgement]:
+    return [kept.judgement for kept in judgements.listed(campaign.rows.database, campaign.rows.study_id, number)]
+
+
+def test_each_trial_keeps_why_it_may_run_with_all_rule_versions_in_force(place: Place) -> None:
+    campaign = place.open(place.study(trials=4, repeats=2, start="[{learning_rate: 0.002}]"))
+    for origin in ("enqueued", "repeat", "sampled"):
+        claim = claimed(campaign)
+        finish(campaign, claim, 0.5)
+        (why,) = judged(campaign, claim.number)
+        assert (why.origin, why.weight, why.refused_by) == (origin, 1.0, ())
+        assert why.rule_version_ids == campaign.proposer.standing.book.version_ids
+        assert why.margins["high-rate"] <= 0
+        assert why.facts["dataset.images"] == 16
+
+
+def test_a_trial_that_is_taken_up_under_newer_rules_is_judged_again_and_goes_on(place: Place) -> None:
+    study = place.study(trials=1)
+    first, second, third = place.open(study), place.open(study), place.open(study)
+    claim = claimed(first)
+    first.rows.release(claim.lease)
+    again = claimed(second)
+    assert [why.origin for why in judged(second, 0)] == ["sampled"]
+    second.rows.release(again.lease)
+    newer = holding.push(second.rows.database, "propose-rules", RULES.replace("> 0.004", "> 0.0001"))
+    assert claimed(third).params == claim.params
+    assert [why.origin for why in judged(third, 0)] == ["sampled", "taken-up"]
+    why = judged(third, 0)[-1]
+    assert (why.rule_version_ids, why.refused_by) == ((newer.id,), ("high-rate",))
+
+
+def test_a_proposal_takes_no_statement_more_for_its_judgement(place: Place) -> None:
+    campaign, said = place.open(place.study(trials=3)), list[str]()
+    claimed(campaign)
+    engine = campaign.rows.database.engine
+    sqlalchemy.event.listen(engine, "before_cursor_execute", lambda *given: said.append(given[2]))
+    claimed(campaign)
+    writes = [text for text in said if "INSERT" in text and "tuneguard_data" in text]
+    assert len([text for text in writes if "judgements" in text]) == 1
+    assert "tuneguard_data.leases" in next(text for text in writes if "judgements" in text)
 
 
 def test_refused_draws_are_counted_by_rule_and_cost_no_trial(place: Place) -> None:
