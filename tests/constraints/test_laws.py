@@ -358,7 +358,9 @@ def test_exactly_one_of_less_equal_and_greater_holds(one: Node, other: Node, tab
 
 @given(truths, points)
 def test_the_sign_of_a_margin_agrees_with_truth(node: Node, point: dict[str, Any]) -> None:
-    margin = Judge([rule(node)]).at_point("margin", 0, point)
+    judge = Judge([rule(node)])
+    margin = judge.at_point("margin", 0, point)
+    assert repr(judge.margins(point)) == repr([float(margin)])
     outcome = judged(node, [point])
     if not math.isnan(margin) and outcome in "TF":
         assert margin * (1 if outcome == "T" else -1) >= -1e-6
