@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import optuna
 
+from optimizer import jsonable
 from optimizer.forecast import estimates
 from optimizer.forecast import situation as facts
 from optimizer.results import reading, records
@@ -44,7 +45,7 @@ def images(stored: stored_studies.Study) -> int:
 
 def _shown(stored: stored_studies.Study) -> showings.Showings | None:
     shown = stored.facts.shown
-    return None if shown is None else showings.Showings.of_json(shown)
+    return None if shown is None else jsonable.record(showings.Showings, shown)
 
 
 def measured(source: database.Database, study: study_module.Study) -> list[estimates.Measured]:

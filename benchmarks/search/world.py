@@ -71,7 +71,7 @@ def open_worker(opened: opening.Services, spec: studies.Study) -> worker.Worker:
 
 def search(spec: studies.Study) -> searches.Search:
     """A search without a database, over sixteen pictures of one size."""
-    shown = showings.Showings(16, (((64, 64), 16),))
+    shown = showings.Showings(16, ((64, 64, 16),))
     situation = facts.Situation(facts.Gpu(0, None), remembered.step_counter(spec, shown))
     return searches.once(judgement.Admission(spec, rulebook.of_files(spec), situation), 0)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import optuna
 import sqlalchemy as sa
 
-from optimizer import errors, opening, provenance, remembered
+from optimizer import errors, jsonable, opening, provenance, remembered
 from optimizer.designs import judgement
 from optimizer.forecast import situation as facts
 from optimizer.results import reading
@@ -64,7 +64,7 @@ def join(services: opening.Services, study: study_module.Study, found: declarati
         stored = keep_study(connection, study)
         first = stored.facts.environment
         learned = stored_studies.Facts(
-            shown=shown.as_json(),
+            shown=jsonable.of(shown),
             dataset_hash=found.hash,
             rule_sets=book.sets,
             environment=environment if first is None else None,

@@ -8,7 +8,7 @@ import optuna
 import sqlalchemy as sa
 
 from constraints.judging import verdict as verdicts
-from optimizer import opening
+from optimizer import jsonable, opening
 from optimizer.results import reading, records
 from optimizer.study import resolved as study_module
 from optimizer.trials import warm_start
@@ -44,9 +44,9 @@ def trials(
     kept = stored.facts.warm_start
     if kept is None:
         gathered = warm_start.gather(study, judge, sources.__getitem__)
-        stored_studies.learn(connection, stored.id, stored_studies.Facts(warm_start=gathered.as_json()))
+        stored_studies.learn(connection, stored.id, stored_studies.Facts(warm_start=jsonable.of(gathered)))
         for why, count in gathered.left_out.items():
             logger.warning("warm start leaves out %d trials of %s", count, why)
     else:
-        gathered = warm_start.of_json(kept)
+        gathered = jsonable.record(warm_start.Gathered, kept)
     return warm_start.trials(study, gathered.priors)

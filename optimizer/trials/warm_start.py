@@ -40,28 +40,10 @@ class MappedTrial:
 
 @dataclasses.dataclass(frozen=True)
 class Gathered:
-    """What earlier studies come to. `left_out` counts what does not fit, by source and reason."""
+    """What earlier studies come to, as a study keeps it. `left_out` counts what does not fit, by source and reason."""
 
     priors: tuple[MappedTrial, ...]
     left_out: Mapping[str, int]
-
-    def as_json(self) -> dict[str, Any]:
-        """The form that a study keeps."""
-        return {
-            "priors": [
-                {"params": dict(prior.params), "values": prior.values, "source": prior.source} for prior in self.priors
-            ],
-            "left_out": dict(self.left_out),
-        }
-
-
-def of_json(kept: Mapping[str, Any]) -> Gathered:
-    """What `Gathered.as_json` wrote."""
-    priors = tuple(
-        MappedTrial(each["params"], None if each["values"] is None else tuple(each["values"]), each["source"])
-        for each in kept["priors"]
-    )
-    return Gathered(priors, kept["left_out"])
 
 
 def gather(

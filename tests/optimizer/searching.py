@@ -29,7 +29,7 @@ LORA = {
 
 def situation(gpu: facts.Gpu | None = None, images: int = 20, **more: Any) -> facts.Situation:
     """What is known where a data set holds square images, each shown once an epoch."""
-    shown = showings.Showings(images, (((64, 64), images),))
+    shown = showings.Showings(images, ((64, 64, images),))
     return facts.Situation(gpu or facts.Gpu(0, None), counters.StepCounter(buckets.training_size, shown, 64), **more)
 
 

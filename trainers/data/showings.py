@@ -3,8 +3,8 @@
 import dataclasses
 import functools
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
 
 Size: TypeAlias = tuple[int, int]
 #: width and height of an image, resolution, step of a bucket's sides or None -> training size
@@ -24,29 +24,24 @@ class Shown(Protocol):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Showings:
-    """What an epoch shows: samples by the size of the image as it lies on disk, and how many images there are."""
+    """What an epoch shows: how many images there are, and width, height and samples of each size that lies on disk.
+
+    A study keeps it, as JSON of these fields.
+    """
 
     images: int
-    by_size: tuple[tuple[Size, int], ...]
-
-    def as_json(self) -> dict[str, Any]:
-        return {"images": self.images, "by_size": [[*size, samples] for size, samples in self.by_size]}
-
-    @classmethod
-    def of_json(cls, kept: Mapping[str, Any]) -> "Showings":
-        by_size = tuple(((width, height), samples) for width, height, samples in kept["by_size"])
-        return cls(kept["images"], by_size)
+    by_size: tuple[tuple[int, int, int], ...]
 
     @functools.cached_property
     def samples(self) -> int:
         """Samples of an epoch."""
-        return sum(samples for _, samples in self.by_size)
+        return sum(samples for _, _, samples in self.by_size)
 
     @functools.cache  # noqa: B019  (a study has one data set)
     def by_bucket(self, resolution: int, step: int, rule: Sizing) -> tuple[int, ...]:
         """Samples of each bucket."""
         found: Counter[Size] = Counter()
-        for (width, height), samples in self.by_size:
+        for width, height, samples in self.by_size:
             found[rule(width, height, resolution, step)] += samples
         return tuple(found.values())
 
@@ -56,4 +51,4 @@ def of(items: Sequence[Shown]) -> Showings:
     samples: Counter[Size] = Counter()
     for item in items:
         samples[item.width, item.height] += item.repeats
-    return Showings(len(items), tuple(sorted(samples.items())))
+    return Showings(len(items), tuple((*size, shown) for size, shown in sorted(samples.items())))

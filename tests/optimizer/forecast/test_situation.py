@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from optimizer import jsonable
 from optimizer.forecast import situation as facts
 from trainers.data import buckets, counters, showings
 from trainers.declared import registry
 from trainers.lora import settings
 
 NO_GPU = facts.Gpu(0, None)
-SHOWN = showings.Showings(5, (((64, 64), 30), ((64, 128), 7), ((96, 64), 4), ((128, 64), 9), ((300, 64), 1)))
+SHOWN = showings.Showings(5, ((64, 64, 30), (64, 128, 7), (96, 64, 4), (128, 64, 9), (300, 64, 1)))
 
 #: parameters that steps depend on, as a trial may have them
 POINTS = st.fixed_dictionaries(
@@ -111,7 +112,7 @@ def test_without_a_data_set_steps_are_known_where_they_are_given() -> None:
 
 
 def test_what_is_kept_of_a_data_set_counts_as_the_data_set() -> None:
-    again = showings.Showings.of_json(SHOWN.as_json())
+    again = jsonable.record(showings.Showings, jsonable.of(SHOWN))
     assert (again.images, again.by_size) == (SHOWN.images, SHOWN.by_size)
 
 

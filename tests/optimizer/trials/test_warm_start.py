@@ -6,7 +6,7 @@ from typing import Any
 import optuna
 import pytest
 
-from optimizer import attributes, errors
+from optimizer import attributes, errors, jsonable
 from optimizer.results import records
 from optimizer.study import resolved as studies
 from optimizer.trials import warm_start
@@ -61,7 +61,7 @@ def test_rows_of_a_table_become_prior_trials_and_what_does_not_fit_is_said(tmp_p
 
 def test_what_a_study_keeps_reads_back_the_same(tmp_path: pathlib.Path) -> None:
     found = gathered(tmp_path / "old.csv", "clip_score,learning_rate,network_dim,lr_scheduler\n0.30,0.001,8,cosine\n")
-    assert warm_start.of_json(found.as_json()) == found
+    assert jsonable.record(warm_start.Gathered, jsonable.of(found)) == found
 
 
 def test_a_table_without_a_needed_column_is_one_clear_error(tmp_path: pathlib.Path) -> None:
