@@ -8,7 +8,7 @@ import subprocess
 import sys
 from typing import Any
 
-from tests.flow import forked
+from tests import forked
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 

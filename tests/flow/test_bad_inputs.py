@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from optimizer import cli
-from tests.flow import forked
+from tests import forked
 
 STUDY = """\
 study_version: 1

@@ -15,18 +15,37 @@ import pytest
 import safetensors.torch
 import torch
 
+from tests import forked
 from trainers.contract import events, job, paths
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 Make = Callable[..., job.TrainJob]
+Start = Callable[..., forked.Process]
 
 pytestmark = pytest.mark.slow
 
 
-def start(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+def cold(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+    """The trainer as its launcher starts it; `start` saves its imports."""
     command = [sys.executable, "-W", "error::UserWarning", "-m", "trainers", *arguments]
     return subprocess.Popen(command, cwd=CHECKOUT, env=ENVIRONMENT, stderr=subprocess.PIPE, **options)
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., forked.Process]]:
+    """Starts a trainer with these words, one after the other; what is left of the last one ends with the test."""
+    started: list[forked.Process] = []
+
+    def begin(*words: str) -> forked.Process:
+        for process in started:
+            process.close()
+        started.append(forked.trainer(words, ENVIRONMENT))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.close()
 
 
 def write(train_job: job.TrainJob) -> paths.JobPaths:
@@ -47,22 +66,18 @@ def wait_for(files: paths.JobPaths, name: str) -> None:
 
 
 @pytest.fixture
-def server() -> Iterator[subprocess.Popen[bytes]]:
-    process = start("--serve", "diffusion-lora", stdin=subprocess.PIPE)
-    yield process
-    process.kill()
-    process.communicate()
+def server(start: Start) -> forked.Process:
+    return start("--serve", "diffusion-lora")
 
 
-def hand_over(server: subprocess.Popen[bytes], files: paths.JobPaths) -> None:
+def hand_over(server: forked.Process | subprocess.Popen[bytes], files: paths.JobPaths) -> None:
     assert server.stdin is not None
     server.stdin.write(json.dumps({"job": str(files.job)}).encode() + b"\n")
     server.stdin.flush()
 
 
-def test_a_warm_process_serves_good_and_bad_jobs_and_ends_when_its_input_closes(
-    make_job: Make, server: subprocess.Popen[bytes]
-) -> None:
+def test_a_warm_process_serves_good_and_bad_jobs_and_ends_when_its_input_closes(make_job: Make) -> None:
+    server = cold("--serve", "diffusion-lora", stdin=subprocess.PIPE)
     good, again = write(make_job(name="good")), write(make_job(name="again"))
     typo = write(make_job({"network_dims": 4, "optimizer_type": "adam"}, name="typo"))
     no_base = write(make_job(name="no-base", base="/nowhere"))
@@ -83,7 +98,7 @@ def test_a_warm_process_serves_good_and_bad_jobs_and_ends_when_its_input_closes(
 
 
 def test_what_a_job_prints_lies_in_its_folder_beside_its_exit_code_and_sigterm_ends_the_wait_for_the_next(
-    make_job: Make, server: subprocess.Popen[bytes]
+    make_job: Make, server: forked.Process
 ) -> None:
     files = [write(make_job(name=name, base="/nowhere")) for name in ("one", "other")]
     for each in files:
@@ -97,7 +112,7 @@ def test_what_a_job_prints_lies_in_its_folder_beside_its_exit_code_and_sigterm_e
         assert told(each, "failed")[0]["kind"] == "unusable-input"
 
 
-def test_a_point_that_contradicts_itself_is_a_failed_trial_and_no_bad_job(make_job: Make) -> None:
+def test_a_point_that_contradicts_itself_is_a_failed_trial_and_no_bad_job(make_job: Make, start: Start) -> None:
     files = write(make_job({"lr_scheduler": "polynomial", "learning_rate": 5e-8}))
     process = start(str(files.job))
     process.communicate(timeout=60)
@@ -109,7 +124,7 @@ def test_a_point_that_contradicts_itself_is_a_failed_trial_and_no_bad_job(make_j
 
 
 def test_sigterm_in_training_checkpoints_and_the_job_goes_on_later(
-    make_job: Make, server: subprocess.Popen[bytes]
+    make_job: Make, server: forked.Process, start: Start
 ) -> None:
     files = write(make_job({"max_train_steps": 400}))
     hand_over(server, files)
@@ -127,7 +142,9 @@ def test_sigterm_in_training_checkpoints_and_the_job_goes_on_later(
     assert told(files, "resumed")[0]["step"] == saved["step"]
 
 
-def test_sigkill_and_then_sigterm_leave_a_job_that_ends_with_the_same_weights(make_job: Make, run: Any) -> None:
+def test_sigkill_and_then_sigterm_leave_a_job_that_ends_with_the_same_weights(
+    make_job: Make, run: Any, start: Start
+) -> None:
     """The real signals on real processes; `tests/trainers/recipes` ends runs at many more places."""
     params = {"max_train_steps": 120, "optimizer_type": "Prodigy", "learning_rate": 1.0, "text_encoder_lr": 1.0}
     whole, broken = make_job(params, name="whole"), make_job(params, name="broken", checkpoint_every_steps=7)
@@ -135,13 +152,13 @@ def test_sigkill_and_then_sigterm_leave_a_job_that_ends_with_the_same_weights(ma
     files = write(broken)
     first = start(str(files.job))
     wait_for(files, "checkpoint")
-    first.kill()
+    first.send_signal(signal.SIGKILL)
     first.communicate(timeout=60)
     done = told(files, "step")[-1]["step"]
     second = start(str(files.job))
     wait_for(files, "resumed")
     assert told(files, "resumed")[0]["step"] <= done
-    second.terminate()
+    second.send_signal(signal.SIGTERM)
     second.communicate(timeout=60)
     assert second.returncode == job.ExitCode.INTERRUPTED
     _, console = start(str(files.job)).communicate(timeout=120)
@@ -153,14 +170,13 @@ def test_sigkill_and_then_sigterm_leave_a_job_that_ends_with_the_same_weights(ma
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_job_is_interrupted_when_its_worker_is_gone(make_job: Make, server: subprocess.Popen[bytes]) -> None:
+def test_a_job_is_interrupted_when_its_worker_is_gone(make_job: Make, server: forked.Process) -> None:
     """The pipe closes however the worker ends; what goes on training would write beside the one who takes it up."""
     files = write(make_job({"max_train_steps": 4000}))
     hand_over(server, files)
     wait_for(files, "step")
     assert server.stdin is not None
     server.stdin.close()
-    server.stdin = None  # communicate() would flush it
     assert server.wait(timeout=60) == job.ExitCode.INTERRUPTED
     assert told(files, "trial-finished")[0]["outcome"] == "interrupted"
 
@@ -171,7 +187,7 @@ def test_a_disk_that_takes_no_more_is_the_machines_fault_and_leaves_no_half_file
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 
-    process = start(str(files.job), preexec_fn=limit)
+    process = cold(str(files.job), preexec_fn=limit)
     _, console = process.communicate(timeout=120)
     assert process.returncode == job.ExitCode.MACHINE
     assert told(files, "failed")[0]["kind"] == "machine"
@@ -182,7 +198,7 @@ def test_a_disk_that_takes_no_more_is_the_machines_fault_and_leaves_no_half_file
     assert not list(trial.rglob("*.pt"))
 
 
-def test_an_unreadable_job_file_is_one_clear_line(tmp_path: pathlib.Path) -> None:
+def test_an_unreadable_job_file_is_one_clear_line(tmp_path: pathlib.Path, start: Start) -> None:
     process = start(str(tmp_path / "job.json"))
     _, console = process.communicate(timeout=60)
     assert process.returncode == job.ExitCode.BAD_INPUT
