@@ -8,7 +8,17 @@ import shutil
 import subprocess
 
 #: packages whose versions decide what a trial does
-_PACKAGES = ("optuna", "torch", "diffusers", "peft", "transformers", "accelerate", "bitsandbytes", "open-clip-torch")
+_PACKAGES = (
+    "optuna",
+    "torch",
+    "diffusers",
+    "peft",
+    "transformers",
+    "accelerate",
+    "bitsandbytes",
+    "prodigyopt",
+    "open-clip-torch",
+)
 
 
 def environment(checkout: pathlib.Path) -> dict[str, str]:
