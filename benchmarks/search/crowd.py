@@ -23,7 +23,8 @@ def run(workers: int, trials: int) -> str:
     with world.services() as opened:
         spec = world.study("crowd")
         spec = spec.model_copy(update={"search": spec.search.model_copy(update={"trials": trials})})
-        beginning.create_study(opened, spec)
+        with opened.database.transaction() as connection:
+            beginning.keep_study(connection, spec)
         opened.database.close()
         context = multiprocessing.get_context("spawn")
         ready = context.Barrier(workers + 1)

@@ -35,7 +35,8 @@ def run(trials: int) -> str:
     """
     with world.services() as opened:
         spec = _study(trials)
-        beginning.create_study(opened, spec)
+        with opened.database.transaction() as connection:
+            beginning.keep_study(connection, spec)
         opened.database.close()
         chance = random.Random(0)
         context = multiprocessing.get_context("fork")  # a worker works at once, so that kills hit it at work

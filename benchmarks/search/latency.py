@@ -136,7 +136,8 @@ def plain_optuna(
 def our_search(opened: opening.Services, name: str, size: int, clock: Clock) -> tuple[Callable[[], None], float]:
     """The product's own path: rules, lease, proposal, result row, tell. Also how long joining the study takes."""
     spec = world.study(name)
-    beginning.create_study(opened, spec)
+    with opened.database.transaction() as connection:
+        beginning.keep_study(connection, spec)
     world.load_history(opened, reading.open_optuna(opened.database, opened.optuna_storage, spec), spec, size)
     gc.collect()
     began = time.perf_counter()

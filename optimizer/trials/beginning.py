@@ -87,12 +87,6 @@ def _tell_differences(first: Mapping[str, str], here: Mapping[str, str]) -> None
             logger.warning("the study was begun with %s %s, here it is %s; results may differ", name, was, now)
 
 
-def create_study(services: opening.Services, study: study_module.Study) -> stored_studies.Study:
-    """Store a study, or go on with the one of that name; see `keep_study`."""
-    with services.database.transaction() as connection:
-        return keep_study(connection, study)
-
-
 def keep_study(connection: sa.Connection, study: study_module.Study) -> stored_studies.Study:
     """Store a study with its starting points, or go on with the one of that name.
 

@@ -49,7 +49,8 @@ def services(database: db.Database, home: pathlib.Path) -> opening.Services:
         artifacts.open_store(home),
     )
     spec = studies.parse(DOCUMENT, "kitten")
-    stored = beginning.create_study(made, spec)
+    with made.database.transaction() as connection:
+        stored = beginning.keep_study(connection, spec)
     study = optuna.load_study(study_name="kitten", storage=made.optuna_storage)
     space = {"learning_rate": optuna.distributions.FloatDistribution(1e-5, 1e-2, log=True)}
     usable = study.ask(space)
