@@ -85,7 +85,7 @@ def test_the_table_of_a_study_teaches_what_the_study_teaches(trials: list[Any]) 
 
 def gathered(source: str, old: studies.Study, found: list[records.TrialRecord]) -> warm_start.Gathered:
     study = searching.study(SPACE, warm_start=[source])
-    return warm_start.gather(study, searching.search(study, REFUSE).judge, lambda _: (old, found))
+    return warm_start.gather(study, searching.search(study, REFUSE).admission.judge, lambda _: (old, found))
 
 
 def of_csv(text: str, old: studies.Study) -> warm_start.Gathered:
