@@ -84,6 +84,7 @@ def mutated(chance: random.Random) -> str:
     return text
 
 
+@pytest.mark.slow
 def test_a_thousand_hostile_texts_end_in_nothing_but_rule_errors() -> None:
     chance = random.Random(1)
     for _ in range(500):

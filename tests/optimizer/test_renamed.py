@@ -122,6 +122,7 @@ def every_command_works(place: Place, name: str, trials: int) -> None:
     assert place.browser.get(f"/tuneguard/studies/{name}/report").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_renamed_study_goes_on_under_its_new_name_everywhere(place: Place) -> None:
     worker = place.open()
     finish(worker, claimed(worker), 0.5)
@@ -229,6 +230,7 @@ def test_a_study_that_only_optuna_knows_is_not_taken_over(place: Place) -> None:
     assert place.listed() == {}
 
 
+@pytest.mark.slow
 def test_a_running_trial_told_in_the_dashboard_is_left_as_it_was_told(place: Place) -> None:
     worker = place.open()
     first, second = claimed(worker), claimed(worker)
@@ -242,6 +244,7 @@ def test_a_running_trial_told_in_the_dashboard_is_left_as_it_was_told(place: Pla
     assert json.loads(place.command("study", "best", "kitten", "--json"))["values"]["clip_score"] == 0.9
 
 
+@pytest.mark.slow
 def test_a_waiting_trial_told_in_the_dashboard_is_no_point(place: Place) -> None:
     """It has no parameters, so there is nothing in it to repeat or to learn from."""
     worker = place.open()
@@ -268,6 +271,7 @@ ODD: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 def test_whatever_a_person_writes_into_the_attributes_of_running_trials_is_read(place: Place) -> None:
     worker = place.open()
     finish(worker, claimed(worker), 0.4)

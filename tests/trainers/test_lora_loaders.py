@@ -50,6 +50,7 @@ def stems(model: Any, prefix: str, targets: Any) -> dict[str, tuple[int, int]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("config", "_"), FAMILIES)
 def test_comfyui_finds_every_layer_of_the_unet(config: dict[str, Any], _: Any) -> None:
     looked_for = {
@@ -61,6 +62,7 @@ def test_comfyui_finds_every_layer_of_the_unet(config: dict[str, Any], _: Any) -
     assert ours.items() <= looked_for.items()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("config", "_"), FAMILIES)
 def test_comfyui_finds_every_layer_of_the_unet_in_diffusers_layout(config: dict[str, Any], _: Any) -> None:
     looked_for = set()
@@ -75,6 +77,7 @@ def test_comfyui_finds_every_layer_of_the_unet_in_diffusers_layout(config: dict[
     assert ours <= looked_for
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("config", "renamed"), FAMILIES)
 def test_a1111_finds_every_layer_of_the_unet(config: dict[str, Any], renamed: test_single_file.Rules) -> None:
     there = {

@@ -56,6 +56,7 @@ def take(params: dict[str, Any]) -> tuple[list[list[float]], list[torch.Tensor]]
     return rates, [weight.detach() for group in trained for weight in group]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", parameters.OPTIMIZERS)
 def test_what_the_check_accepts_trains_and_what_cannot_is_refused(optimizer: str) -> None:
     for scheduler, (warmup, climbing), trained in itertools.product(parameters.SCHEDULERS, WARMUPS, TRAINED):
@@ -97,6 +98,7 @@ def test_a_ratio_of_no_rate_trains_nothing_and_is_refused() -> None:
     assert "nothing would be trained" in refused
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "params",
     [

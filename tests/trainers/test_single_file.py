@@ -167,6 +167,7 @@ def test_a_single_file_loads_as_the_model_it_was_made_of(
         assert all(torch.equal(made_of[key], loaded[key]) for key in made_of), name
 
 
+@pytest.mark.slow
 def test_a_single_file_in_half_precision_keeps_its_vae_whole(
     pipeline: Any, single_file: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
@@ -180,6 +181,7 @@ def test_a_single_file_in_half_precision_keeps_its_vae_whole(
         assert torch.equal(base.unet.state_dict()[name], weight.to(torch.bfloat16)), name
 
 
+@pytest.mark.slow
 def test_a_single_file_trains(single_file: pathlib.Path, make_job: Callable[..., job.TrainJob], run: Any) -> None:
     told = run(make_job({"max_train_steps": 2}, base=str(single_file)))
     assert told.one("trial-finished")["outcome"] == "finished"
@@ -290,6 +292,7 @@ def test_an_sdxl_file_loads_as_the_model_it_was_made_of(
         assert all(torch.equal(made_of[key], loaded[key]) for key in made_of), name
 
 
+@pytest.mark.slow
 def test_an_sdxl_file_trains(large_file: pathlib.Path, make_job: Callable[..., job.TrainJob], run: Any) -> None:
     told = run(make_job({"max_train_steps": 2, "text_encoder_lr": 1e-4}, base=str(large_file)))
     assert told.one("trial-finished")["outcome"] == "finished"

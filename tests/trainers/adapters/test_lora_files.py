@@ -75,6 +75,7 @@ def draw(pipeline: Any) -> torch.Tensor:
     return latents
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["kohya", "diffusers"])
 def test_a_saved_lora_gives_the_trained_pictures_in_a_fresh_pipeline(
     layout: str, adapted: models.Base, sdxl_folder: pathlib.Path, tmp_path: pathlib.Path
@@ -127,6 +128,7 @@ def test_text_encoder_keys_carry_text_model_for_other_loaders(adapted: models.Ba
         assert "lora_te2_text_model_encoder_layers_0_mlp_fc1.alpha" in keys
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("config", "modules"), [(SD15_BLOCKS, 192), (SDXL_BLOCKS, 722)], ids=["sd15", "sdxl"])
 def test_every_module_of_a_full_size_unet_has_a_name_that_diffusers_maps_back(
     config: dict[str, Any], modules: int

@@ -63,6 +63,7 @@ CASES: list[tuple[dict[str, list[tuple[int, int]]], int, dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("folders", "repeats", "params"), CASES)
 def test_rules_are_told_the_steps_that_the_trainer_takes(
     folders: dict[str, list[tuple[int, int]]],

@@ -211,6 +211,7 @@ def test_pictures_that_lost_their_prompt_and_a_score_far_below_the_base_are_told
     assert "off-prompt" in [image["failure"] for image in told.one("scored")["images"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "params",
     [
@@ -347,6 +348,7 @@ def test_the_gain_is_paired_with_the_untrained_base(make_job: Make, run: Run) ->
     assert scored["metrics"]["clip_score_gain"] == pytest.approx(sum(gains) / len(gains))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text_encoder_lr", [0.0, 1e-3])
 def test_sdxl_trains_with_and_without_its_text_encoders(
     text_encoder_lr: float, make_job: Make, run: Run, sdxl_folder: pathlib.Path

@@ -92,6 +92,7 @@ def test_an_exploding_gradient_is_caught_after_five_steps(make_job: Make, run: R
     assert failed["step"] == len(before) + 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scale", "bias", "kind", "share"),
     [

@@ -135,6 +135,7 @@ def test_no_step_waits_for_the_device_outside_of_looking(
     assert waits.seen["signals.py:_read", "tolist"] == 5  # one look takes everything over at once
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WAITING_OPTIMIZERS)
 def test_an_optimizer_of_a_library_may_wait_within_its_step_and_the_loop_does_not(
     name: str, make_job: Make, run: Run, waits: Waits

@@ -221,6 +221,7 @@ def run(train_job: job.TrainJob) -> list[events.Event]:
     return events.read(file)[0]
 
 
+@pytest.mark.slow
 def test_a_lora_of_sd_scripts_is_measured_like_any_other(make_job: Make, checkout: pathlib.Path) -> None:
     told = run(make_job({"sd_scripts": str(checkout)}, trainer="sd-scripts"))
     assert [event.event for event in told] == [

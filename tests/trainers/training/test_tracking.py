@@ -86,6 +86,7 @@ def test_scores_during_training_are_shown_at_their_steps(make_job: Make, work: R
     assert [point.value for point in shown] == pytest.approx([point["metrics"]["clip_score"] for point in points])
 
 
+@pytest.mark.slow
 def test_a_resumed_trial_goes_on_with_its_run_and_shows_each_step_once(make_job: Make, work: Run) -> None:
     pytest.importorskip("tensorboard")
     train_job = make_job({"max_train_steps": 9}, trackers=("tensorboard",), checkpoint_every_steps=2)

@@ -127,6 +127,7 @@ def test_bad_trials_end_early_after_good_ones(pruner: str) -> None:
     assert sum(point is not None for point in ended[3:]) >= 18
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pruner", PRUNERS)
 def test_two_workers_decide_as_one_would(pruner: str, database: database.Database) -> None:
     """On a real database, each with its own storage and pruner: what one notes with a trial the other reads."""

@@ -27,6 +27,7 @@ def write_weights(file: pathlib.Path, seed: int) -> None:
     safetensors.torch.save_file(halved, file) if file.suffix == ".safetensors" else torch.save(halved, file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["weights.safetensors", "weights.pt"])
 def test_a_weights_file_gives_a_judge_with_those_weights(name: str, tmp_path: pathlib.Path) -> None:
     file = tmp_path / name
