@@ -283,7 +283,11 @@ def judged(node: Node, table: list[dict[str, Any]]) -> str:
 
 
 def check_against_reference(node: Node, table: list[dict[str, Any]]) -> None:
-    assert judged(node, table) == "".join(Reference(SCOPE, point).truth(node) for point in table)
+    outcomes = "".join(Reference(SCOPE, point).truth(node) for point in table)
+    assert judged(node, table) == outcomes
+    judgement = Judge([rule(node)]).check(columns(table), len(table))
+    assert judgement.broken[0].tolist() == [outcome == "T" for outcome in outcomes]
+    assert judgement.undecided[0].tolist() == [outcome == "U" for outcome in outcomes]
 
 
 @given(truths, st.lists(points, min_size=1, max_size=8))
