@@ -27,6 +27,7 @@ from constraints.names.domain import TOLERANCE
 from constraints.names.intervals import Bounds
 from constraints.names.scope import Scope
 from constraints.text.expression import (
+    OPPOSITE,
     And,
     Arithmetic,
     Call,
@@ -46,7 +47,6 @@ from constraints.text.expression import (
 
 Role: TypeAlias = Literal["holds", "fails", "unset", "undecided", "margin", "value"]
 
-_OPPOSITE = {"<": ">=", ">=": "<", ">": "<=", "<=": ">", "==": "!=", "!=": "=="}
 _FUNCTIONS = {"max": "maximum", "min": "minimum"}
 _WHERE = "where({}, {}, {})"
 _NOT = "{} ^ True"  # of a truth or a mask; a tenth of the time that numpy takes for a plain truth
@@ -171,7 +171,7 @@ class Compiler:
                 other = [self.variable(condition, scope, "fails"), self.variable(otherwise, scope, role)]
                 return self.source.join("|", [self.source.join("&", one), self.source.join("&", other)])
             case Comparison(operator, left, right):
-                return self._comparison(operator if holding else _OPPOSITE[operator], left, right, scope)
+                return self._comparison(operator if holding else OPPOSITE[operator], left, right, scope)
             case Membership(left, items, negated):
                 operator, joiner = ("==", "|") if holding is not negated else ("!=", "&")
                 return self.source.join(joiner, [self._comparison(operator, left, item, scope) for item in items])

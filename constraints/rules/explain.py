@@ -10,6 +10,7 @@ from constraints.judging.reasons import evaluate
 from constraints.names.scope import Scope
 from constraints.text import expression
 from constraints.text.expression import (
+    OPPOSITE,
     And,
     Comparison,
     IfElse,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from constraints.rules.ruleset import RuleSet
 
 _WORDS = {">": "above", ">=": "at least", "<": "below", "<=": "at most", "==": "equal to", "!=": "not equal to"}
-_OPPOSITE = {">": "<=", ">=": "<", "<": ">=", "<=": ">", "==": "!=", "!=": "=="}
 
 
 def sentences(ruleset: RuleSet, params: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -> list[str]:
@@ -69,7 +69,7 @@ class _Speaker:
                 deciding = [part for part in parts if self._truth(part) is holds] or list(parts)
                 return _sentence([self.why(part, holds) for part in deciding])
             case Comparison(operator, left, right):
-                return self._comparison(operator if holds else _OPPOSITE[operator], left, right)
+                return self._comparison(operator if holds else OPPOSITE[operator], left, right)
             case Membership(left, items, negated):
                 return self._membership(left, items, holds is not negated)
             case IsSet(name):

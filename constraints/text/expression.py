@@ -23,6 +23,8 @@ FUNCTIONS = {
     "round": (1, 1),
     "sqrt": (1, 1),
 }
+#: a comparison's operator to that of the comparison which holds where it does not
+OPPOSITE = {"<": ">=", ">=": "<", ">": "<=", "<=": ">", "==": "!=", "!=": "=="}
 
 
 @dataclass(frozen=True, kw_only=True)
