@@ -45,7 +45,7 @@ class Judged:
         began = self.judged_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
         lines = [f"{self.verdict}{f' by {by}' if by else ''}{weighed}, under {versions}, {began}"]
         nearest = sorted(self.margins.items(), key=lambda each: abs(each[1]))[:_NEAREST]
-        lines += [f"{wording.value(abs(margin), 3)} {_side(margin)} of {rule}" for rule, margin in nearest]
+        lines += [f"{rule}: {wording.value(abs(margin), 3)} {_side(margin)}" for rule, margin in nearest]
         lines += [f"{rule} could not be decided: {why}" for rule, why in self.undecided.items()]
         return "\n".join(lines)
 

@@ -111,7 +111,7 @@ def test_a_trial_shows_its_judgement_with_all_rule_versions_its_signals_and_its_
     )
     shown = detail.render(recorded.trial(0, "running", seconds=None), beside, {}, tmp_path)
     assert "discouraged by slow, weight 0.5, under kitten-rules@1, safety@1" in shown
-    assert re.search(r"0\.25 inside of b\n\s+0\.5 outside of c\n\s+2 inside of a\n", shown)
+    assert re.search(r"b: 0\.25 inside\n\s+c: 0\.5 outside\n\s+a: 2 inside\n", shown)
     assert "step   12 of 40" in shown
     assert "left   4 s" in shown
     assert "loss   0.25" in shown
