@@ -39,6 +39,22 @@ class Sample:
         estimates = mask.reshape(SCRAMBLINGS, -1).mean(axis=1)
         return float(estimates.mean()), float(estimates.std(ddof=1) / math.sqrt(SCRAMBLINGS))
 
+    def fewer(self, most: int) -> Sample:
+        """At most so many of the points, spread as all of them are; `most` a multiple of `SCRAMBLINGS`.
+
+        Every sixteenth point of a Sobol sequence lies in one sixteenth of the space, so its first points are taken; of
+        a finite space, whose points stand in order, a chance choice.
+        """
+        if self.points <= most:
+            return self
+        if self.exact:
+            chosen = np.sort(np.random.default_rng(0).choice(self.points, most, replace=False))
+        else:
+            each = np.arange(most // SCRAMBLINGS)
+            chosen = (np.arange(SCRAMBLINGS)[:, None] * (self.points // SCRAMBLINGS) + each).ravel()
+        columns = {name: column[chosen] for name, column in self.columns.items()}
+        return Sample(columns, len(chosen), exact=False)
+
 
 def draw(space: Mapping[str, Domain], fixed: Mapping[str, Value], seed: int = 0) -> Sample:
     """A sample of a space: every point of a small finite one, else `POINTS` points of `SCRAMBLINGS` sequences."""

@@ -29,9 +29,7 @@ def refused_by(
         else domain
         for name, domain in study.space.items()
     }
-    drawn = sample.draw(space, study.fixed)
-    stride = max(1, drawn.points // _POINTS)
-    columns = {name: column[::stride] for name, column in drawn.columns.items()}
+    columns = sample.draw(space, study.fixed).fewer(_POINTS).columns
     admission = judgement.Admission(study, rules, situation)
     if (admission.weigh(columns) > 0).any():
         return ()

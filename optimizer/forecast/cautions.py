@@ -31,10 +31,8 @@ def space(study: studies.Study, situation: facts.Situation) -> tuple[list[str], 
 
 def _looked_at(study: studies.Study) -> tuple[Mapping[str, Any], int]:
     """Points spread over the space, then the same with each parameter at its low end, and at its high end."""
-    drawn = sample.draw(study.space, study.fixed)
-    stride = max(1, drawn.points // _POINTS)
-    inner = {name: column[::stride] for name, column in drawn.columns.items()}
-    count = len(range(0, drawn.points, stride))
+    drawn = sample.draw(study.space, study.fixed).fewer(_POINTS)
+    inner = dict(drawn.columns)
     tables = [inner]
     for name, domain in study.space.items():
         ends = (domain.choices[0], domain.choices[-1]) if domain.choices else (domain.low, domain.high)
@@ -44,7 +42,7 @@ def _looked_at(study: studies.Study) -> tuple[Mapping[str, Any], int]:
             column[is_set] = end
             tables.append({**inner, name: column})
     columns = {name: np.concatenate([table[name] for table in tables]) for name in study.space}
-    return columns, count * len(tables)
+    return columns, drawn.points * len(tables)
 
 
 def _percent(share: float) -> str:

@@ -59,10 +59,8 @@ class Outlook:
 
 def outlook(study: studies.Study, rules: rulesets.RuleSet, situation: facts.Situation) -> Outlook:
     """Look at points spread over a study's space, as a search that knows nothing yet would draw them."""
-    drawn = sample.draw(study.space, study.fixed)
-    stride = max(1, drawn.points // _POINTS)
-    columns = {name: column[::stride] for name, column in drawn.columns.items()}
-    points = len(range(0, drawn.points, stride))
+    drawn = sample.draw(study.space, study.fixed).fewer(_POINTS)
+    columns = drawn.columns
     known = situation.facts({**study.fixed, **columns})
     judged = rules.check(columns, known)
     accepted = judged.accepted
@@ -70,7 +68,7 @@ def outlook(study: studies.Study, rules: rulesets.RuleSet, situation: facts.Situ
         trials = study.search.trials * float(accepted.mean())
     else:
         trials = float(study.search.trials)
-    chosen = accepted if accepted.any() else np.ones(points, dtype=bool)
+    chosen = accepted if accepted.any() else np.ones(drawn.points, dtype=bool)
     minutes = _chosen(known.get("estimate.minutes"), chosen)
     vram = _chosen(known.get("estimate.vram_gb"), chosen)
     gpu = situation.gpu.vram_gb
