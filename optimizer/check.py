@@ -10,7 +10,7 @@ from constraints.rules import ruleset as rulesets
 from constraints.text import errors as constraint_errors
 from optimizer import beforehand, errors, remembered
 from optimizer.designs import asked
-from optimizer.designs.search import pruning
+from optimizer.designs.search import pruning, sketch
 from optimizer.forecast import cautions, readiness
 from optimizer.forecast import outlook as outlooks
 from optimizer.forecast import situation as facts
@@ -187,8 +187,4 @@ def _notes(study: studies.Study) -> Sequence[str]:
         f"{name} has an effect only when {when}; say `when: {when}` to spare the search from values that change nothing"
         for name, when in idle.conditions(study).items()
     ]
-    if study.search.sampler in ("gp", "nsga2"):
-        notes.append(f"{study.search.sampler} learns nothing from unusable trials (they are PRUNED); tpe does")
-    if study.search.sampler == "cmaes":
-        notes.append("cmaes samples numbers only and knows no constraints; choices are drawn at random")
-    return notes
+    return [*notes, *sketch.notes(study.search.sampler)]

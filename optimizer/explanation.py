@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from constraints.judging import kinds
 from constraints.judging import verdict as verdicts
 from constraints.names import scope as scopes
 from constraints.names import vocabulary
@@ -100,7 +101,7 @@ def _load_alone(source: rulebook.Source, point: Mapping[str, Any], mentioned: fr
 
 
 def _before(rules: rulesets.RuleSet) -> list[rulesets.Rule]:
-    return [rule for rule in rules.rules if rule.kind in ("refuse", "require", "discourage")]
+    return [rule for rule in rules.rules if rule.kind in kinds.BEFORE]
 
 
 # -- in a study --------------------------------------------------------------------------------------------------------

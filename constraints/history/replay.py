@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import pydantic
 
+from constraints.judging.kinds import HARD
 from constraints.rules.ruleset import RuleSet
 
 Direction: TypeAlias = Literal["maximize", "minimize"]
@@ -113,7 +114,7 @@ def replay(ruleset: RuleSet, trials: Sequence[FinishedTrial], directions: Sequen
                 good=tuple(t.number for t in usable if rule.id in refused_by[t.number]),
             )
             for rule in ruleset.rules
-            if rule.kind in ("refuse", "require")
+            if rule.kind in HARD
         ),
     )
 

@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import pydantic
 
+from constraints.judging import kinds
+
 Value = TypeVar("Value")
 #: for people alone: no part of the JSON
 NotTold = Annotated[Value, pydantic.Field(exclude=True)]
 Status: TypeAlias = Literal["live", "never-fires", "always-fires", "redundant", "not-decided"]
 
-#: kinds of rules that are judged before a trial, so that they refuse or discourage a share of the space
-SHARED = ("refuse", "require", "discourage")
 #: how many values or ranges of one parameter are written out for a person
 _MOST_LISTED = 12
 
@@ -108,10 +108,11 @@ class Examination:
         if not narrow:
             yield [columns]
         for finding in self.rules:
-            shares = f"  {finding.refused_share:7.2%}  {finding.alone_share:7.2%}" if finding.kind in SHARED else ""
+            has_shares = finding.kind in kinds.BEFORE
+            shares = f"  {finding.refused_share:7.2%}  {finding.alone_share:7.2%}" if has_shares else ""
             if narrow:
-                verb = "discourages" if finding.kind == "discourage" else "refuses"
-                alone = "" if finding.kind == "discourage" else f", alone {finding.alone_share:.2%}"
+                verb = "discourages" if finding.kind not in kinds.HARD else "refuses"
+                alone = "" if finding.kind not in kinds.HARD else f", alone {finding.alone_share:.2%}"
                 said = f"{verb} {finding.refused_share:.2%}{alone}" if shares else ""
                 row = "  ".join(filter(None, [finding.kind, finding.status, said]))
                 yield [

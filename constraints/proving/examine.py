@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from constraints.judging.judge import Clause, Judge, Rule
+from constraints.judging.kinds import BEFORE, HARD, KINDS
 from constraints.names.domain import Domain, Value
 from constraints.proving import sample, witness
 from constraints.proving.count import Count
-from constraints.proving.examination import SHARED, Examination, Finding, Status, listed
+from constraints.proving.examination import Examination, Finding, Status, listed
 from constraints.proving.prove import Prover
-from constraints.rules.ruleset import HARD, RuleSet
+from constraints.rules.ruleset import RuleSet
 from constraints.text.document import nearest
 from constraints.text.expression import And, Comparison, Membership, Name, Node, Not, Number, Or, Text, to_text
 
@@ -27,6 +28,9 @@ _LEAST_GAP = 0.01
 #: parameters with more values than this have their unreachable values told as ranges
 _FEW = 64
 _BISECTIONS = 20
+
+#: what is said of rules that no point breaks before it is tried
+_WHEN = {"running": "judged while a trial runs", "result": "judged on its result"}
 
 Mask: TypeAlias = "npt.NDArray[np.bool_]"
 #: from columns of parameters, shape (points,), to the facts that hold there
@@ -90,7 +94,7 @@ class _Examiner:
     @cached_property
     def _count(self) -> Count:
         """Where each rule before a trial fires in the sample, but for rules whose facts are not known."""
-        judged = [rule for rule in self._rules.rules if rule.kind in SHARED and rule.id not in self._unknown]
+        judged = [rule for rule in self._rules.rules if rule.kind in BEFORE and rule.id not in self._unknown]
         result = Judge(judged).check(self._known, self._sample.points)
         fired = result.broken | result.undecided
         masks = {rule.id: row for rule, row in zip(judged, fired, strict=True)}
@@ -182,7 +186,7 @@ class _Examiner:
         missing = self._facts.get(rule.id, set()) - self._sampled_facts.keys()
         if missing:
             return f"{listed(sorted(missing))} cannot be known on this machine: it refuses what it cannot decide"
-        return {"stop": "judged while a trial runs", "expect": "judged on its result"}.get(rule.kind, "")
+        return _WHEN.get(KINDS[rule.kind].moment, "")
 
     def _open(self, rule: Rule, mask: Mask | None) -> tuple[Status, str]:
         if mask is None:

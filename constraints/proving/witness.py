@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from constraints.judging.judge import Rule
+from constraints.judging.kinds import HARD
 from constraints.names.domain import Value
 from constraints.proving.prove import Prover
-from constraints.rules.ruleset import HARD, RuleSet
+from constraints.rules.ruleset import RuleSet
 
 if TYPE_CHECKING:
     import z3

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from constraints.judging.judge import Rule
+from constraints.judging.kinds import HARD
 from constraints.judging.reasons import evaluate
 from constraints.names.scope import Scope
 from constraints.text import expression
@@ -40,7 +41,7 @@ def sentences(ruleset: RuleSet, params: Mapping[str, Any], facts: Mapping[str, A
     found = []
     for id_ in (*verdict.refused_by, *verdict.discouraged_by):
         rule = rules[id_]
-        word = f"discouraged (weight {rule.weight:g})" if rule.kind == "discourage" else "refused"
+        word = f"discouraged (weight {rule.weight:g})" if rule.kind not in HARD else "refused"
         reason = verdict.undecided.get(id_) or why_broken(rule, values)
         found.append(f"{word} by {id_}: {reason}. {rule.because}")
     return found or ["accepted: no rule refuses or discourages this point"]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TypeAlias
 
 from constraints.judging.judge import Rule
+from constraints.judging.kinds import KINDS
 from constraints.names import typecheck
 from constraints.names import world as worlds
-from constraints.names.scope import Moment, Scope, Symbol
+from constraints.names.scope import Scope, Symbol
 from constraints.rules import rulefile
 from constraints.rules.rulefile import RuleFile, RuleSpec, Written
 from constraints.text import document
@@ -22,7 +23,6 @@ from constraints.text.yaml_data import Location
 
 #: a declared parameter this close to one of the study's is a slip of the pen, not another parameter
 _SLIP = 0.9
-_MOMENTS: Mapping[str, Moment] = {"stop": "running", "expect": "result"}
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def rules_of(file: RuleFile, scope: Scope, problems: list[Problem]) -> list[Rule
     """The rules of a file, checked; what is wrong is added to `problems`."""
     rules = []
     for spec in file.rules:
-        moment = scope.at(_MOMENTS.get(spec.kind, "before"))
+        moment = scope.at(KINDS[spec.kind].moment)
         written = [*spec.conditions, *([spec.when] if spec.when else [])]
         found = [_problem(file, each, error) for each in written for error in typecheck.check(each.node, moment)]
         problems += found

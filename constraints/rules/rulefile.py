@@ -144,7 +144,7 @@ class RuleSpec:
     def broken(self) -> Node:
         """The expression that holds exactly where the rule is broken."""
         condition = self.conditions[0].node
-        if self.kind in ("require", "expect"):
+        if KINDS[self.kind].must_hold:
             nodes = tuple(written.node for written in self.conditions)
             condition = Not(nodes[0] if len(nodes) == 1 else And(nodes))
         return condition if self.when is None else And((self.when.node, condition))

@@ -13,6 +13,7 @@ import numpy as np
 from constraints.judging import verdict
 from constraints.judging.conditions import Conditions
 from constraints.judging.judge import MOST_VIOLATION, Judge, Rule
+from constraints.judging.kinds import HARD, with_effect
 from constraints.judging.reasons import undecided_reason
 from constraints.names import world as worlds
 from constraints.names.domain import Domain, Value
@@ -23,8 +24,6 @@ from constraints.rules.rulefile import RuleFile
 from constraints.text.errors import DocumentError, PointError
 
 __all__ = ["Rule", "RuleSet", "RuleText", "Source", "load", "load_alone"]
-
-HARD = ("refuse", "require")
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +119,7 @@ class RuleSet:
                 reported yet, and rules that depend on it do not apply; NaN cannot be decided, and stops.
         """
         broken, undecided = self._stop.check({**self.facts, **(facts or {}), **signals}).at_point
-        return tuple(self._of_kind("stop")[at].id for at in sorted([*broken, *undecided]))
+        return tuple(self._stopping[at].id for at in sorted([*broken, *undecided]))
 
     def judge(self, metrics: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -> dict[str, float]:
         """For each `expect` rule a constraint value in Optuna's convention: at most 0 where the result is usable.
@@ -134,7 +133,7 @@ class RuleSet:
         unusable = judgement.violation()[:, 0].tolist()
         return {
             rule.id: unusable[at] or _spare(self._expect.at_point("margin", at, values))
-            for at, rule in enumerate(self._of_kind("expect"))
+            for at, rule in enumerate(self._expected)
         }
 
     @cached_property
@@ -159,7 +158,15 @@ class RuleSet:
 
     @cached_property
     def _soft(self) -> tuple[Rule, ...]:
-        return self._of_kind("discourage")
+        return self._of_kind(*with_effect("discouraged"))
+
+    @cached_property
+    def _stopping(self) -> tuple[Rule, ...]:
+        return self._of_kind(*with_effect("stopped"))
+
+    @cached_property
+    def _expected(self) -> tuple[Rule, ...]:
+        return self._of_kind(*with_effect("unusable"))
 
     @cached_property
     def _before(self) -> Judge:
@@ -168,11 +175,11 @@ class RuleSet:
 
     @cached_property
     def _stop(self) -> Judge:
-        return Judge(self._of_kind("stop"))
+        return Judge(self._stopping)
 
     @cached_property
     def _expect(self) -> Judge:
-        return Judge(self._of_kind("expect"))
+        return Judge(self._expected)
 
 
 def load(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from optuna.artifacts import exceptions as artifact_exceptions
 
-from constraints.rules import ruleset as rulesets
+from constraints.judging import kinds
 from optimizer import opening, remembered
 from optimizer.designs import judgement
 from optimizer.forecast import situation as facts
@@ -199,7 +199,7 @@ def _refusing_rules(
 ) -> list[report_records.RefusingRule]:
     """Every rule that may refuse, also one that never did, and those of older versions that have."""
     rules = rulebook.load_versions(study, versions).rules
-    because = {rule.id: rule.because for rule in rules if rule.kind in rulesets.HARD}
+    because = {rule.id: rule.because for rule in rules if rule.kind in kinds.HARD}
     counts = refusals.count_by_rule(services.database, study_id)
     if judgement.UNTRAINABLE in counts:
         because[judgement.UNTRAINABLE] = "the trainer's own: it cannot train such points"

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
+from constraints.judging import kinds
 from constraints.names import vocabulary
 from constraints.rules import examples, loading, rulefile
 from constraints.rules import ruleset as rulesets
@@ -100,7 +101,7 @@ def _untold(study: studies.Study, rules: rulesets.RuleSet) -> list[str]:
     """Expect rules on metrics that this study's trainer does not tell: no trial could ever satisfy them."""
     found = []
     for rule in rules.rules:
-        if rule.kind == "expect":
+        if kinds.KINDS[rule.kind].moment == "result":
             for name in sorted(expression.names(rule.broken)):
                 missing = study.declared.untold(name, study.evaluation)
                 if missing:
@@ -113,7 +114,8 @@ def unheard(study: studies.Study, rules: rulesets.RuleSet) -> Iterator[str]:
     """Stop rules on signals that this study's trainer never tells, and that never end a trial for them."""
     told = watched(study)
     for rule in rules.rules:
-        lacking = rule.scope.inputs(rule.broken) & rule.scope.signals.keys() - set(told) if rule.kind == "stop" else ()
+        is_stopping = kinds.KINDS[rule.kind].effect == "stopped"
+        lacking = rule.scope.inputs(rule.broken) & rule.scope.signals.keys() - set(told) if is_stopping else ()
         if lacking:
             names = ", ".join(f"'{name}'" for name in sorted(lacking))
             what = f"it tells {', '.join(told)}" if told else "it tells nothing then"

@@ -98,6 +98,16 @@ def make(
     raise errors.BadInput(f"search.sampler: there is no sampler {name!r}")
 
 
+def notes(name: str) -> Sequence[str]:
+    """What a person who names a sampler should know of it."""
+    match name:
+        case "gp" | "nsga2":
+            return [f"{name} learns nothing from unusable trials (they are PRUNED); tpe does"]
+        case "cmaes":
+            return ["cmaes samples numbers only and knows no constraints; choices are drawn at random"]
+    return []
+
+
 class Sketch:
     """A study in memory that mirrors a real one and draws points for it.
 
