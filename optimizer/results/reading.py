@@ -1,10 +1,12 @@
 """What the database holds of studies and their trials, by a study's name or its record."""
 
 import dataclasses
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 
 import optuna
 
+from optimizer import errors
 from optimizer.results import asked, judged, live, records
 from optimizer.study import resolved as study_module
 from storage import database as databases
@@ -12,6 +14,8 @@ from storage import errors as storage_errors
 from storage import judgements, leases, results, rule_versions, runs, signals, wishes
 from storage import studies as stored_studies
 from storage import trials as stored_trials
+
+logger = logging.getLogger(__name__)
 
 
 def stored_study(source: databases.Database, name: str) -> tuple[stored_studies.Study, study_module.Study]:
@@ -37,10 +41,9 @@ def parsed(stored: stored_studies.Study) -> study_module.Study:
 def all_records(
     source: databases.Database,
 ) -> list[tuple[stored_studies.Study, study_module.Study, list[records.TrialRecord]]]:
-    """Every study with its trials, oldest first; one that was deleted in optuna-dashboard has none."""
+    """Every study that can be read, with its trials, oldest first; one deleted in optuna-dashboard has none."""
     found = []
-    for stored in stored_studies.listed(source):
-        study = parsed(stored)
+    for stored, study in _readable(source):
         try:
             found.append((stored, study, trial_records(source, study)))
         except storage_errors.StudyGone:
@@ -62,7 +65,17 @@ def row_of(source: databases.Database, study: study_module.Study) -> stored_stud
 
 def followers(source: databases.Database) -> list[study_module.Study]:
     """The studies that go on, and so follow their rule sets."""
-    return [parsed(stored) for stored in stored_studies.listed(source) if stored.optuna_id is not None]
+    return [study for stored, study in _readable(source) if stored.optuna_id is not None]
+
+
+def _readable(source: databases.Database) -> Iterator[tuple[stored_studies.Study, study_module.Study]]:
+    """Every study, without those whose trainer or metrics are not there any more: they keep nobody from the others."""
+    for stored in stored_studies.listed(source):
+        try:
+            yield stored, parsed(stored)
+        except errors.BadInput as error:
+            why = str(error).splitlines()[0]
+            logger.warning("the study %s cannot be read here and is left out: %s", stored.name, why)
 
 
 def trials(source: databases.Database, study: study_module.Study) -> Sequence[optuna.trial.FrozenTrial]:

@@ -5,10 +5,12 @@ import pathlib
 import pytest
 
 from optimizer import cli, errors, opening, settings, wiring
+from optimizer.results import reading
 from optimizer.running import launch
 from optimizer.study import resolved as studies
 from storage import database as databases
 from storage import rule_versions
+from storage import studies as studies_stored
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 STUDY = f"""\
@@ -145,3 +147,20 @@ def test_a_study_s_own_edited_rules_are_not_pushed_where_they_would_break_anothe
     with pytest.raises(errors.BadInput, match="the study 'a' follows 'shared'"):
         desk.open("c", **other)
     assert desk.versions() == ["shared@1"]
+
+
+def test_a_study_that_cannot_be_read_any_more_keeps_nobody_from_the_others(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its trainer came with a package that is not installed here, say, or tells another metric by now."""
+    desk.write("learning_rate > 0.01")
+    desk.open("old")
+    stored = studies_stored.get(desk.services.database, "old")
+    with desk.services.database.transaction() as connection:
+        gone = stored.document.replace('"clip_score": "maximize"', '"long_gone": "maximize"')
+        assert gone != stored.document
+        studies_stored.set_document(connection, stored.id, gone)
+    desk.open("new")
+    assert [study.name for study in reading.followers(desk.services.database)] == ["new"]
+    assert [study.name for study, _, _ in reading.all_records(desk.services.database)] == ["new"]
+    assert "the study old cannot be read here" in caplog.text
