@@ -36,7 +36,8 @@ class Outcome:
 
 
 def open_search(landscape: landscapes.Landscape, seed: int, sampler: str = "tpe") -> searches.Search:
-    study = searching.study(landscape.parameters, sampler=sampler, seed=seed, objectives={"loss": "minimize"})
+    # what its one objective is called is of no matter; the reader wants one that the trainer tells
+    study = searching.study(landscape.parameters, sampler=sampler, seed=seed, objectives={"failure_rate": "minimize"})
     if landscape.rules:
         return searching.search(study, *landscape.rules, seed=seed)
     # the source experiment's rules are shipped
