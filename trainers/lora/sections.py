@@ -1,6 +1,6 @@
 """What a study that trains LoRAs says of its images, of what is drawn, and of what judges it. Torch-free."""
 
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import pydantic
 
@@ -68,6 +68,10 @@ class Evaluation(job.Record):
     clip: ClipModel = ClipModel()
     dino: DinoModel | None = None
     during: During | None = None
+
+
+#: a job that trains LoRAs and draws with them
+LoraJob: TypeAlias = job.TrainJob[Dataset, Evaluation]
 
 
 def pictures_at_points(whole: Evaluation) -> int:

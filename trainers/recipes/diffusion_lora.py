@@ -23,7 +23,7 @@ from trainers.bases import latents as data
 from trainers.contract import events, interruption, job
 from trainers.data import dataset
 from trainers.files import cache, randomness
-from trainers.lora import settings, steps
+from trainers.lora import settings, steps, written
 from trainers.recipes import evaluation, kept, orders, trials
 from trainers.training import learner, loop, optim
 
@@ -82,7 +82,9 @@ def load(order: orders.Order, spec: job.TrialSpec, seconds: dict[str, float]) ->
     plan = steps.plan(examples.batches_per_epoch(own.train_batch_size), own)
     return DiffusionLora(
         order=order,
-        course=loop.Course(spec, order.job, order.reporter, order.asked, plan, facts.images),
+        course=loop.Course(
+            spec, order.job, order.reporter, order.asked, plan, facts.images, written.milestones(order.job.evaluation)
+        ),
         settings=own,
         accelerator=accelerator,
         base=base,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from trainers.contract import events, interruption, job, paths
+from trainers.lora import sections
 
 if TYPE_CHECKING:
     from trainers.recipes import kept
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 class Order:
     """A job, whom to tell about it, who may stop it, and what is kept for the next one."""
 
-    job: job.TrainJob
+    job: sections.LoraJob
     reporter: events.Reporter
     asked: interruption.Interruption
     kept: "kept.Kept"

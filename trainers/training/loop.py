@@ -21,7 +21,7 @@ from trainers.training import checkpoints, health, learner, signals
 class Milestone:
     """Where in its training a trial is looked at: optimizer steps done, samples they saw, and where in them it stood.
 
-    `point` is what `evaluation.during` asks for, in samples; the step that passed it may have seen more.
+    `point` is what the evaluation asks for, in samples; the step that passed it may have seen more.
     """
 
     step: int
@@ -57,7 +57,10 @@ class Method(Protocol[learner.Batch]):
 
 @dataclasses.dataclass(frozen=True)
 class Course:
-    """One trial's way through the loop: what its job asks for, whom to tell, who may stop it, and how many steps."""
+    """One trial's way through the loop: what its job asks for, whom to tell, who may stop it, and how many steps.
+
+    `milestones` are when it is looked at meanwhile, as its trainer reads that in the job's evaluation.
+    """
 
     spec: job.TrialSpec
     job: job.TrainJob
@@ -65,6 +68,7 @@ class Course:
     asked: interruption.Interruption
     plan: steps.StepPlan
     images: int
+    milestones: points.Milestones | None = None
 
     @property
     def paths(self) -> paths.TrialPaths:
@@ -75,8 +79,10 @@ class Course:
 
     def milestone(self, step: int) -> Milestone | None:
         """The milestone that a step has passed, or None."""
-        during, batch = self.job.evaluation.during, self.plan.effective_batch
-        passed = None if during is None else points.due(step, batch, during.every_samples)
+        if self.milestones is None:
+            return None
+        batch = self.plan.effective_batch
+        passed = points.due(step, batch, self.milestones.every_samples)
         return None if passed is None else Milestone(step, step * batch, passed)
 
     def is_reported(self, step: int) -> bool:

@@ -10,7 +10,7 @@ import torch
 
 from trainers.contract import events, interruption, job, paths
 from trainers.files import randomness
-from trainers.lora import sections, steps
+from trainers.lora import sections, steps, written
 from trainers.training import learner, loop
 
 Make = Callable[..., job.TrainJob]
@@ -68,7 +68,9 @@ def run(method: Line, train_job: job.TrainJob, asked: interruption.Interruption 
     _, offset = events.read(file)
     reporter = events.Reporter(file)
     try:
-        course = loop.Course(spec, train_job, reporter, asked or interruption.Interruption(), PLAN, images=12)
+        milestones = written.milestones(train_job.evaluation)
+        asked = asked or interruption.Interruption()
+        course = loop.Course(spec, train_job, reporter, asked, PLAN, images=12, milestones=milestones)
         loop.run(method, course)
     except interruption.Interrupted:
         pass
