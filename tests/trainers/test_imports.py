@@ -4,7 +4,8 @@ import sys
 TORCH_FREE = (
     *("files.atomic", "files.digests", "files.randomness"),
     *("contract.errors", "contract.events", "contract.failures", "contract.interruption", "contract.job"),
-    *("contract.paths", "declared.parameters", "declared.settings", "declared.steps"),
+    *("contract.paths", "terms.parameters", "lora.settings", "lora.steps"),
+    *("declared.registry", "declared.command", "declared.diffusion_lora", "declared.sd_scripts"),
     *("data.buckets", "data.dataset", "data.layouts", "training.health", "training.tracking", "adapters.lora_metadata"),
     *("__main__", "recipes", "recipes.command", "recipes.processes", "kohya.settings"),
 )
