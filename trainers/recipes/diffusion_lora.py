@@ -12,7 +12,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import accelerate
 import accelerate.state
 import torch
 from diffusers import DDPMScheduler
@@ -128,8 +127,6 @@ class DiffusionLora:
     captions: captions.Captions
     seconds: dict[str, float]
     began: float
-
-    # --- adapt --------------------------------------------------------------------------------------------------------
 
     def adapt(self) -> learner.Learner:
         """Put a LoRA into the UNet and, where they are trained, into the text encoders."""
