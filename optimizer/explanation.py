@@ -16,7 +16,6 @@ from constraints.text import errors as constraint_errors
 from optimizer import errors
 from optimizer.designs import judgement
 from optimizer.forecast import situation as facts
-from optimizer.rules import book as rulebook
 from optimizer.study import points
 from optimizer.study import resolved as studies
 from optimizer.study import space as spaces
@@ -46,7 +45,7 @@ class Explanation:
 # -- alone -------------------------------------------------------------------------------------------------------------
 
 
-def alone(source: rulebook.Source, point: Mapping[str, Any]) -> Explanation:
+def alone(source: loading.RuleSource, point: Mapping[str, Any]) -> Explanation:
     """Judge a point without a study: what it does not name is not set.
 
     Raises:
@@ -77,12 +76,12 @@ def _check_names(point: Mapping[str, Any], mentioned: frozenset[str]) -> None:
         raise points.bad(problems)
 
 
-def _load_alone(source: rulebook.Source, point: Mapping[str, Any], mentioned: frozenset[str]) -> rulesets.RuleSet:
+def _load_alone(source: loading.RuleSource, point: Mapping[str, Any], mentioned: frozenset[str]) -> rulesets.RuleSet:
     """The rules over the kinds that the point gives; a value of another kind than the rules need is the point's fault.
 
     A rule file is right or wrong whatever a point says, so it is read with unknown kinds first.
     """
-    unknown: dict[str, scopes.Kind] = dict.fromkeys(mentioned - vocabulary.FACTS.keys(), "unknown")
+    unknown: dict[str, scopes.ExpressionKind] = dict.fromkeys(mentioned - vocabulary.FACTS.keys(), "unknown")
     given = {name: scopes.kind_of_value(value) for name, value in point.items()}
     try:
         rulesets.load_alone([source], unknown)

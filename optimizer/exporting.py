@@ -23,7 +23,7 @@ class Made:
     form: str
     exported: export.Export
     files: Mapping[pathlib.Path, str]
-    pictures: tuple[dataset.Picture, ...] = ()
+    pictures: tuple[dataset.TrainingImage, ...] = ()
     images: pathlib.Path | None = None
 
     @property
@@ -38,7 +38,7 @@ class Made:
     def remarks(self) -> tuple[str, ...]:
         return self.exported.remarks
 
-    def write(self) -> "Written":
+    def write(self) -> "WrittenFiles":
         """Write the files, and the images beside them where they are needed; returns what was written.
 
         Raises:
@@ -51,7 +51,7 @@ class Made:
             except OSError as error:
                 raise errors.BadInput(f"{images}: cannot be written: {error.strerror}") from error
         export.write(self.files)
-        return Written(
+        return WrittenFiles(
             study=self.study,
             trial=self.trial,
             format=self.form,
@@ -65,7 +65,7 @@ class Made:
 
 
 @dataclasses.dataclass(frozen=True)
-class Written:
+class WrittenFiles:
     """What was written where; the texts themselves where they were written nowhere.
 
     `trial` is None for a table of all; `images` is the folder that the data set was written to.
@@ -114,7 +114,7 @@ def make(services: opening.Services, name: str, form: str, number: int | None, o
 _FORMS = {"sd-scripts": export.to_sd_scripts, "diffusers": export.to_diffusers}
 
 
-def _source(study: studies.Study, record: records.TrialRecord) -> export.Source:
+def _source(study: studies.Study, record: records.TrialRecord) -> export.ExportedTrial:
     found = readiness.inspect_dataset(study)
     return export.source(study, record, found.pictures if isinstance(found, dataset.DatasetFacts) else ())
 

@@ -10,7 +10,7 @@ import pydantic
 Record = TypeVar("Record")
 
 #: a moment as Python writes it, with its offset: `2026-03-01T12:00:00+00:00`
-Moment = Annotated[datetime.datetime, pydantic.PlainSerializer(datetime.datetime.isoformat)]
+Timestamp = Annotated[datetime.datetime, pydantic.PlainSerializer(datetime.datetime.isoformat)]
 
 
 def of(record: Any, kind: Any = None) -> Any:

@@ -47,17 +47,17 @@ class Patience:
             afterwards_seconds: how long to leave a database alone that has just come back.
 
         Raises:
-            errors.ServiceUnreachable: the database stayed away, or the worker was asked to stop.
+            errors.DatabaseUnreachable: the database stayed away, or the worker was asked to stop.
         """
         while True:
             try:
                 return act()
-            except errors.ServiceUnreachable as error:
+            except errors.DatabaseUnreachable as error:
                 logger.warning("the database is waited for: %s", error)
                 self._wait(error)
                 self._sleep(afterwards_seconds)
 
-    def _wait(self, error: errors.ServiceUnreachable) -> None:
+    def _wait(self, error: errors.DatabaseUnreachable) -> None:
         """Return when the database answers again."""
         began, tries = time.monotonic(), 0
         while True:
@@ -68,7 +68,7 @@ class Patience:
             try:
                 with self.database.transaction() as connection:
                     connection.execute(sa.text("SELECT 1"))
-            except errors.ServiceUnreachable as still:
+            except errors.DatabaseUnreachable as still:
                 error = still
             else:
                 logger.warning("the database is back after %.0f s", time.monotonic() - began)

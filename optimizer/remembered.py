@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import optuna
+from optuna.trial import TrialState
 
 from optimizer import jsonable
 from optimizer.forecast import estimates
@@ -14,8 +15,6 @@ from storage import database, runs
 from storage import studies as stored_studies
 from trainers.data import counters, showings
 from trainers.lora import architecture
-
-State = optuna.trial.TrialState
 
 
 def step_counter(study: study_module.Study, shown: showings.Showings | None) -> counters.StepCounter:
@@ -37,13 +36,13 @@ def stored_situation(source: database.Database, study: study_module.Study) -> fa
     return dataclasses.replace(before, estimator=before.estimator.calibrated(measured(source, study)))
 
 
-def images(stored: stored_studies.Study) -> int:
+def images(stored: stored_studies.StudyRow) -> int:
     """Images of a stored study's data set; 0 where that is not known."""
     shown = _shown(stored)
     return 0 if shown is None else shown.images
 
 
-def _shown(stored: stored_studies.Study) -> showings.Showings | None:
+def _shown(stored: stored_studies.StudyRow) -> showings.Showings | None:
     shown = stored.facts.shown
     return None if shown is None else jsonable.record(showings.Showings, shown)
 
@@ -57,7 +56,7 @@ def measured(source: database.Database, study: study_module.Study) -> list[estim
 
 
 def taken(
-    study: study_module.Study, trials: Sequence[optuna.trial.FrozenTrial], attempts: Sequence[runs.Run]
+    study: study_module.Study, trials: Sequence[optuna.trial.FrozenTrial], attempts: Sequence[runs.Attempt]
 ) -> list[estimates.Measured]:
     """What a study's finished trials took, of those whose attempts are given, in the order of their numbers."""
     warm = study.launch.isolation == "warm"
@@ -69,7 +68,7 @@ def taken(
         # a warm process is launched once for many trials; the first one's wait is not what the next will take
         other = sum(record.phases.values()) - seconds - (record.phases.get("launch", 0.0) if warm else 0.0)
         # at evaluation points pictures are drawn, too; a trial that came to its end has its scores
-        scored = trial.state is State.COMPLETE or any(name in trial.user_attrs for name in study.objectives)
+        scored = trial.state is TrialState.COMPLETE or any(name in trial.user_attrs for name in study.objectives)
         drawn = record.phases.get("sample", 0.0) > 0 and scored
         vram = trial.user_attrs.get("vram_gb")
         found.append(

@@ -38,7 +38,7 @@ class Version:
     sha256: str
     author: str
     note: str
-    created_at: jsonable.Moment
+    created_at: jsonable.Timestamp
 
 
 @dataclasses.dataclass(frozen=True)

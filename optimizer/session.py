@@ -16,7 +16,7 @@ from storage import workers
 
 
 @dataclasses.dataclass(frozen=True)
-class Ending:
+class SessionEnd:
     """How a session ended: what was done, whether somebody asked it to stop, and until how many trials it worked."""
 
     #: under the name that it has by now
@@ -34,7 +34,7 @@ def run(
     add_trials: int | None = None,
     until: int | None = None,
     quiet: bool = False,
-) -> Ending:
+) -> SessionEnd:
     """Create or go on with a study and work on it.
 
     Args:
@@ -79,11 +79,11 @@ def run(
         finally:
             trainer.close()
             crew.stop()
-            with contextlib.suppress(storage_errors.ServiceUnreachable):  # one that is silent is known to be gone
+            with contextlib.suppress(storage_errors.DatabaseUnreachable):  # one that is silent is known to be gone
                 workers.leave(services.database, rows.worker_id)
     crew.tell_failed()
     study = study.model_copy(update={"id": rows.study_id, "name": rows.name})
-    return Ending(study, tally, stop.is_set(), proposer.budget)
+    return SessionEnd(study, tally, stop.is_set(), proposer.budget)
 
 
 @contextlib.contextmanager

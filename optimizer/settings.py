@@ -44,7 +44,7 @@ class Settings:
         return self.home / "artifacts"
 
     def run_directory(self, folder: str, trial: int) -> pathlib.Path:
-        """The folder of one trial; `folder` is its study's own (`storage.studies.Study.folder`)."""
+        """The folder of one trial; `folder` is its study's own (`storage.studies.StudyRow.folder`)."""
         return self.runs / folder / f"trial-{trial:04d}"
 
     def trial_paths(self, folder: str, trial: int) -> paths.TrialPaths:

@@ -62,7 +62,7 @@ def _proposer(begun: beginning.Begun, rows: trial_rows.Rows, audience: observer.
 
 
 def _launcher(
-    services: opening.Services, study: studies.Study, stored: stored_studies.Study, device: launch.Device
+    services: opening.Services, study: studies.Study, stored: stored_studies.StudyRow, device: launch.Device
 ) -> launch.TrainerProcess:
     """The trainer process as the study asks for: warm over many trials, or fresh for each."""
     console = services.settings.runs / stored.folder / f"worker-{os.getpid()}.log"

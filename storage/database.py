@@ -79,7 +79,7 @@ class Database:
         """A connection in a transaction: committed at the end, rolled back when anything is raised.
 
         Raises:
-            errors.ServiceUnreachable: the database does not answer, does not let us in, or went away.
+            errors.DatabaseUnreachable: the database does not answer, does not let us in, or went away.
             errors.DiskFull: it has no space left.
         """
         with self.clear_errors(), self.engine.begin() as connection:
@@ -115,7 +115,7 @@ class Database:
             return errors.DiskFull(f"The database at {self.place} has no space left on its disk. Make room there.")
         if state is not None and not state.startswith(_UNREACHABLE):
             return None
-        return errors.ServiceUnreachable(
+        return errors.DatabaseUnreachable(
             f"The database at {self.place} cannot be used: {_first_line(error)}. Start it (`tuneguard db up` for the "
             "embedded one), or correct TUNEGUARD_DATABASE_URL."
         )

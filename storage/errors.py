@@ -27,7 +27,7 @@ class BadDatabaseUrl(StorageError):
     """The address of the database cannot be used as it is."""
 
 
-class ServiceUnreachable(StorageError):
+class DatabaseUnreachable(StorageError):
     """The database does not answer, or does not let us in."""
 
 

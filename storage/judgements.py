@@ -16,7 +16,7 @@ from storage import database, leases, tables
 _T = tables.judgements
 
 #: where a trial came from: drawn by the search, enqueued by a person, a repeat of a point, or begun by another worker
-Origin = Literal["sampled", "enqueued", "repeat", "taken-up"]
+TrialOrigin = Literal["sampled", "enqueued", "repeat", "taken-up"]
 
 _LISTS = ("rule_version_ids", "refused_by", "discouraged_by")
 _MAPPINGS = ("margins", "undecided", "facts")
@@ -46,7 +46,7 @@ class Judgement:
         facts: what was known beside the parameters, by the names that rules give it.
     """
 
-    origin: Origin
+    origin: TrialOrigin
     rule_version_ids: Sequence[int]
     weight: float = 1.0
     refused_by: Sequence[str] = ()

@@ -25,7 +25,7 @@ def open_storage(source: database.Database) -> optuna.storages.BaseStorage:
     """Optuna's storage, cached as `optuna.load_study` would have it; its tables are made where there are none.
 
     Raises:
-        errors.ServiceUnreachable: the database cannot be used.
+        errors.DatabaseUnreachable: the database cannot be used.
         errors.SchemaMismatch: the tables were made by another, incompatible Optuna.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # a line for each trial is told by us

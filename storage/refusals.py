@@ -11,7 +11,7 @@ from storage import database, tables
 
 _T = tables.refusals
 
-RefusalSource = Literal["sampled", "enqueued"]
+RefusalOrigin = Literal["sampled", "enqueued"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,12 +24,12 @@ class Refusal:
     params: Mapping[str, Any]
     refused_by: tuple[str, ...]
     violations: Mapping[str, float]
-    source: RefusalSource
+    source: RefusalOrigin
     rule_version_ids: Sequence[int] = ()
 
 
 @dataclasses.dataclass(frozen=True)
-class Recorded:
+class RecordedRefusal:
     """A refusal as it was kept, and when."""
 
     id: int
@@ -58,7 +58,7 @@ def total(source: database.Database, study_id: str) -> int:
         return connection.execute(sa.select(sa.func.count()).where(_T.c.study_id == study_id)).scalar_one()
 
 
-def recent(source: database.Database, study_id: str, limit: int = 50) -> list[Recorded]:
+def recent(source: database.Database, study_id: str, limit: int = 50) -> list[RecordedRefusal]:
     """The latest refusals, newest first."""
     query = sa.select(_T).where(_T.c.study_id == study_id).order_by(_T.c.id.desc()).limit(limit)
     with source.transaction() as connection:
@@ -76,6 +76,6 @@ def _row(study_id: str, refusal: Refusal) -> dict[str, Any]:
     }
 
 
-def _recorded(row: sa.Row[Any]) -> Recorded:
+def _recorded(row: sa.Row[Any]) -> RecordedRefusal:
     refusal = Refusal(row.params, tuple(row.refused_by), row.violations, row.source, tuple(row.rule_version_ids))
-    return Recorded(row.id, refusal, row.refused_at)
+    return RecordedRefusal(row.id, refusal, row.refused_at)

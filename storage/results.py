@@ -14,7 +14,7 @@ _T = tables.results
 
 
 @dataclasses.dataclass(frozen=True)
-class Result:
+class TrialResult:
     """`images`: one mapping a picture (prompt, seed, scores, artifact id, ...). `failure`: kind, step, message.
 
     `rule_version_ids` are those of all rules in force when it was judged.
@@ -31,7 +31,7 @@ class Result:
     recorded_at: datetime.datetime | None = None
 
 
-def record(connection: sa.Connection, lease: leases.Lease, result: Result) -> None:
+def record(connection: sa.Connection, lease: leases.Lease, result: TrialResult) -> None:
     """Keep the result, in place of an earlier one of the same trial.
 
     Args:
@@ -55,20 +55,20 @@ def record(connection: sa.Connection, lease: leases.Lease, result: Result) -> No
     )
 
 
-def of_trial(connection: sa.Connection, study_id: str, trial_number: int) -> Result | None:
+def of_trial(connection: sa.Connection, study_id: str, trial_number: int) -> TrialResult | None:
     """The result of one trial, where it has one."""
     query = sa.select(_T).where(_T.c.study_id == study_id, _T.c.trial_number == trial_number)
     row = connection.execute(query).one_or_none()
     return None if row is None else _result(row)
 
 
-def listed(source: database.Database, study_id: str) -> list[Result]:
+def listed(source: database.Database, study_id: str) -> list[TrialResult]:
     """All results of a study, by trial."""
     query = sa.select(_T).where(_T.c.study_id == study_id).order_by(_T.c.trial_number)
     with source.transaction() as connection:
         return [_result(row) for row in connection.execute(query)]
 
 
-def _result(row: sa.Row[Any]) -> Result:
-    names = (field.name for field in dataclasses.fields(Result))
-    return Result(**{name: row._mapping[name] for name in names})
+def _result(row: sa.Row[Any]) -> TrialResult:
+    names = (field.name for field in dataclasses.fields(TrialResult))
+    return TrialResult(**{name: row._mapping[name] for name in names})

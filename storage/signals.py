@@ -19,7 +19,7 @@ _T = tables.signals
 
 
 @dataclasses.dataclass(frozen=True)
-class Signals:
+class AttemptSignals:
     """What an attempt does.
 
     Attributes:
@@ -39,7 +39,7 @@ class Signals:
 
 
 @dataclasses.dataclass(frozen=True)
-class Heard:
+class ToldSignals:
     """An attempt and what was heard of it last; None where nothing was.
 
     Attributes:
@@ -52,12 +52,12 @@ class Heard:
     worker_id: str
     device: str
     finished_at: datetime.datetime | None
-    signals: Signals | None
+    signals: AttemptSignals | None
     told_at: datetime.datetime | None
     seconds_ago: float | None
 
 
-def tell(source: database.Database, study_id: str, trial_number: int, attempt: int, signals: Signals) -> bool:
+def tell(source: database.Database, study_id: str, trial_number: int, attempt: int, signals: AttemptSignals) -> bool:
     """Write what an attempt does now, in place of what it did before; False where the study is gone.
 
     Raises:
@@ -76,11 +76,11 @@ def tell(source: database.Database, study_id: str, trial_number: int, attempt: i
     return True
 
 
-def of_trials(source: database.Database, study_id: str, trial_numbers: Sequence[int]) -> list[Heard]:
+def of_trials(source: database.Database, study_id: str, trial_numbers: Sequence[int]) -> list[ToldSignals]:
     """All attempts at these trials, by trial and attempt."""
     run = tables.runs
     ago = sa.func.extract("epoch", sa.func.clock_timestamp() - _T.c.told_at).label("seconds_ago")
-    told = [_T.c[field.name] for field in dataclasses.fields(Signals)]
+    told = [_T.c[field.name] for field in dataclasses.fields(AttemptSignals)]
     same = (_T.c.study_id == run.c.study_id) & (_T.c.trial_number == run.c.trial_number)
     query = (
         sa.select(run, *(column.label(f"told_{column.name}") for column in told), _T.c.told_at, ago)
@@ -92,15 +92,15 @@ def of_trials(source: database.Database, study_id: str, trial_numbers: Sequence[
         return [_heard(row) for row in connection.execute(query)]
 
 
-def _heard(row: sa.Row[Any]) -> Heard:
-    told = {field.name: row._mapping[f"told_{field.name}"] for field in dataclasses.fields(Signals)}
-    return Heard(
+def _heard(row: sa.Row[Any]) -> ToldSignals:
+    told = {field.name: row._mapping[f"told_{field.name}"] for field in dataclasses.fields(AttemptSignals)}
+    return ToldSignals(
         trial_number=row.trial_number,
         attempt=row.attempt,
         worker_id=row.worker_id,
         device=row.gpu,
         finished_at=row.finished_at,
-        signals=None if row.told_at is None else Signals(**told),
+        signals=None if row.told_at is None else AttemptSignals(**told),
         told_at=row.told_at,
         seconds_ago=None if row.told_at is None else float(row.seconds_ago),
     )

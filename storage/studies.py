@@ -55,7 +55,7 @@ _FOUND = sa.select(_T, optuna_studies.TABLE.c.study_id.label("alive")).select_fr
 
 
 @dataclasses.dataclass(frozen=True)
-class Facts:
+class StudyFacts:
     """What was found out once for all trials of a study; None where it is not known yet.
 
     `shown` is what an epoch shows of its images, `environment` the versions of the worker that made the study,
@@ -71,7 +71,7 @@ class Facts:
 
 
 @dataclasses.dataclass(frozen=True)
-class Study:
+class StudyRow:
     """`document` is the resolved study file.
 
     `folder` is where its files lie, below the data folder's runs: found by its name, and no other study's ever.
@@ -83,7 +83,7 @@ class Study:
     folder: str
     optuna_id: int | None
     document: str
-    facts: Facts
+    facts: StudyFacts
     created_at: datetime.datetime
 
     def require_optuna(self) -> int:
@@ -100,7 +100,7 @@ class Study:
         return self.optuna_id
 
 
-def create(connection: sa.Connection, name: str, document: str, objectives: Mapping[str, str]) -> Study:
+def create(connection: sa.Connection, name: str, document: str, objectives: Mapping[str, str]) -> StudyRow:
     """Make a study, here and in Optuna.
 
     Args:
@@ -118,7 +118,7 @@ def create(connection: sa.Connection, name: str, document: str, objectives: Mapp
     return of_id(connection, made)
 
 
-def get(source: database.Database, name: str) -> Study:
+def get(source: database.Database, name: str) -> StudyRow:
     """The study of that name in Optuna, or one that has lost its Optuna study and had that name last.
 
     Raises:
@@ -132,14 +132,14 @@ def get(source: database.Database, name: str) -> Study:
     return found
 
 
-def find(connection: sa.Connection, name: str) -> Study | None:
+def find(connection: sa.Connection, name: str) -> StudyRow | None:
     """As `get`; None where there is none."""
     _follow(connection)
     row = connection.execute(_FOUND.where(_T.c.name == name)).one_or_none()
     return None if row is None else _study(row)
 
 
-def of_id(connection: sa.Connection, study_id: str) -> Study:
+def of_id(connection: sa.Connection, study_id: str) -> StudyRow:
     """A study by our own id, whatever it is called by now.
 
     Raises:
@@ -152,20 +152,20 @@ def of_id(connection: sa.Connection, study_id: str) -> Study:
     return _study(row)
 
 
-def stands(connection: sa.Connection, study: Study) -> bool:
+def stands(connection: sa.Connection, study: StudyRow) -> bool:
     """Whether this row is still linked to that Optuna study, and it is there under the same name."""
     values = {"id": study.id, "optuna_id": study.optuna_id, "name": study.name}
     return connection.execute(_STANDS, values).scalar() is not None
 
 
-def listed(source: database.Database) -> list[Study]:
+def listed(source: database.Database) -> list[StudyRow]:
     """All studies, oldest first."""
     with source.transaction() as connection:
         _follow(connection)
         return [_study(row) for row in connection.execute(_FOUND.order_by(_T.c.created_at))]
 
 
-def learn(connection: sa.Connection, study_id: str, facts: Facts) -> None:
+def learn(connection: sa.Connection, study_id: str, facts: StudyFacts) -> None:
     """Keep what was found out; what is None stays as it was known before."""
     known = {name: value for name, value in vars(facts).items() if value is not None}
     merged = _T.c.facts.op("||")(sa.bindparam("added", known, type_=_T.c.facts.type))
@@ -202,8 +202,8 @@ def _follow(connection: sa.Connection) -> None:
             optuna_studies.fill_up(connection, row.optuna_id, last)
 
 
-def _study(row: sa.Row[Any]) -> Study:
+def _study(row: sa.Row[Any]) -> StudyRow:
     known = dict(row.facts)
     if "rule_sets" in known:
         known["rule_sets"] = tuple(known["rule_sets"])
-    return Study(row.id, row.name, row.folder, row.alive, row.document, Facts(**known), row.created_at)
+    return StudyRow(row.id, row.name, row.folder, row.alive, row.document, StudyFacts(**known), row.created_at)

@@ -22,8 +22,8 @@ import sqlalchemy as sa
 from storage import database, errors, tables
 
 #: `change` gives a study other settings, which stand in the details; `requeue` asks for an ended trial once more
-Asks = Literal["pause", "resume", "finish", "change", "stop", "requeue"]
-Answer = Literal["done", "declined", "overtaken"]
+WishKind = Literal["pause", "resume", "finish", "change", "stop", "requeue"]
+WishAnswer = Literal["done", "declined", "overtaken"]
 
 #: the trial whose end overtakes a wish
 _END = """
@@ -99,7 +99,7 @@ class Wish:
     id: int
     study_id: str
     trial_number: int | None
-    asks: Asks
+    asks: WishKind
     details: Mapping[str, Any]
     actor: str
     note: str
@@ -107,7 +107,7 @@ class Wish:
     heard_by: str | None
     heard_under: int | None
     heard_at: datetime.datetime | None
-    answer: Answer | None
+    answer: WishAnswer | None
     said: str
     answered_at: datetime.datetime | None
 
@@ -116,7 +116,7 @@ def ask(
     source: database.Database,
     study_id: str,
     trial_number: int | None,
-    asks: Asks,
+    asks: WishKind,
     actor: str,
     *,
     details: Mapping[str, Any] | None = None,
@@ -154,7 +154,7 @@ def hear(source: database.Database, study_id: str, worker_id: str, silent_second
         return [_wish(row) for row in connection.execute(_HEAR, values)]
 
 
-def answer(connection: sa.Connection, wish: Wish, given: Answer, said: str = "") -> bool:
+def answer(connection: sa.Connection, wish: Wish, given: WishAnswer, said: str = "") -> bool:
     """Say what came of a wish; False where it is somebody else's to answer by now, or was answered.
 
     Args:

@@ -14,7 +14,7 @@ _T = tables.workers
 
 
 @dataclasses.dataclass(frozen=True)
-class Worker:
+class WorkerRow:
     """A process that trains; `left_at` is set by itself when it ends in order."""
 
     id: str
@@ -53,12 +53,12 @@ def leave(source: database.Database, worker_id: str) -> None:
     _touch(source, worker_id, left_at=sa.func.clock_timestamp())
 
 
-def alive(source: database.Database, within_seconds: float) -> list[Worker]:
+def alive(source: database.Database, within_seconds: float) -> list[WorkerRow]:
     """Those that have not left and whose last heartbeat is at most `within_seconds` old, oldest first."""
     since = sa.func.clock_timestamp() - sa.func.make_interval(0, 0, 0, 0, 0, 0, within_seconds)
     query = sa.select(_T).where(_T.c.left_at.is_(None), _T.c.heartbeat_at > since).order_by(_T.c.started_at)
     with source.transaction() as connection:
-        return [Worker(**row._mapping) for row in connection.execute(query)]
+        return [WorkerRow(**row._mapping) for row in connection.execute(query)]
 
 
 def _touch(source: database.Database, worker_id: str, **values: Any) -> None:

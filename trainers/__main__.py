@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if given.serve is not None:
             return serve(given.serve, asked)
-        return Process(asked).work(given.job)
+        return WarmProcess(asked).work(given.job)
     except interruption.Interrupted:
         return job.ExitCode.INTERRUPTED
 
@@ -49,7 +49,7 @@ def serve(trainer: str, asked: interruption.Interruption) -> int:
 
     What a job prints is kept in its folder. After each job its exit code is written there, or this process ends.
     """
-    process = Process(asked)
+    process = WarmProcess(asked)
     process.recipe(trainer)  # seconds of imports, while the first job is still being proposed
     for line in _lines(asked):
         try:
@@ -70,7 +70,7 @@ def serve(trainer: str, asked: interruption.Interruption) -> int:
     return job.ExitCode.DONE
 
 
-class Process:
+class WarmProcess:
     """What lives as long as the process: imports, base model, judge."""
 
     def __init__(self, asked: interruption.Interruption) -> None:

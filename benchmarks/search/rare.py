@@ -22,7 +22,7 @@ from optimizer.study import written as study_file
 from tests.optimizer import searching
 from trainers.lora import footprint, sections
 
-SAMPLERS: tuple[str, ...] = typing.get_args(study_file.Search.model_fields["sampler"].annotation)
+SAMPLERS: tuple[str, ...] = typing.get_args(study_file.SearchEntry.model_fields["sampler"].annotation)
 #: proposals of a search after its first, each learned as a usable trial
 LATER = 20
 #: points judged to know a feasible share, and how many at once

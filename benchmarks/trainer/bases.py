@@ -76,7 +76,7 @@ def random_base(size: str, precision: str, device: torch.device) -> models.Base:
         second = transformers.CLIPTextModelWithProjection(texts[1]).to(dtype) if len(texts) > 1 else None
     parts = {"vae": vae, "text_encoder": encoder, "tokenizer": tokenizer, "unet": unet, "scheduler": schedule}
     pipeline: Any
-    family: models.Family = "sd15" if second is None else "sdxl"
+    family: architecture.Family = "sd15" if second is None else "sdxl"
     if second is None:
         pipeline = diffusers.StableDiffusionPipeline(
             **parts, safety_checker=None, feature_extractor=None, requires_safety_checker=False

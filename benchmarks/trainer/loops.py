@@ -99,7 +99,7 @@ def _adapt(base: models.Base, own: settings.LoraSettings) -> list[torch.nn.Param
 
 @torch.no_grad()
 def _encode(
-    base: models.Base, own: settings.LoraSettings, pictures: Sequence[dataset.Picture]
+    base: models.Base, own: settings.LoraSettings, pictures: Sequence[dataset.TrainingImage]
 ) -> tuple[torch.Tensor, text.Conditioning]:
     """Latents (B, C, h, w) and conditioning of some pictures."""
     side = own.resolution or base.resolution

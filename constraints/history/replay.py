@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any
 
 import pydantic
 
 from constraints.judging.kinds import HARD
+from constraints.names.world import Direction
 from constraints.rules.ruleset import RuleSet
-
-Direction: TypeAlias = Literal["maximize", "minimize"]
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal, TypeAlias
 
 from constraints.judging import sides
-from constraints.judging.source import Source
+from constraints.judging.source import ProgramSource
 from constraints.names.domain import TOLERANCE
 from constraints.names.intervals import Bounds
 from constraints.names.scope import Scope
@@ -45,7 +45,7 @@ from constraints.text.expression import (
     Truth,
 )
 
-Role: TypeAlias = Literal["holds", "fails", "unset", "undecided", "margin", "value"]
+Aspect: TypeAlias = Literal["holds", "fails", "unset", "undecided", "margin", "value"]
 
 _FUNCTIONS = {"max": "maximum", "min": "minimum"}
 _WHERE = "where({}, {}, {})"
@@ -57,12 +57,12 @@ class Compiler:
     """Writes one program: ask for the variables of nodes, then build `source` into a function that returns them."""
 
     def __init__(self, inputs: Mapping[str, int]) -> None:
-        self.source = Source(inputs)
-        self._done: dict[tuple[int, int, Role], str] = {}
+        self.source = ProgramSource(inputs)
+        self._done: dict[tuple[int, int, Aspect], str] = {}
         self._bounds: dict[int, Bounds] = {}
         self._kept: list[object] = []  # nodes and scopes whose id is a key above
 
-    def variable(self, node: Node, scope: Scope, role: Role) -> str:
+    def variable(self, node: Node, scope: Scope, role: Aspect) -> str:
         """The variable that holds the given role of a node."""
         key = (id(node), id(scope), role)
         if key not in self._done:
@@ -131,7 +131,7 @@ class Compiler:
             return self.source.let("divide({}, {})", one, self._power(base, exponent.operand))
         return self.source.let("power({}, {})", base, self.source.constant(_number(exponent)))
 
-    def _choose(self, condition: Node, then: Node, otherwise: Node, scope: Scope, role: Role) -> str:
+    def _choose(self, condition: Node, then: Node, otherwise: Node, scope: Scope, role: Aspect) -> str:
         holds = self.variable(condition, scope, "holds")
         fails = self.variable(condition, scope, "fails")
         one, other = (self.variable(part, scope, role) for part in (then, otherwise))
@@ -147,7 +147,7 @@ class Compiler:
         """Where the expression certainly does not hold."""
         return self._certain(node, scope, "fails", "holds")
 
-    def _certain(self, node: Node, scope: Scope, role: Role, opposite: Role) -> str:  # noqa: PLR0911 - one case a node
+    def _certain(self, node: Node, scope: Scope, role: Aspect, opposite: Aspect) -> str:  # noqa: PLR0911 - one case a node
         holding = role == "holds"
         match node:
             case Truth(value):
@@ -321,7 +321,7 @@ class Compiler:
         return self.source.let("divide({}, {})", difference, largest)
 
 
-_WRITERS: dict[Role, Callable[[Compiler, Node, Scope], str]] = {
+_WRITERS: dict[Aspect, Callable[[Compiler, Node, Scope], str]] = {
     "holds": Compiler.holds,
     "fails": Compiler.fails,
     "unset": Compiler.unset,

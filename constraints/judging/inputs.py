@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from constraints.names.scope import Kind, Symbol
+from constraints.names.scope import ExpressionKind, Symbol
 from constraints.text.errors import PointError
 
 #: larger values take the careful path, since their products may overflow
@@ -23,7 +23,7 @@ class Slot:
     """One input of the compiled rules."""
 
     name: str
-    kind: Kind
+    kind: ExpressionKind
     #: whether NaN stands for 'there is none' (columns have no other way to say so) or for a value gone wrong
     nan_is_unset: bool
 

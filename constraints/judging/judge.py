@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from constraints.judging import inputs
-from constraints.judging.compile import Compiler, Role
+from constraints.judging.compile import Aspect, Compiler
 from constraints.judging.kinds import RuleKind
 from constraints.judging.source import Program
 from constraints.names.intervals import Bounds
@@ -53,7 +53,7 @@ class Clause:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class RuleMasks:
     """Masks of shape (rules, points): broken for sure, and without an answer because a value cannot be computed."""
 
     broken: Bools
@@ -81,9 +81,9 @@ class Judge:
         self.slots = tuple(inputs.Slot.of(symbol) for symbol in used)
         self._inputs = {slot.name: index for index, slot in enumerate(self.slots)}
         self._nodes = [(rule.broken, rule.scope) for rule in rules]
-        self._programs: dict[tuple[tuple[Role, int], ...], Program] = {}
+        self._programs: dict[tuple[tuple[Aspect, int], ...], Program] = {}
 
-    def check(self, values: Mapping[str, Any], points: int = 1) -> Judgement:
+    def check(self, values: Mapping[str, Any], points: int = 1) -> RuleMasks:
         """Judges points.
 
         Args:
@@ -97,7 +97,7 @@ class Judge:
         with np.errstate(all="ignore"):
             table = _table(self._sure if bound.is_clean else self._careful, bound, points)
         broken, undecided = table[: len(self._nodes)], table[len(self._nodes) :]
-        return Judgement(broken, undecided, partial(self._violation, broken, undecided, bound))
+        return RuleMasks(broken, undecided, partial(self._violation, broken, undecided, bound))
 
     def outcomes(self, rule: int, values: Mapping[str, Any], points: int) -> Bools:
         """Masks of shape (3, points): where a rule is broken for sure, where it is kept for sure, where it is unset."""
@@ -105,7 +105,7 @@ class Judge:
         with np.errstate(all="ignore"):
             return _table(self._program(("holds", rule), ("fails", rule), ("unset", rule)), bound, points)
 
-    def at_point(self, role: Role, rule: int, values: Mapping[str, Any]) -> Any:
+    def at_point(self, role: Aspect, rule: int, values: Mapping[str, Any]) -> Any:
         """One role of one rule at one point: whether it holds, fails or lacks something set, its margin, its value.
 
         A margin is signed, above 0 where the rule is broken, NaN where it has no truth.
@@ -118,7 +118,7 @@ class Judge:
     def margins(self, values: Mapping[str, Any]) -> list[float]:
         """The margin of each rule at one point, as `at_point` gives them."""
         bound = inputs.bind(self.slots, values, 1)
-        wanted: list[tuple[Role, int]] = [("margin", rule) for rule in range(len(self._nodes))]
+        wanted: list[tuple[Aspect, int]] = [("margin", rule) for rule in range(len(self._nodes))]
         with np.errstate(all="ignore"):
             return [float(np.asarray(each).item()) for each in self._program(*wanted)(bound.columns, bound.given)]
 
@@ -151,7 +151,7 @@ class Judge:
         undecided = [compiler.variable(*rule, "undecided") if is_doubtful(*rule) else "False" for rule in self._nodes]
         return compiler.source.build([*broken, *undecided])
 
-    def _program(self, *wanted: tuple[Role, int]) -> Program:
+    def _program(self, *wanted: tuple[Aspect, int]) -> Program:
         """Roles of rules."""
         if wanted not in self._programs:
             compiler = Compiler(self._inputs)

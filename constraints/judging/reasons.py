@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from constraints.judging.compile import Role
+from constraints.judging.compile import Aspect
 from constraints.judging.judge import Clause, Judge, Rule
 from constraints.names.scope import Scope
 from constraints.text import expression
@@ -38,6 +38,6 @@ def _is_number(node: Node, scope: Scope) -> bool:
     return isinstance(node, Negative | expression.Arithmetic | expression.Call)
 
 
-def evaluate(node: Node, scope: Scope, role: Role, values: Mapping[str, Any]) -> Any:
+def evaluate(node: Node, scope: Scope, role: Aspect, values: Mapping[str, Any]) -> Any:
     """One role of a node at one point, through the same compiler that judges."""
     return Judge([Clause(node, scope)]).at_point(role, 0, values)

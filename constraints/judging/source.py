@@ -16,7 +16,7 @@ from constraints.judging.arithmetic import PRIMITIVES
 Program: TypeAlias = Callable[[Sequence[Any], Sequence[Any]], tuple[Any, ...]]
 
 
-class Source:
+class ProgramSource:
     """One program while it is written: `let` operations, then build the function that returns chosen variables.
 
     Args:

@@ -13,7 +13,7 @@ from constraints.text import document, expression, parsing
 from constraints.text.errors import ConstraintsError, ExpressionError
 
 Value: TypeAlias = bool | int | float | str
-Kind: TypeAlias = Literal["float", "int", "choice"]
+DomainKind: TypeAlias = Literal["float", "int", "choice"]
 
 #: steps and equal points are compared with this relative tolerance (the study file's rule for steps)
 TOLERANCE = 1e-9
@@ -43,7 +43,7 @@ class Domain:
     """
 
     name: str
-    kind: Kind
+    kind: DomainKind
     low: float = 0.0
     high: float = 0.0
     step: float | None = None
@@ -210,7 +210,7 @@ def _range_problem(domain: Domain) -> str:
     return _step_problem(domain) or _log_problem(domain)
 
 
-def _bound_problem(what: str, number: float, kind: Kind) -> str:
+def _bound_problem(what: str, number: float, kind: DomainKind) -> str:
     if isinstance(number, float) and not math.isfinite(number):
         return f"{what} {number} must be finite"
     if kind == "int" and abs(number) > LARGEST_INT:

@@ -10,12 +10,12 @@ from constraints.names.domain import Domain, Value
 from constraints.text import expression
 from constraints.text.expression import IsSet, Name, Node
 
-Kind: TypeAlias = Literal["number", "text", "truth", "unknown"]
-Role: TypeAlias = Literal["parameter", "absent", "constant", "derived", "fact", "signal", "metric"]
+ExpressionKind: TypeAlias = Literal["number", "text", "truth", "unknown"]
+SymbolRole: TypeAlias = Literal["parameter", "absent", "constant", "derived", "fact", "signal", "metric"]
 Moment: TypeAlias = Literal["before", "running", "result"]
 
 
-def kind_of_value(value: object) -> Kind:
+def kind_of_value(value: object) -> ExpressionKind:
     """The kind that the rule language sees in a plain value."""
     if isinstance(value, bool):
         return "truth"
@@ -32,8 +32,8 @@ class Symbol:
     """
 
     name: str
-    kind: Kind
-    role: Role
+    kind: ExpressionKind
+    role: SymbolRole
     value: Value | None = None
     domain: Domain | None = None
     body: Node | None = None

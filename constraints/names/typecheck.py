@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from constraints.names.scope import Kind, Scope
+from constraints.names.scope import ExpressionKind, Scope
 from constraints.text import expression
 from constraints.text.document import did_you_mean
 from constraints.text.errors import ExpressionError
@@ -27,7 +27,7 @@ from constraints.text.expression import (
 _A = {"number": "a number", "text": "text", "truth": "true or false", "unknown": "unknown"}
 
 
-def check(node: Node, scope: Scope, expected: Kind | None = "truth") -> list[ExpressionError]:
+def check(node: Node, scope: Scope, expected: ExpressionKind | None = "truth") -> list[ExpressionError]:
     """Every error of an expression; `expected` is the kind it must have, None when any will do."""
     checker = _Checker(scope)
     kind = checker.kind(node)
@@ -36,12 +36,12 @@ def check(node: Node, scope: Scope, expected: Kind | None = "truth") -> list[Exp
     return checker.errors
 
 
-def kind_of(node: Node, scope: Scope) -> Kind:
+def kind_of(node: Node, scope: Scope) -> ExpressionKind:
     """The kind of an expression without errors."""
     return _Checker(scope).kind(node)
 
 
-def _truth_hint(kind: Kind, expected: Kind) -> str:
+def _truth_hint(kind: ExpressionKind, expected: ExpressionKind) -> str:
     if expected != "truth" or kind not in ("number", "text"):
         return ""
     return "compare it with something, as in " + ("'x > 0'" if kind == "number" else "'x == \"a\"'")
@@ -57,7 +57,7 @@ class _Checker:
         shown = text if len(text) <= 60 else text[:57] + "..."
         self.errors.append(ExpressionError(f"'{shown}' {message}", node.start, node.end, hint))
 
-    def kind(self, node: Node) -> Kind:  # noqa: PLR0911, PLR0912 - one case a node
+    def kind(self, node: Node) -> ExpressionKind:  # noqa: PLR0911, PLR0912 - one case a node
         """The kind of a node; wrong parts below it are reported on the way and count as what they should have been."""
         match node:
             case Number():
@@ -88,7 +88,7 @@ class _Checker:
             case IfElse(condition, then, otherwise):
                 return self._if_else(node, condition, then, otherwise)
 
-    def _named(self, node: Node, name: str) -> Kind:
+    def _named(self, node: Node, name: str) -> ExpressionKind:
         symbol = self._scope.find(name)
         if symbol is None:
             hint = self._scope.elsewhere(name) or did_you_mean(name, self._scope.known())
@@ -115,14 +115,14 @@ class _Checker:
                     waiting.append(symbol.body)
         return unknown
 
-    def _all(self, parts: tuple[Node, ...], needed: Kind, result: Kind) -> Kind:
+    def _all(self, parts: tuple[Node, ...], needed: ExpressionKind, result: ExpressionKind) -> ExpressionKind:
         for part in parts:
             kind = self.kind(part)
             if kind not in (needed, "unknown"):
                 self.complain(part, f"is {_A[kind]}, where {_A[needed]} is needed", _truth_hint(kind, needed))
         return result
 
-    def _comparison(self, node: Node, operator: str, left: Node, right: Node) -> Kind:
+    def _comparison(self, node: Node, operator: str, left: Node, right: Node) -> ExpressionKind:
         kinds = (self.kind(left), self.kind(right))
         if operator not in ("==", "!="):
             for part, kind in zip((left, right), kinds, strict=True):
@@ -137,7 +137,7 @@ class _Checker:
             self.complain(node, "compares two truths", "use 'and', 'or' and 'not'")
         return "truth"
 
-    def _membership(self, node: Node, left: Node, items: tuple[Node, ...]) -> Kind:
+    def _membership(self, node: Node, left: Node, items: tuple[Node, ...]) -> ExpressionKind:
         kind = self.kind(left)
         if kind == "truth" or (kind == "text" and not _is_plain(left)):
             self.complain(left, "cannot be looked up in a list", "use a name")
@@ -147,7 +147,7 @@ class _Checker:
                 self.complain(item, f"is {_A[found]}, where {_A[kind]} is needed")
         return "truth"
 
-    def _if_else(self, node: Node, condition: Node, then: Node, otherwise: Node) -> Kind:
+    def _if_else(self, node: Node, condition: Node, then: Node, otherwise: Node) -> ExpressionKind:
         self._all((condition,), "truth", "truth")
         kinds = (self.kind(then), self.kind(otherwise))
         known = [kind for kind in kinds if kind != "unknown"]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from constraints.names import typecheck, vocabulary
 from constraints.names.domain import Domain, Value
-from constraints.names.scope import Kind, Scope, Symbol, kind_of_value
+from constraints.names.scope import ExpressionKind, Scope, Symbol, kind_of_value
 from constraints.text import expression, parsing
 from constraints.text.errors import ExpressionError
 from constraints.text.expression import Node
+
+Direction: TypeAlias = Literal["maximize", "minimize"]
 
 #: nesting of derived values written out; what walks them calls itself a few times a level
 _MOST_DEPTH = 100
@@ -30,7 +33,7 @@ class World:
     metrics: Collection[str] | None = None
     signals: Collection[str] = ()
     derived: Mapping[str, str] = field(default_factory=dict)
-    loose: Mapping[str, Kind] | None = None
+    loose: Mapping[str, ExpressionKind] | None = None
 
 
 def study_scope(world: World) -> Scope:
@@ -100,7 +103,7 @@ def with_derived(
                 message = f"is nested deeper than {_MOST_DEPTH} levels, the derived values it names written out"
                 found.append(ExpressionError(message, node.start, node.end, "derive it in fewer steps"))
             errors += [(name, error) for error in found]
-            kind: Kind = "unknown" if found else typecheck.kind_of(node, inner)
+            kind: ExpressionKind = "unknown" if found else typecheck.kind_of(node, inner)
             symbols[name] = Symbol(name, kind, "derived", body=None if found else node)
     return Scope(symbols, *_rest(scope)), errors
 

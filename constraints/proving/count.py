@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Mask = npt.NDArray[np.bool_]
+from constraints.judging.judge import Bools
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,7 @@ class Count:
         whole: whether these are all points of the space, so that what none shows is not there.
     """
 
-    masks: Mapping[str, Mask]
+    masks: Mapping[str, Bools]
     points: int
     whole: bool
 
@@ -51,15 +50,15 @@ class Count:
                 chosen.remove(rule)
         return tuple(rule for rule in keeps if rule in chosen)
 
-    def kept(self, rules: Sequence[str]) -> Mask:
+    def kept(self, rules: Sequence[str]) -> Bools:
         """The points that keep all of the rules that could be judged."""
         return self._where((), rules)
 
-    def alone(self, rule: str, others: Sequence[str]) -> Mask:
+    def alone(self, rule: str, others: Sequence[str]) -> Bools:
         """The points that break one rule and none of the others."""
         return self._where((rule,), others)
 
-    def _where(self, breaks: Sequence[str], keeps: Sequence[str]) -> Mask:
+    def _where(self, breaks: Sequence[str], keeps: Sequence[str]) -> Bools:
         found = np.ones(self.points, dtype=bool)
         for rule in breaks:
             found &= self.masks.get(rule, True)

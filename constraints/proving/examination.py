@@ -14,7 +14,7 @@ from constraints.judging import kinds
 Value = TypeVar("Value")
 #: for people alone: no part of the JSON
 NotTold = Annotated[Value, pydantic.Field(exclude=True)]
-Status: TypeAlias = Literal["live", "never-fires", "always-fires", "redundant", "not-decided"]
+RuleStatus: TypeAlias = Literal["live", "never-fires", "always-fires", "redundant", "not-decided"]
 
 #: how many values or ranges of one parameter are written out for a person
 _MOST_LISTED = 12
@@ -34,7 +34,7 @@ class Finding:
 
     id: str
     kind: str
-    status: Status
+    status: RuleStatus
     refused_share: float
     alone_share: float
     standard_error: NotTold[float]

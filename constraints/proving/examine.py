@@ -11,12 +11,12 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from constraints.judging.judge import Clause, Judge, Rule
+from constraints.judging.judge import Bools, Clause, Judge, Rule
 from constraints.judging.kinds import BEFORE, HARD, KINDS
 from constraints.names.domain import Domain, Value
 from constraints.proving import sample, witness
 from constraints.proving.count import Count
-from constraints.proving.examination import Examination, Finding, Status, listed
+from constraints.proving.examination import Examination, Finding, RuleStatus, listed
 from constraints.proving.prove import Prover
 from constraints.rules.ruleset import RuleSet
 from constraints.text.document import nearest
@@ -32,7 +32,6 @@ _BISECTIONS = 20
 #: what is said of rules that no point breaks before it is tried
 _WHEN = {"running": "judged while a trial runs", "result": "judged on its result"}
 
-Mask: TypeAlias = "npt.NDArray[np.bool_]"
 #: from columns of parameters, shape (points,), to the facts that hold there
 FactsAt: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -160,7 +159,7 @@ class _Examiner:
         status, why = self._status(rule, mask)
         return Finding(rule.id, rule.kind, status, share, alone_share, error, why)
 
-    def _status(self, rule: Rule, mask: Mask | None) -> tuple[Status, str]:
+    def _status(self, rule: Rule, mask: Bools | None) -> tuple[RuleStatus, str]:
         """Can the rule fire, can it rest, does it fire where no other does."""
         fires = self._some((rule.id,), ())
         rests = fires and self._some((), (rule.id,))
@@ -188,7 +187,7 @@ class _Examiner:
             return f"{listed(sorted(missing))} cannot be known on this machine: it refuses what it cannot decide"
         return _WHEN.get(KINDS[rule.kind].moment, "")
 
-    def _open(self, rule: Rule, mask: Mask | None) -> tuple[Status, str]:
+    def _open(self, rule: Rule, mask: Bools | None) -> tuple[RuleStatus, str]:
         if mask is None:
             return "not-decided", self._doubt
         said = f"sampled, not proved ({self._doubt})"
@@ -215,7 +214,7 @@ class _Examiner:
 
     # -- parameters ------------------------------------------------------------------------------------------------
 
-    def _unreachable(self, kept: Mask) -> dict[str, tuple[Any, ...]]:
+    def _unreachable(self, kept: Bools) -> dict[str, tuple[Any, ...]]:
         """For each parameter the values, or the ranges, that no feasible point uses."""
         found: dict[str, tuple[Any, ...]] = {}
         for name, domain in self._space.items():

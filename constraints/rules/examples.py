@@ -14,11 +14,11 @@ from constraints.judging.judge import Judge, Rule
 from constraints.judging.kinds import OUTCOMES
 from constraints.judging.reasons import undecided_reason
 from constraints.names import vocabulary
-from constraints.names.scope import Kind
+from constraints.names.scope import ExpressionKind
 from constraints.names.world import World
 from constraints.rules import loading
 from constraints.rules.explain import why_broken
-from constraints.rules.loading import Source
+from constraints.rules.loading import RuleSource
 from constraints.rules.rulefile import AND_OTHERS, Example, RuleFile
 from constraints.text.errors import DocumentError, Problem
 
@@ -43,7 +43,7 @@ class ExampleResult:
 
 
 def run(
-    sources: Sequence[Source], known: Collection[str] = (), signals: Collection[str] = ()
+    sources: Sequence[RuleSource], known: Collection[str] = (), signals: Collection[str] = ()
 ) -> tuple[ExampleResult, ...]:
     """Runs the examples of rule files.
 
@@ -62,7 +62,11 @@ def run(
     for file in files:
         slips = _slips(file, signals)
         problems += slips.values()
-        loose: dict[str, Kind] = {**dict.fromkeys(known, "unknown"), **_kinds(file), **dict.fromkeys(slips, "unknown")}
+        loose: dict[str, ExpressionKind] = {
+            **dict.fromkeys(known, "unknown"),
+            **_kinds(file),
+            **dict.fromkeys(slips, "unknown"),
+        }
         scope, found = loading.scope_of(file, World({}, {}, signals=signals, loose=loose))
         problems += found
         rules = loading.rules_of(file, scope, problems)
@@ -109,9 +113,9 @@ def _slips(file: RuleFile, signals: Collection[str]) -> dict[str, Problem]:
     return found
 
 
-def _kinds(file: RuleFile) -> dict[str, Kind]:
+def _kinds(file: RuleFile) -> dict[str, ExpressionKind]:
     """Kinds of the file's parameters as its examples give them; 'unknown' where none does."""
-    kinds: dict[str, Kind] = dict.fromkeys(file.parameters, "unknown")
+    kinds: dict[str, ExpressionKind] = dict.fromkeys(file.parameters, "unknown")
     for example in file.examples:
         for name, value in example.given.items():
             kinds[name] = "truth" if isinstance(value, bool) else "text" if isinstance(value, str) else "number"

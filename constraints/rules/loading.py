@@ -15,7 +15,7 @@ from constraints.names import typecheck
 from constraints.names import world as worlds
 from constraints.names.scope import Scope, Symbol
 from constraints.rules import rulefile
-from constraints.rules.rulefile import RuleFile, RuleSpec, Written
+from constraints.rules.rulefile import RuleFile, RuleSpec, WrittenExpression
 from constraints.text import document
 from constraints.text.document import Document
 from constraints.text.errors import DocumentError, ExpressionError, Problem
@@ -33,7 +33,7 @@ class RuleText:
     name: str
 
 
-Source: TypeAlias = "Path | str | RuleText"
+RuleSource: TypeAlias = "Path | str | RuleText"
 
 
 def library() -> dict[str, Path]:
@@ -42,7 +42,7 @@ def library() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-def files_of(sources: Sequence[Source]) -> tuple[list[RuleFile], list[Problem]]:
+def files_of(sources: Sequence[RuleSource]) -> tuple[list[RuleFile], list[Problem]]:
     """Reads every source; what is wrong with one does not hide what is wrong with another."""
     files: list[RuleFile] = []
     problems: list[Problem] = []
@@ -55,7 +55,7 @@ def files_of(sources: Sequence[Source]) -> tuple[list[RuleFile], list[Problem]]:
     return files, problems
 
 
-def _document(source: Source) -> Document:
+def _document(source: RuleSource) -> Document:
     if isinstance(source, RuleText):
         return document.parse(source.text, source.name)
     path = Path(source)
@@ -152,6 +152,6 @@ def _rule(file: RuleFile, spec: RuleSpec, scope: Scope) -> Rule:
     )
 
 
-def _problem(file: RuleFile, written: Written, error: ExpressionError) -> Problem:
+def _problem(file: RuleFile, written: WrittenExpression, error: ExpressionError) -> Problem:
     loc: Location = written.loc
     return file.document.problem_inside(loc, error.start, error.message, error.hint)

@@ -122,7 +122,7 @@ class _FileEntry(_Strict):
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenExpression:
     """One expression and where it stands in the file."""
 
     node: Node
@@ -136,8 +136,8 @@ class RuleSpec:
     id: str
     kind: RuleKind
     because: str
-    conditions: tuple[Written, ...]
-    when: Written | None
+    conditions: tuple[WrittenExpression, ...]
+    when: WrittenExpression | None
     weight: float
     loc: Location
 
@@ -167,7 +167,7 @@ class RuleFile:
     document: Document
     name: str
     parameters: tuple[str, ...]
-    derived: Mapping[str, Written]
+    derived: Mapping[str, WrittenExpression]
     limits: Mapping[str, float]
     rules: tuple[RuleSpec, ...]
     examples: tuple[Example, ...]
@@ -211,7 +211,7 @@ def read(source: Document) -> RuleFile:
     )
 
 
-def _spec(rule: _RuleEntry, index: int, written: Mapping[Location, Written]) -> RuleSpec | None:
+def _spec(rule: _RuleEntry, index: int, written: Mapping[Location, WrittenExpression]) -> RuleSpec | None:
     (kind,) = _kinds(rule)
     loc: Location = ("rules", index)
     several = kind == "require" and not isinstance(rule.require, str)
@@ -242,13 +242,13 @@ def _kinds(rule: _RuleEntry) -> list[RuleKind]:
 # -- problems ----------------------------------------------------------------------------------------------------------
 
 
-def _expressions(source: Document) -> tuple[dict[Location, Written], list[Problem]]:
+def _expressions(source: Document) -> tuple[dict[Location, WrittenExpression], list[Problem]]:
     """Every expression that can be read, and a problem for every one that cannot, whatever else is wrong."""
-    written: dict[Location, Written] = {}
+    written: dict[Location, WrittenExpression] = {}
     problems = []
     for loc, text in _expression_texts(source.data):
         try:
-            written[loc] = Written(parsing.parse(text), loc)
+            written[loc] = WrittenExpression(parsing.parse(text), loc)
         except ExpressionError as error:
             problems.append(source.problem_inside(loc, error.start, error.message, error.hint))
     return written, problems

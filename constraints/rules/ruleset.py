@@ -17,13 +17,13 @@ from constraints.judging.kinds import HARD, with_effect
 from constraints.judging.reasons import undecided_reason
 from constraints.names import world as worlds
 from constraints.names.domain import Domain, Value
-from constraints.names.scope import Kind, Scope
+from constraints.names.scope import ExpressionKind, Scope
 from constraints.rules import loading
-from constraints.rules.loading import RuleText, Source
+from constraints.rules.loading import RuleSource, RuleText
 from constraints.rules.rulefile import RuleFile
 from constraints.text.errors import DocumentError, PointError
 
-__all__ = ["Rule", "RuleSet", "RuleText", "Source", "load", "load_alone"]
+__all__ = ["Rule", "RuleSet", "RuleSource", "RuleText", "load", "load_alone"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +183,7 @@ class RuleSet:
 
 
 def load(
-    sources: Sequence[Source],
+    sources: Sequence[RuleSource],
     space: Mapping[str, Domain],
     fixed: Mapping[str, Value] | None = None,
     facts: Mapping[str, Value] | Collection[str] = (),
@@ -208,7 +208,7 @@ def load(
     return _load(sources, worlds.World(space, fixed or {}, facts, metrics, signals, derived or {}))
 
 
-def load_alone(sources: Sequence[Source], kinds: Mapping[str, Kind]) -> RuleSet:
+def load_alone(sources: Sequence[RuleSource], kinds: Mapping[str, ExpressionKind]) -> RuleSet:
     """Loads rule files where there is no study: what a point does not give is not set, facts too.
 
     Args:
@@ -220,7 +220,7 @@ def load_alone(sources: Sequence[Source], kinds: Mapping[str, Kind]) -> RuleSet:
     return _load(sources, worlds.World({}, {}, loose=kinds))
 
 
-def _load(sources: Sequence[Source], world: worlds.World) -> RuleSet:
+def _load(sources: Sequence[RuleSource], world: worlds.World) -> RuleSet:
     files, problems = loading.files_of(sources)
     rules: list[Rule] = []
     absent: list[str] = []

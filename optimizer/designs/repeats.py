@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
+from optuna.trial import TrialState
 
 from optimizer import attributes
 from optimizer.designs import design, judgement
 from optimizer.results import fresh
 from optimizer.study import space
-
-State = optuna.trial.TrialState
 
 
 class Repeats:
@@ -37,7 +36,7 @@ class Repeats:
 
     def learn(self, trials: Sequence[optuna.trial.FrozenTrial]) -> None:
         ended, open_ = self._ended.look(trials)
-        self._running = [trial for trial in open_ if trial.state is State.RUNNING]
+        self._running = [trial for trial in open_ if trial.state is TrialState.RUNNING]
         for trial in ended:
             if self._needed <= trial.params.keys():
                 self._count(trial)
@@ -78,12 +77,12 @@ class Repeats:
     def _count(self, trial: optuna.trial.FrozenTrial) -> None:
         point = space.point(trial.params)
         repeat = attributes.repeat_of(trial.user_attrs)
-        if trial.state is State.FAIL:
+        if trial.state is TrialState.FAIL:
             self._crashed.setdefault(point, set()).add(repeat)
         if not fresh.has_outcome(trial):
             return
         self._trained.setdefault(point, set()).add(repeat)
-        if trial.state is State.COMPLETE and len(self._trained[point]) < self._times:
+        if trial.state is TrialState.COMPLETE and len(self._trained[point]) < self._times:
             self._to_repeat[point] = trial.params
         else:
             self._to_repeat.pop(point, None)

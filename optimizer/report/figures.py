@@ -6,17 +6,16 @@ from typing import Any
 
 import optuna
 from optuna import visualization
+from optuna.trial import TrialState
 from plotly import graph_objects
 
 from optimizer.report import curves, importance, panels, parallel, records
-
-State = optuna.trial.TrialState
 
 
 def draw(data: records.ReportData) -> list[panels.Panel]:
     """All panels in reading order."""
     study = _study(data)
-    usable = len(study.get_trials(deepcopy=False, states=(State.COMPLETE,)))
+    usable = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
     names = list(data.objectives)
     return [
         *(_history(study, usable, index, names[index]) for index in range(len(names))),
@@ -35,7 +34,7 @@ def _history(study: optuna.Study, usable: int, index: int, name: str) -> panels.
     def plot() -> Any:
         figure = visualization.plot_optimization_history(study, target=_target(index), target_name=name)
         # Optuna leaves the line of the best out where a study has several objectives.
-        done = study.get_trials(deepcopy=False, states=(State.COMPLETE,))
+        done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         so_far = list(itertools.accumulate((_target(index)(trial) for trial in done), best))
         figure.add_scatter(x=[trial.number for trial in done], y=so_far, mode="lines", name=f"best {name}")
         figure.data[-1].line.shape = "hv"
@@ -120,9 +119,9 @@ def _trial(data: records.ReportData, number: int) -> optuna.trial.FrozenTrial:
     record = data.trials[number]
     values = [record.values.get(name) for name in data.objectives]
     if record.state != "usable" or None in values:
-        return optuna.trial.create_trial(state=State.FAIL)
+        return optuna.trial.create_trial(state=TrialState.FAIL)
     return optuna.trial.create_trial(
-        state=State.COMPLETE,
+        state=TrialState.COMPLETE,
         params=dict(record.params),
         distributions=dict(data.distributions[record.number]),
         values=[float(value) for value in values if value is not None],

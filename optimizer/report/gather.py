@@ -156,17 +156,17 @@ def _curves(services: opening.Services, folder: str, trials: Sequence[records.Tr
     return {number: curve for number, curve in found.items() if curve is not None}
 
 
-def _training_images(study: studies.Study) -> list[report_records.TrainingImage]:
+def _training_images(study: studies.Study) -> list[report_records.LearntImage]:
     """The first training images; none where the dataset does not lie here, or in shards."""
     root = pathlib.Path(study.dataset.path)
     files = (file for file in sorted(root.rglob("*")) if file.suffix.lower() in image_files.SUFFIXES)
     found = itertools.islice((file for file in files if file.is_file()), _TRAINING_IMAGES)
-    return [report_records.TrainingImage(file.name, file.read_bytes()) for file in found]
+    return [report_records.LearntImage(file.name, file.read_bytes()) for file in found]
 
 
-def _pictures(services: opening.Services, images: Sequence[Mapping[str, Any]]) -> list[report_records.Picture]:
+def _pictures(services: opening.Services, images: Sequence[Mapping[str, Any]]) -> list[report_records.ShownPicture]:
     return [
-        report_records.Picture(
+        report_records.ShownPicture(
             prompt=drawn.prompt,
             seed=drawn.seed,
             held_out=drawn.held_out,
@@ -178,7 +178,7 @@ def _pictures(services: opening.Services, images: Sequence[Mapping[str, Any]]) -
     ]
 
 
-def _content(services: opening.Services, drawn: pictures.Drawn) -> bytes | None:
+def _content(services: opening.Services, drawn: pictures.PictureRecord) -> bytes | None:
     """A picture's bytes: from the artifacts, which every worker uploads to, else from where it was drawn."""
     try:
         if drawn.artifact is not None:

@@ -92,17 +92,20 @@ def ranked(
 
 
 def _row(
-    trial: trial_records.TrialRecord | None, drawn: Sequence[records.Picture], columns: Sequence[GridColumn], edge: int
+    trial: trial_records.TrialRecord | None,
+    drawn: Sequence[records.ShownPicture],
+    columns: Sequence[GridColumn],
+    edge: int,
 ) -> TrialPictures:
     found = {(picture.prompt, picture.seed, picture.held_out): picture for picture in drawn}
     whose = "untrained base" if trial is None else f"trial {trial.number}"
     return TrialPictures(trial, [_cell(found.get(column), whose, edge) for column in columns])
 
 
-def _pairs(data: records.ReportData, baseline: Sequence[records.Picture]) -> list[tuple[Cell | None, Cell]]:
+def _pairs(data: records.ReportData, baseline: Sequence[records.ShownPicture]) -> list[tuple[Cell | None, Cell]]:
     if data.best is None:
         return []
-    before: Mapping[GridColumn, records.Picture] = {
+    before: Mapping[GridColumn, records.ShownPicture] = {
         (picture.prompt, picture.seed, picture.held_out): picture for picture in baseline
     }
     pairs = []
@@ -114,7 +117,7 @@ def _pairs(data: records.ReportData, baseline: Sequence[records.Picture]) -> lis
     return pairs
 
 
-def _cell(picture: records.Picture | None, whose: str, edge: int) -> Cell | None:
+def _cell(picture: records.ShownPicture | None, whose: str, edge: int) -> Cell | None:
     if picture is None:
         return None
     uri = None if picture.content is None else pictures.thumbnail(picture.content, edge)

@@ -8,11 +8,10 @@ import warnings
 from collections.abc import Callable
 
 import optuna
+from optuna.trial import TrialState
 from plotly import graph_objects
 
 from optimizer.report import panels
-
-State = optuna.trial.TrialState
 
 #: usable trials in which a parameter must be set to be judged
 FEWEST = 10
@@ -20,7 +19,7 @@ FEWEST = 10
 
 def panel(study: optuna.Study, index: int, name: str) -> panels.Panel:
     """The importances for objective number `index`."""
-    usable = study.get_trials(deepcopy=False, states=(State.COMPLETE,))
+    usable = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     counts: dict[str, int] = {}
     for trial in usable:
         for parameter in trial.params:

@@ -14,12 +14,12 @@ class Line:
     """A study. `trials`: state -> how many are in it."""
 
     name: str
-    created_at: jsonable.Moment
+    created_at: jsonable.Timestamp
     trials: Mapping[str, int]
     deleted_in_dashboard: bool
 
 
-def of(stored: stored_studies.Study, trials: Sequence[records.TrialRecord]) -> Line:
+def of(stored: stored_studies.StudyRow, trials: Sequence[records.TrialRecord]) -> Line:
     """A study by its row and its trials."""
     counted = Counter(record.state for record in trials)
     return Line(stored.name, stored.created_at, dict(counted), stored.optuna_id is None)

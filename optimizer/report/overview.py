@@ -112,7 +112,7 @@ def counts(trials: Sequence[records.TrialRecord]) -> dict[str, int]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Told:
+class ShownStudy:
     """The JSON of `study show` (docs/reference/json.md): a study, with the trials that were asked for alone."""
 
     name: str
@@ -127,10 +127,10 @@ class Told:
     wishes: Sequence[asked.Asked]
 
 
-def told(overview: Overview, chosen: Sequence[records.TrialRecord]) -> Told:
+def told(overview: Overview, chosen: Sequence[records.TrialRecord]) -> ShownStudy:
     """What scripts read of a study, with the chosen trials."""
     best = repeats.best_trial(overview.trials, overview.objectives)
-    return Told(
+    return ShownStudy(
         name=overview.name,
         directions=overview.objectives,
         counts=counts(overview.trials),

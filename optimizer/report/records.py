@@ -3,18 +3,17 @@
 import dataclasses
 import datetime
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from optuna.distributions import BaseDistribution
 
+from constraints.names import world as worlds
 from optimizer.report import curves as told_curves
 from optimizer.results import ledger, records
 
-Direction = Literal["maximize", "minimize"]
-
 
 @dataclasses.dataclass(frozen=True)
-class Picture:
+class ShownPicture:
     """A validation picture. `content` is its file's bytes, None where the file is gone."""
 
     prompt: str
@@ -26,7 +25,7 @@ class Picture:
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainingImage:
+class LearntImage:
     """One of the images that the LoRAs are to learn."""
 
     name: str
@@ -38,7 +37,7 @@ class Baseline:
     """What the base does without any LoRA, with the same prompts and seeds."""
 
     metrics: Mapping[str, Any]
-    pictures: Sequence[Picture]
+    pictures: Sequence[ShownPicture]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,10 +67,10 @@ class ReportData:
 
     name: str
     made_at: datetime.datetime
-    objectives: Mapping[str, Direction]
+    objectives: Mapping[str, worlds.Direction]
     trials: Sequence[records.TrialRecord]
     distributions: Mapping[int, Mapping[str, BaseDistribution]]
-    pictures: Mapping[int, Sequence[Picture]]
+    pictures: Mapping[int, Sequence[ShownPicture]]
     best: int | None
     baseline: Baseline | None
     refused_points: int
@@ -85,7 +84,7 @@ class ReportData:
     #: what the newest trials told while they trained, by trial number
     curves: Mapping[int, told_curves.Curve] = dataclasses.field(default_factory=dict)
     #: the first of the training images, and how many there are in all
-    training_images: Sequence[TrainingImage] = ()
+    training_images: Sequence[LearntImage] = ()
     training_count: int = 0
     #: trials whose pictures were not read, since they would not be shown
     unread_pictures: int = 0

@@ -23,12 +23,12 @@ class Asked:
     details: Mapping[str, Any]
     actor: str
     note: str
-    asked_at: jsonable.Moment
+    asked_at: jsonable.Timestamp
     heard_by: str | None
-    heard_at: jsonable.Moment | None
+    heard_at: jsonable.Timestamp | None
     answer: str | None
     said: str
-    answered_at: jsonable.Moment | None
+    answered_at: jsonable.Timestamp | None
 
     def sentence(self) -> str:
         """In a sentence: who asked for what, and how it stands."""

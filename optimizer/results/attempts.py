@@ -14,8 +14,8 @@ class Attempt:
     attempt: int
     worker: str
     device: str
-    started_at: jsonable.Moment
-    finished_at: jsonable.Moment | None
+    started_at: jsonable.Timestamp
+    finished_at: jsonable.Timestamp | None
     outcome: str | None
     exit_code: int | None
     step: int | None
@@ -23,7 +23,7 @@ class Attempt:
     message: str
 
 
-def of(run: runs.Run) -> Attempt:
+def of(run: runs.Attempt) -> Attempt:
     """An attempt as the database keeps it."""
     return Attempt(
         attempt=run.attempt,

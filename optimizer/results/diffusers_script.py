@@ -26,7 +26,7 @@ _MIN_8BIT_SIZE = 4096
 
 
 @dataclasses.dataclass(frozen=True)
-class Told:
+class ScriptArguments:
     """Arguments for `script`, one a line; `lost` names what it cannot carry, `remarks` what it does in its own way."""
 
     script: str
@@ -39,13 +39,13 @@ class Told:
 def told(
     own: settings.LoraSettings,
     plan: steps.StepPlan,
-    base: sd_scripts.Base,
-    pictures: Sequence[dataset.Picture],
+    base: sd_scripts.BaseTraits,
+    pictures: Sequence[dataset.TrainingImage],
     *,
     flip: bool,
     output: str,
     images: pathlib.Path | None,
-) -> Told:
+) -> ScriptArguments:
     """Word a trial for the script of its family.
 
     Args:
@@ -87,7 +87,7 @@ def told(
     lost = [*_lost(own, base), *_lost_data(own, pictures)]
     if data is None:
         lost.append("captions: it reads them from a metadata.jsonl alone; with -o one is written beside it")
-    return Told(
+    return ScriptArguments(
         script=SCRIPTS[base.family],
         text="".join(f"{line}\n" for line in lines),
         lost=tuple(lost),
@@ -99,7 +99,7 @@ def told(
     )
 
 
-def _lost(own: settings.LoraSettings, base: sd_scripts.Base) -> Iterator[str]:
+def _lost(own: settings.LoraSettings, base: sd_scripts.BaseTraits) -> Iterator[str]:
     """Settings of the network, optimizer and schedule that the script has no argument for."""
     optimizer = parameters.steps_of(own.optimizer_type)
     if optimizer not in ("AdamW", "AdamW8bit"):
@@ -125,7 +125,7 @@ def _lost(own: settings.LoraSettings, base: sd_scripts.Base) -> Iterator[str]:
         yield f"base: {base.source} is a single file; the script loads folders in diffusers' layout and hub ids"
 
 
-def _lost_data(own: settings.LoraSettings, pictures: Sequence[dataset.Picture]) -> Iterator[str]:
+def _lost_data(own: settings.LoraSettings, pictures: Sequence[dataset.TrainingImage]) -> Iterator[str]:
     """What the script does otherwise with the images."""
     if own.caption_dropout:
         yield f"caption_dropout: {own.caption_dropout:g}; the script leaves no caption out"
@@ -137,7 +137,7 @@ def _lost_data(own: settings.LoraSettings, pictures: Sequence[dataset.Picture]) 
         yield f"repeats: images are shown {counts} times an epoch; the script shows each as often as any other"
 
 
-def _imagefolder(pictures: Sequence[dataset.Picture]) -> pathlib.Path | None:
+def _imagefolder(pictures: Sequence[dataset.TrainingImage]) -> pathlib.Path | None:
     """The one folder whose metadata.jsonl names all the images, if the data set lies like that."""
     folders = {picture.place.path.parent for picture in pictures}
     if len(folders) != 1 or any(picture.place.member for picture in pictures):

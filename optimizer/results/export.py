@@ -33,13 +33,13 @@ _NEVER_TRAINED = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
+class ExportedTrial:
     """A trial to export, and what it was trained with."""
 
     study: studies.Study
     record: records.TrialRecord
-    pictures: tuple[dataset.Picture, ...]
-    base: sd_scripts.Base
+    pictures: tuple[dataset.TrainingImage, ...]
+    base: sd_scripts.BaseTraits
 
     @property
     def trained(self) -> settings.LoraSettings:
@@ -124,7 +124,9 @@ def chosen(study: studies.Study, found: Sequence[records.TrialRecord], number: i
     return record
 
 
-def source(study: studies.Study, record: records.TrialRecord, pictures: Sequence[dataset.Picture]) -> Source:
+def source(
+    study: studies.Study, record: records.TrialRecord, pictures: Sequence[dataset.TrainingImage]
+) -> ExportedTrial:
     """A trial with what its base and its data set say of it.
 
     Raises:
@@ -137,12 +139,12 @@ def source(study: studies.Study, record: records.TrialRecord, pictures: Sequence
             "that knows what its settings mean; --format json or csv writes them as they are"
         )
     try:
-        return Source(study, record, tuple(pictures), sd_scripts.known_base(study.base))
+        return ExportedTrial(study, record, tuple(pictures), sd_scripts.known_base(study.base))
     except trainer_errors.ModelError as error:
         raise errors.BadInput(str(error)) from error
 
 
-def to_sd_scripts(source: Source, images: pathlib.Path | None) -> Export:
+def to_sd_scripts(source: ExportedTrial, images: pathlib.Path | None) -> Export:
     """What `train_network.py` is started with: `--config_file` and `--dataset_config`.
 
     Args:
@@ -175,7 +177,7 @@ def to_sd_scripts(source: Source, images: pathlib.Path | None) -> Export:
     )
 
 
-def to_diffusers(source: Source, images: pathlib.Path | None) -> Export:
+def to_diffusers(source: ExportedTrial, images: pathlib.Path | None) -> Export:
     """Arguments for diffusers' train_text_to_image_lora.py, or its form for SDXL, one a line.
 
     Args:
@@ -206,7 +208,7 @@ def to_diffusers(source: Source, images: pathlib.Path | None) -> Export:
     )
 
 
-def to_json(study: studies.Study, record: records.TrialRecord, source: Source | None) -> Export:
+def to_json(study: studies.Study, record: records.TrialRecord, source: ExportedTrial | None) -> Export:
     """Everything about a trial. `source` is None where its base or data set is not here, or a script trained it."""
     content = {
         "study": study.name,
@@ -232,7 +234,7 @@ def to_json(study: studies.Study, record: records.TrialRecord, source: Source | 
     return Export({"": json.dumps(content, indent=1, ensure_ascii=False) + "\n"}, settings=content)
 
 
-def _known(source: Source) -> dict[str, Any]:
+def _known(source: ExportedTrial) -> dict[str, Any]:
     """Settings with nothing left to follow from others, steps as they were counted, and what the base said."""
     base = {name: value for name, value in dataclasses.asdict(source.base).items() if name != "configuration"}
     return {
@@ -279,12 +281,12 @@ def write(texts: Mapping[pathlib.Path, str]) -> None:
                 draft.unlink()
 
 
-def images_beside(output: pathlib.Path, pictures: Sequence[dataset.Picture]) -> pathlib.Path:
+def images_beside(output: pathlib.Path, pictures: Sequence[dataset.TrainingImage]) -> pathlib.Path:
     """Where the images of an export are written: what another data set left there has another name."""
     return output.with_name(f"{output.stem}-images-{sd_scripts_images.key(pictures)[:8]}").absolute()
 
 
-def _commented(source: Source, what: str, lost: Sequence[str] = (), remarks: Sequence[str] = ()) -> str:
+def _commented(source: ExportedTrial, what: str, lost: Sequence[str] = (), remarks: Sequence[str] = ()) -> str:
     lines = [f"trial {source.record.number} of the study {source.study.name}", what]
     lines += [f"NOT AS TRAINED: {line}" for line in lost]
     lines += filter(None, remarks)
@@ -296,7 +298,7 @@ def _took(record: records.TrialRecord) -> int | None:
     return record.steps if record.state == "usable" and record.steps else record.total_steps
 
 
-def _outcome(source: Source) -> str:
+def _outcome(source: ExportedTrial) -> str:
     """What a person should know of a trial that is no usable one, or whose steps are others by now."""
     record = source.record
     if record.state != "usable":

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 import optuna
+from optuna.trial import TrialState
 
 from optimizer import attributes
-
-State = optuna.trial.TrialState
 
 
 class Fresh:
@@ -36,5 +35,5 @@ class Fresh:
 
 def has_outcome(trial: optuna.trial.FrozenTrial) -> bool:
     """Whether a trial was trained and ended, so that the same parameters and seed would end the same."""
-    settled = trial.state in (State.COMPLETE, State.PRUNED)
+    settled = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
     return settled and not attributes.refused_by(trial) and not attributes.is_taken_over(trial)

@@ -27,7 +27,7 @@ class Judged:
 
     origin: str
     worker: str
-    judged_at: jsonable.Moment
+    judged_at: jsonable.Timestamp
     rules: Sequence[str]
     verdict: str
     refused_by: Sequence[str]

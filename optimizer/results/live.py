@@ -27,13 +27,13 @@ class LiveAttempt:
     step: int | None = None
     total_steps: int | None = None
     seconds_left: float | None = None
-    told_at: jsonable.Moment | None = None
+    told_at: jsonable.Timestamp | None = None
     seconds_ago: float | None = None
     signals: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
     curve: Mapping[str, Sequence[int | float | None]] = dataclasses.field(default_factory=dict)
 
 
-def of(heard: signals.Heard) -> LiveAttempt:
+def of(heard: signals.ToldSignals) -> LiveAttempt:
     """An attempt as it is shown."""
     attempt = LiveAttempt(heard.trial_number, heard.attempt, heard.worker_id, heard.device)
     told = heard.signals

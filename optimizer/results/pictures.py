@@ -12,7 +12,7 @@ Record = TypeVar("Record")
 
 
 @dataclasses.dataclass(frozen=True)
-class Drawn:
+class PictureRecord:
     """A picture that was drawn (docs/reference/events.md, `scored.images`).
 
     `path` is where the trainer wrote it, `artifact` the id under which every worker finds it.
@@ -35,9 +35,9 @@ class Untrained:
     images: Sequence[Mapping[str, Any]]
 
 
-def drawn(images: Sequence[Mapping[str, Any]]) -> list[Drawn]:
+def drawn(images: Sequence[Mapping[str, Any]]) -> list[PictureRecord]:
     """The pictures of a trial; one that a trainer of a person's own tells nothing of but its path is left out."""
-    return [found for image in images if (found := _read(Drawn, image)) is not None]
+    return [found for image in images if (found := _read(PictureRecord, image)) is not None]
 
 
 def untrained(kept: Mapping[str, Any] | None) -> Untrained | None:

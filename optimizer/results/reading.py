@@ -18,7 +18,7 @@ from storage import trials as stored_trials
 logger = logging.getLogger(__name__)
 
 
-def stored_study(source: databases.Database, name: str) -> tuple[stored_studies.Study, study_module.Study]:
+def stored_study(source: databases.Database, name: str) -> tuple[stored_studies.StudyRow, study_module.Study]:
     """A study by its name.
 
     Raises:
@@ -30,7 +30,7 @@ def stored_study(source: databases.Database, name: str) -> tuple[stored_studies.
     return stored, parsed(stored)
 
 
-def parsed(stored: stored_studies.Study) -> study_module.Study:
+def parsed(stored: stored_studies.StudyRow) -> study_module.Study:
     """What a row says that the study is, under the name that it has in Optuna by now."""
     study = study_module.parse(stored.document, stored.name)
     # its rule files may lie on another machine, and the database has newer versions of them
@@ -40,7 +40,7 @@ def parsed(stored: stored_studies.Study) -> study_module.Study:
 
 def all_records(
     source: databases.Database,
-) -> list[tuple[stored_studies.Study, study_module.Study, list[records.TrialRecord]]]:
+) -> list[tuple[stored_studies.StudyRow, study_module.Study, list[records.TrialRecord]]]:
     """Every study that can be read, with its trials, oldest first; one deleted in optuna-dashboard has none."""
     found = []
     for stored, study in _readable(source):
@@ -51,7 +51,7 @@ def all_records(
     return found
 
 
-def row_of(source: databases.Database, study: study_module.Study) -> stored_studies.Study:
+def row_of(source: databases.Database, study: study_module.Study) -> stored_studies.StudyRow:
     """Our row of a study, whatever it is called by now.
 
     Raises:
@@ -68,7 +68,7 @@ def followers(source: databases.Database) -> list[study_module.Study]:
     return [study for stored, study in _readable(source) if stored.optuna_id is not None]
 
 
-def _readable(source: databases.Database) -> Iterator[tuple[stored_studies.Study, study_module.Study]]:
+def _readable(source: databases.Database) -> Iterator[tuple[stored_studies.StudyRow, study_module.Study]]:
     """Every study, without those whose trainer or metrics are not there any more: they keep nobody from the others."""
     for stored in stored_studies.listed(source):
         try:
@@ -111,7 +111,7 @@ def trial_records(source: databases.Database, study: study_module.Study) -> list
     )
 
 
-def artifacts_of(source: databases.Database, stored: stored_studies.Study) -> list[str]:
+def artifacts_of(source: databases.Database, stored: stored_studies.StudyRow) -> list[str]:
     """The ids of the pictures that a study's trials keep as artifacts."""
     found = results.listed(source, stored.id)
     return [str(image["artifact"]) for result in found for image in result.images if "artifact" in image]

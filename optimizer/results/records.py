@@ -6,13 +6,12 @@ from typing import Annotated, Any
 
 import optuna
 import pydantic
+from optuna.trial import TrialState
 
 from optimizer import attributes, wording
 from optimizer.results import attempts as tried
 from optimizer.results import gain as gains
 from storage import results, runs
-
-State = optuna.trial.TrialState
 
 #: states of trials that trained, to their end or a part of the way
 TRAINED = ("usable", "unusable", "stopped-early")
@@ -32,7 +31,12 @@ STATES = {
 PHASES = ("launch", "load", "train", "sample", "score")
 
 #: Optuna's states in a reader's words; PRUNED is told apart by what the row says, RUNNING by whether it is held
-_WORDS = {State.RUNNING: "running", State.COMPLETE: "usable", State.FAIL: "crashed", State.WAITING: "waiting"}
+_WORDS = {
+    TrialState.RUNNING: "running",
+    TrialState.COMPLETE: "usable",
+    TrialState.FAIL: "crashed",
+    TrialState.WAITING: "waiting",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,8 +140,8 @@ class TrialRecord:
 def read(
     trials: Sequence[optuna.trial.FrozenTrial],
     objectives: Sequence[str],
-    measured: Sequence[results.Result] = (),
-    tries: Sequence[runs.Run] = (),
+    measured: Sequence[results.TrialResult] = (),
+    tries: Sequence[runs.Attempt] = (),
     abandoned: Collection[int] = (),
 ) -> list[TrialRecord]:
     """Trials as records, in the order of their numbers: Optuna's rows beside what our tables keep of them.
@@ -150,7 +154,7 @@ def read(
         abandoned: numbers of running trials that no worker holds.
     """
     result_of = {result.trial_number: result for result in measured}
-    runs_of: dict[int, list[runs.Run]] = {}
+    runs_of: dict[int, list[runs.Attempt]] = {}
     for run in tries:
         runs_of.setdefault(run.trial_number, []).append(run)
     return [
@@ -169,8 +173,8 @@ def _record(
     trial: optuna.trial.FrozenTrial,
     state: str,
     objectives: Sequence[str],
-    result: results.Result | None,
-    tries: Sequence[runs.Run],
+    result: results.TrialResult | None,
+    tries: Sequence[runs.Attempt],
 ) -> TrialRecord:
     metrics = {} if result is None else result.metrics
     values: dict[str, float | None] = dict(zip(objectives, trial.values or (), strict=False))
@@ -202,7 +206,7 @@ def _record(
     )
 
 
-def _phases(tries: Sequence[runs.Run]) -> dict[str, float]:
+def _phases(tries: Sequence[runs.Attempt]) -> dict[str, float]:
     """Seconds by phase over all attempts: what an interrupted one did before its checkpoint counts, too."""
     total: dict[str, float] = {}
     for run in tries:
@@ -212,7 +216,7 @@ def _phases(tries: Sequence[runs.Run]) -> dict[str, float]:
 
 
 def _state(trial: optuna.trial.FrozenTrial) -> str:
-    if trial.state is not State.PRUNED:
+    if trial.state is not TrialState.PRUNED:
         return _WORDS[trial.state]
     if attributes.is_stopped_early(trial):
         return "stopped-early"
@@ -230,9 +234,9 @@ def _early_stop(trial: optuna.trial.FrozenTrial) -> EarlyStop | None:
 
 def _broken(trial: optuna.trial.FrozenTrial) -> dict[str, Any] | None:
     """A trial that trained well but broke expect rules: the rules are what failed it."""
-    if trial.state is State.FAIL:
+    if trial.state is TrialState.FAIL:
         return {"kind": "machine", "step": None, "message": str(trial.user_attrs.get("message", ""))}
-    if trial.state is not State.PRUNED or attributes.refused_by(trial):
+    if trial.state is not TrialState.PRUNED or attributes.refused_by(trial):
         return None
     broken = sorted(key for key, value in trial.constraints.items() if value > 0)
     return {"kind": "expect", "step": None, "message": f"broke {', '.join(broken)}"} if broken else None

@@ -32,7 +32,7 @@ class Remains:
             artifact.unlink(missing_ok=True)
 
 
-def of(settings: settings_module.Settings, study: studies.Study, artifacts: Iterable[str]) -> Remains:
+def of(settings: settings_module.Settings, study: studies.StudyRow, artifacts: Iterable[str]) -> Remains:
     """Count a study's files.
 
     Args:

@@ -9,7 +9,7 @@ import dataclasses
 import logging
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -28,7 +28,6 @@ from trainers.declared import registry
 logger = logging.getLogger(__name__)
 
 #: a rule file's path, the name of a shipped one, or a text from the database
-Source: TypeAlias = pathlib.Path | str | loading.RuleText
 
 
 @dataclasses.dataclass
@@ -71,7 +70,7 @@ class Rulebook:
         return None
 
 
-def load(study: studies.Study, sources: Sequence[Source]) -> rulesets.RuleSet:
+def load(study: studies.Study, sources: Sequence[loading.RuleSource]) -> rulesets.RuleSet:
     """Compile rule texts over a study's space.
 
     What the study leaves out trains with the trainer's default, so rules judge that, too.
@@ -128,7 +127,7 @@ def watched(study: studies.Study) -> tuple[str, ...]:
     return () if own is None else tuple(dict.fromkeys([*vocabulary.SIGNALS, *own]))
 
 
-def read_all(sources: Sequence[Source]) -> None:
+def read_all(sources: Sequence[loading.RuleSource]) -> None:
     """Read rule files without a study, so that what is wrong with their form can be told.
 
     Raises:
@@ -156,7 +155,7 @@ def of_files(study: studies.Study) -> rulesets.RuleSet:
     return load(study, [source_of(name) for name in study.rules])
 
 
-def source_of(name: str) -> Source:
+def source_of(name: str) -> loading.RuleSource:
     """A rule file's path, or the name of a shipped one."""
     return pathlib.Path(name) if name.endswith((".yaml", ".yml")) else name
 

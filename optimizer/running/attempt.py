@@ -57,7 +57,7 @@ class Attempts:
             errors.BadInput: the disk takes no more; the message names the file.
             storage.errors.LeaseLost: the trial is another worker's by now.
             storage.errors.NotFound: the study was deleted.
-            storage.errors.ServiceUnreachable: the database stayed away for too long.
+            storage.errors.DatabaseUnreachable: the database stayed away for too long.
         """
         number = waiting.call(lambda: runs.start(self.rows.database, claim.lease, gpu=self.device.name))
         folder = paths.JobPaths(self.place(claim).attempt(number))

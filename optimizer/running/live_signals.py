@@ -122,10 +122,10 @@ class LiveSignals:
             return None
         return each * max(0, self.total_steps - self.step)
 
-    def signals(self) -> signals.Signals:
+    def signals(self) -> signals.AttemptSignals:
         """All of it, as it is written; what the trainer's process takes of this machine's memory is looked up."""
         own = {"seconds_a_step": self.seconds_a_step(), "memory_gb": _memory_gb(self._pid)}
-        return signals.Signals(
+        return signals.AttemptSignals(
             phase=self.phase,
             step=self.step,
             total_steps=self.total_steps,

@@ -56,7 +56,7 @@ class Watch:
         """Called again and again; what is due is done.
 
         Raises:
-            storage.errors.ServiceUnreachable: the database stayed away for too long.
+            storage.errors.DatabaseUnreachable: the database stayed away for too long.
             storage.errors.NotFound: the study was deleted.
         """
         if self.interrupted:
@@ -106,7 +106,7 @@ class Watch:
             self._write()
             workers.heartbeat(self.rows.database, self.rows.worker_id)
             holds = self.rows.renew(self.claim.lease)
-        except storage_errors.ServiceUnreachable as error:
+        except storage_errors.DatabaseUnreachable as error:
             if self._away_since is None:
                 self._away_since = now
                 logger.warning("trial %d trains on while the database is away: %s", self.claim.number, error)
@@ -136,5 +136,5 @@ class Watch:
     def _remember_baseline(self, event: events.Event) -> None:
         """Keep the untrained base's scores and images; every trainer process tells them, and they are the same."""
         with self.rows.transaction() as writing:
-            known = stored_studies.Facts(baseline=dict(event.data))
+            known = stored_studies.StudyFacts(baseline=dict(event.data))
             stored_studies.learn(writing.connection, self.rows.study_id, known)

@@ -74,7 +74,7 @@ class Worker:
         Raises:
             errors.BadInput: the trainer rejects the job as it is written; its trial waits for a mended study.
             errors.NothingFeasible: the rules leave no point.
-            storage.errors.ServiceUnreachable: the database stayed away for too long.
+            storage.errors.DatabaseUnreachable: the database stayed away for too long.
             storage.errors.NotFound: the study was deleted.
         """
         tally = Tally(why="it was asked to stop")
@@ -119,7 +119,7 @@ class Worker:
             with contextlib.suppress(storage_errors.StorageError):
                 self.rows.release(claim.lease)
             raise
-        with contextlib.suppress(storage_errors.ServiceUnreachable):  # it reads what is shown; the next claim waits
+        with contextlib.suppress(storage_errors.DatabaseUnreachable):  # it reads what is shown; the next claim waits
             self.observer.concluded(claim.number, conclusion)
         if conclusion.ending is score.Ending.REJECTED and not is_told:
             place = self.attempts.place(claim).directory

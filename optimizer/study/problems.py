@@ -8,6 +8,7 @@ from constraints.text import document as documents
 from constraints.text import errors as constraint_errors
 from optimizer.study import space as spaces
 from optimizer.study import written as study_file
+from trainers.contract import job as jobs
 from trainers.declared import declaration, registry
 from trainers.terms import sections as trainer_sections
 
@@ -80,7 +81,7 @@ def _space(
 _FIELD = {"float": "float_", "int": "int_", "choices": "choices"}
 
 
-def _domain(name: str, kind: str, entry: study_file.Entry) -> domains.Domain:
+def _domain(name: str, kind: str, entry: study_file.SpaceEntry) -> domains.Domain:
     if kind == "choices":
         _refuse_scale(name, entry)
         return domains.Domain(name=name, kind="choice", choices=entry.choices or (), when=entry.when)
@@ -96,7 +97,7 @@ def _domain(name: str, kind: str, entry: study_file.Entry) -> domains.Domain:
     )
 
 
-def _refuse_scale(name: str, entry: study_file.Entry) -> None:
+def _refuse_scale(name: str, entry: study_file.SpaceEntry) -> None:
     if entry.step is not None or entry.log:
         raise constraint_errors.ConstraintsError(f"{name}: choices have neither step nor log; take them out")
 
@@ -189,7 +190,7 @@ def _remedy(declared: declaration.Declaration) -> str:
 
 def _values(
     file: study_file.StudyFile, space: Mapping[str, domains.Domain]
-) -> Iterator[tuple[str, str, tuple[study_file.Scalar, ...]]]:
+) -> Iterator[tuple[str, str, tuple[jobs.Scalar, ...]]]:
     for name, value in file.fixed.items():
         yield "fixed", name, (value,)
     for name, domain in space.items():

@@ -14,6 +14,7 @@ from typing import Any
 import pydantic
 
 from constraints.names import domain as domains
+from constraints.names import world as worlds
 from constraints.text import document as documents
 from constraints.text import errors as constraint_errors
 from optimizer import errors
@@ -42,13 +43,13 @@ class Study(pydantic.BaseModel):
     base: str
     dataset: Any
     space: Mapping[str, domains.Domain]
-    fixed: Mapping[str, study_file.Scalar]
+    fixed: Mapping[str, jobs.Scalar]
     rules: tuple[str, ...]
-    objectives: Mapping[str, study_file.Direction]
-    search: study_file.Search
+    objectives: Mapping[str, worlds.Direction]
+    search: study_file.SearchEntry
     evaluation: Any
     thresholds: jobs.Thresholds
-    launch: study_file.Launch
+    launch: study_file.LaunchEntry
     source: str
     #: of the row that keeps it, by which it is found whatever it is called; None before it is stored
     id: str | None = None
@@ -202,7 +203,7 @@ def _study(
     )
 
 
-def _with_paths(form: study_file.Form, folder: pathlib.Path) -> dict[str, study_file.Scalar]:
+def _with_paths(form: study_file.Form, folder: pathlib.Path) -> dict[str, jobs.Scalar]:
     """The fixed parameters; those that name a file or folder count from the study file's."""
     if registry.unknown(form.file.trainer):
         return dict(form.file.fixed)
@@ -220,7 +221,7 @@ def _is_path(base: str, folder: pathlib.Path) -> bool:
     return base != "demo" and (places.looks_like_path(base) or os.path.exists(folder / os.path.expanduser(base)))
 
 
-def complete(study: Study, sampled: Mapping[str, Any]) -> dict[str, study_file.Scalar]:
+def complete(study: Study, sampled: Mapping[str, Any]) -> dict[str, jobs.Scalar]:
     """All parameters of a trial: what is fixed and what was sampled."""
     return {**study.fixed, **sampled}
 

@@ -7,13 +7,11 @@ from typing import Annotated, Any, Generic, Literal
 
 import pydantic
 
+from constraints.names import world as worlds
 from constraints.text import document as documents
 from constraints.text import errors as constraint_errors
 from trainers.contract import job as jobs
 from trainers.declared import declaration, registry
-
-Scalar = bool | int | float | str
-Direction = Literal["maximize", "minimize"]
 
 #: parts of the rule language and of file paths stay out of names, so that a name is safe everywhere it is shown
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
@@ -23,20 +21,20 @@ MOST_TRIALS = 1_000_000
 MOST_SEED = 2**31 - 1
 
 
-class Entry(pydantic.BaseModel):
+class SpaceEntry(pydantic.BaseModel):
     """One entry of `space:`: exactly one of float, int or choices."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     float_: Annotated[tuple[float, float] | None, pydantic.Field(alias="float")] = None
     int_: Annotated[tuple[int, int] | None, pydantic.Field(alias="int")] = None
-    choices: tuple[Scalar, ...] | None = None
+    choices: tuple[jobs.Scalar, ...] | None = None
     step: float | int | None = None
     log: bool = False
     when: str | None = None
 
 
-class Search(jobs.Record):
+class SearchEntry(jobs.Record):
     """How proposals are made."""
 
     sampler: Literal["tpe", "gp", "random", "qmc", "nsga2", "cmaes"] = "tpe"
@@ -51,13 +49,13 @@ class Search(jobs.Record):
     #: earlier studies by name, or CSV files, whose trials teach the sampler
     warm_start: tuple[str, ...] = ()
     #: points that are tried first; parameters left out are drawn
-    start: tuple[Mapping[str, Scalar], ...] = ()
+    start: tuple[Mapping[str, jobs.Scalar], ...] = ()
     #: which of Optuna's pruners ends trials that fall behind others, and the objective they are compared by
     pruner: Literal["none", "hyperband", "asha", "median", "wilcoxon"] = "none"
     primary: str | None = None
 
 
-class Launch(jobs.Record):
+class LaunchEntry(jobs.Record):
     """How trainer processes are started: one warm process for many trials, or a fresh one for each.
 
     `trackers` are shown what trials tell, beside the event files.
@@ -77,14 +75,14 @@ class StudyFile(jobs.Record, Generic[jobs.DatasetT, jobs.EvaluationT]):
     trainer: str = registry.DEFAULT.name
     base: str
     dataset: jobs.DatasetT
-    space: Annotated[Mapping[str, Entry], pydantic.Field(min_length=1)]
-    fixed: Mapping[str, Scalar] = {}
+    space: Annotated[Mapping[str, SpaceEntry], pydantic.Field(min_length=1)]
+    fixed: Mapping[str, jobs.Scalar] = {}
     rules: tuple[str, ...] = ()
-    objectives: Annotated[Mapping[str, Direction], pydantic.Field(min_length=1)]
-    search: Search = Search()
+    objectives: Annotated[Mapping[str, worlds.Direction], pydantic.Field(min_length=1)]
+    search: SearchEntry = SearchEntry()
     evaluation: jobs.EvaluationT
     thresholds: jobs.Thresholds = jobs.Thresholds()
-    launch: Launch = Launch()
+    launch: LaunchEntry = LaunchEntry()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -36,7 +36,7 @@ class Begun:
     """
 
     study: study_module.Study
-    stored: stored_studies.Study
+    stored: stored_studies.StudyRow
     book: rulebook.Rulebook
     situation: facts.Situation
     seed: int
@@ -63,7 +63,7 @@ def join(services: opening.Services, study: study_module.Study, found: declarati
         book = rulebook.push(connection, study, provenance.author(), followers)
         stored = keep_study(connection, study)
         first = stored.facts.environment
-        learned = stored_studies.Facts(
+        learned = stored_studies.StudyFacts(
             shown=jsonable.of(shown),
             dataset_hash=found.hash,
             rule_sets=book.sets,
@@ -87,7 +87,7 @@ def _tell_differences(first: Mapping[str, str], here: Mapping[str, str]) -> None
             logger.warning("the study was begun with %s %s, here it is %s; results may differ", name, was, now)
 
 
-def keep_study(connection: sa.Connection, study: study_module.Study) -> stored_studies.Study:
+def keep_study(connection: sa.Connection, study: study_module.Study) -> stored_studies.StudyRow:
     """Store a study with its starting points, or go on with the one of that name.
 
     Raises:
@@ -109,7 +109,7 @@ def keep_study(connection: sa.Connection, study: study_module.Study) -> stored_s
     return existing
 
 
-def taken(existing: stored_studies.Study, study: study_module.Study) -> str | None:
+def taken(existing: stored_studies.StudyRow, study: study_module.Study) -> str | None:
     """Why a study cannot go on under the name of one that exists, or None."""
     try:
         changed = study_module.incompatible(study_module.parse(existing.document, study.name), study)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import optuna
+from optuna.trial import TrialState
 
 from optimizer import attributes
 from optimizer.results import fresh
@@ -13,8 +14,6 @@ from optimizer.trials import rows as trial_rows
 from storage import errors, leases, results
 
 logger = logging.getLogger(__name__)
-
-State = optuna.trial.TrialState
 
 
 def outcomes(
@@ -42,7 +41,7 @@ def take_over(rows: trial_rows.Rows, lease: leases.Lease, source: optuna.trial.F
             writing.end(
                 number,
                 source.state,
-                values=source.values if source.state is State.COMPLETE else None,
+                values=source.values if source.state is TrialState.COMPLETE else None,
                 attributes={**source.user_attrs, attributes.TAKEN_FROM: source.number},
                 constraints=source.constraints,
             )

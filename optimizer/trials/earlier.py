@@ -34,7 +34,7 @@ def studies(services: opening.Services, study: study_module.Study) -> dict[str, 
 def trials(
     connection: sa.Connection,
     study: study_module.Study,
-    stored: stored_studies.Study,
+    stored: stored_studies.StudyRow,
     judge: Callable[[Mapping[str, Any]], verdicts.Verdict],
     sources: Mapping[str, Earlier],
 ) -> list[optuna.trial.FrozenTrial]:
@@ -44,7 +44,7 @@ def trials(
     kept = stored.facts.warm_start
     if kept is None:
         gathered = warm_start.gather(study, judge, sources.__getitem__)
-        stored_studies.learn(connection, stored.id, stored_studies.Facts(warm_start=jsonable.of(gathered)))
+        stored_studies.learn(connection, stored.id, stored_studies.StudyFacts(warm_start=jsonable.of(gathered)))
         for why, count in gathered.left_out.items():
             logger.warning("warm start leaves out %d trials of %s", count, why)
     else:

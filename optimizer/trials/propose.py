@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import optuna
+from optuna.trial import TrialState
 
 from constraints.judging import verdict as verdicts
 from optimizer import attributes
@@ -32,7 +33,6 @@ logger = logging.getLogger(__name__)
 #: proposals that may be overtaken before the next one is made under the lock
 _RACES = 8
 
-State = optuna.trial.TrialState
 
 Found: TypeAlias = claims.Claim | claims.Refused | claims.Nothing
 
@@ -127,7 +127,7 @@ class Proposer:
                 if lease is None:
                     continue
                 trial = writing.trials()[number]
-                if trial.state is State.RUNNING:
+                if trial.state is TrialState.RUNNING:
                     logger.info("trial %d is taken up again", number, extra={"trial": number})
                     if writing.judged_by(number) != self.standing.book.version_ids:
                         writing.keep(lease, self._reason("taken-up", trial.params))
@@ -164,7 +164,7 @@ class Proposer:
             lease = writing.lease(waiting.number, self._reason("enqueued", params, verdict))
             assert lease is not None, f"trial {waiting.number} was waiting, and somebody holds it"
             return self.maker.asked(lease, params, {**waiting.user_attrs, **said}, self.roster.trials)
-        writing.end(waiting.number, State.PRUNED, params=params, attributes=said, constraints=verdict.violations)
+        writing.end(waiting.number, TrialState.PRUNED, params=params, attributes=said, constraints=verdict.violations)
         self._keep(writing, [(params, verdict)], "enqueued")
         self.observer.refused((verdict,))
         return claims.Refused(params, verdict, waiting.number)
@@ -228,13 +228,13 @@ class Proposer:
         params, verdict = proposal.params, proposal.verdict
         if verdict is not None and verdict.refused_by:
             said = self._judged(verdict)
-            number = writing.add(State.PRUNED, params, attributes=said, constraints=verdict.violations)
+            number = writing.add(TrialState.PRUNED, params, attributes=said, constraints=verdict.violations)
             return claims.Refused(params, verdict, number)
         said = {attributes.RULE_VERSION: self.standing.book.label}
         if proposal.repeat:
             said[attributes.REPEAT] = proposal.repeat
-        number = writing.add(State.RUNNING, params, notes=proposal.notes, attributes=said)
-        origin: judgements.Origin = "repeat" if proposal.repeat else "sampled"
+        number = writing.add(TrialState.RUNNING, params, notes=proposal.notes, attributes=said)
+        origin: judgements.TrialOrigin = "repeat" if proposal.repeat else "sampled"
         lease = writing.lease(number, self._reason(origin, params, verdict))
         assert lease is not None, f"trial {number} was made under the lock, and somebody else holds it"
         return self.maker.begun(lease, params, said)
@@ -266,13 +266,13 @@ class Proposer:
         return said
 
     def _reason(
-        self, origin: judgements.Origin, params: Mapping[str, Any], verdict: verdicts.Verdict | None = None
+        self, origin: judgements.TrialOrigin, params: Mapping[str, Any], verdict: verdicts.Verdict | None = None
     ) -> judgements.Judgement:
         """Why a trial may run, by the rules in force."""
         return reason.of(self.standing.admission, self.standing.book.version_ids, origin, params, verdict)
 
     def _keep(
-        self, writing: trial_rows.Writing, refused: Sequence[designs.RefusedPoint], source: refusals.RefusalSource
+        self, writing: trial_rows.Writing, refused: Sequence[designs.RefusedPoint], source: refusals.RefusalOrigin
     ) -> None:
         """Keep refusals in our own table, in one statement."""
         kept = [

@@ -12,7 +12,7 @@ from storage import judgements
 def of(
     admission: judgement.Admission,
     version_ids: Sequence[int],
-    origin: judgements.Origin,
+    origin: judgements.TrialOrigin,
     params: Mapping[str, Any],
     verdict: verdicts.Verdict | None,
 ) -> judgements.Judgement:

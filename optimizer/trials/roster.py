@@ -4,11 +4,10 @@ import dataclasses
 from collections.abc import Sequence
 
 import optuna
+from optuna.trial import TrialState
 
 from optimizer import attributes
 from optimizer.results import fresh
-
-State = optuna.trial.TrialState
 
 
 @dataclasses.dataclass
@@ -33,8 +32,8 @@ class Roster:
         """Take in all trials of the study, in the order of their numbers."""
         ended, open_ = self._ended.look(trials)
         self.trials = trials
-        self.running = [trial for trial in open_ if trial.state is State.RUNNING]
-        self.waiting = [trial for trial in open_ if trial.state is State.WAITING]
+        self.running = [trial for trial in open_ if trial.state is TrialState.RUNNING]
+        self.waiting = [trial for trial in open_ if trial.state is TrialState.WAITING]
         self._free += sum(self._is_free(trial) for trial in ended)
 
     @property

@@ -37,7 +37,7 @@ class Rows:
     """
 
     def __init__(
-        self, services: opening.Services, study: study_module.Study, stored: studies.Study, worker_id: str
+        self, services: opening.Services, study: study_module.Study, stored: studies.StudyRow, worker_id: str
     ) -> None:
         self.stored = stored
         self.generation = 0
@@ -239,7 +239,7 @@ class Writing:
         )
 
 
-def add_waiting(connection: sa.Connection, stored: studies.Study, given: Mapping[str, Any]) -> None:
+def add_waiting(connection: sa.Connection, stored: studies.StudyRow, given: Mapping[str, Any]) -> None:
     """Let a point of a new study wait for its turn, as one that a person enqueues does."""
     waiting = optuna.trial.create_trial(state=optuna.trial.TrialState.WAITING, system_attrs={GIVEN: dict(given)})
     stored_trials.add(connection, stored.require_optuna(), waiting)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
+from optuna.trial import TrialState
 
 from optimizer import attributes, jsonable
 from optimizer.rules import book as rulebook
@@ -17,12 +18,11 @@ from storage import errors, results, runs
 
 logger = logging.getLogger(__name__)
 
-State = optuna.trial.TrialState
 #: what is final, and how Optuna is told (docs/explanation/architecture.md, decision 2)
 _STATES = {
-    score.Ending.USABLE: State.COMPLETE,
-    score.Ending.UNUSABLE: State.PRUNED,
-    score.Ending.STOPPED_EARLY: State.PRUNED,
+    score.Ending.USABLE: TrialState.COMPLETE,
+    score.Ending.UNUSABLE: TrialState.PRUNED,
+    score.Ending.STOPPED_EARLY: TrialState.PRUNED,
 }
 
 
@@ -51,7 +51,7 @@ class Teller:
         """
         state = _STATES.get(conclusion.ending)
         if _is_another_try_wanted(conclusion.ending) and self._attempts_are_used_up(claim):
-            state = State.FAIL
+            state = TrialState.FAIL
         if state is None:
             self.rows.release(claim.lease)
             return False
@@ -62,7 +62,7 @@ class Teller:
                 writing.end(
                     claim.number,
                     state,
-                    values=conclusion.values if state is State.COMPLETE else None,
+                    values=conclusion.values if state is TrialState.COMPLETE else None,
                     attributes=_said(conclusion),
                     constraints=conclusion.constraints,
                 )
@@ -96,8 +96,8 @@ class Teller:
 
     def _result(
         self, claim: claims.Claim, conclusion: score.Conclusion, images: Sequence[Mapping[str, Any]]
-    ) -> results.Result:
-        return results.Result(
+    ) -> results.TrialResult:
+        return results.TrialResult(
             trial_number=claim.number,
             outcome=conclusion.ending.value,
             metrics=conclusion.metrics,
@@ -113,7 +113,7 @@ def _is_another_try_wanted(ending: score.Ending) -> bool:
     return ending in (score.Ending.CRASHED, score.Ending.REJECTED)
 
 
-def _was_refused(run: runs.Run) -> bool:
+def _was_refused(run: runs.Attempt) -> bool:
     return run.outcome == score.Ending.REJECTED and run.failure_kind == "refused-job"
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import optuna
+from optuna.trial import TrialState
 
 from constraints.judging import verdict as verdicts
 from constraints.names import domain as domains
@@ -25,8 +26,6 @@ from trainers.files import plain_files
 
 #: a table of earlier trials; a million of them hold less
 _MOST_BYTES = 256 * 2**20
-
-State = optuna.trial.TrialState
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +76,7 @@ def trials(study: studies.Study, priors: Sequence[MappedTrial]) -> list[optuna.t
     """Prior trials as Optuna's samplers read them."""
     return [
         optuna.trial.create_trial(
-            state=State.PRUNED if prior.values is None else State.COMPLETE,
+            state=TrialState.PRUNED if prior.values is None else TrialState.COMPLETE,
             values=prior.values,
             params=dict(prior.params),
             distributions={name: space.distribution(study.space[name]) for name in prior.params},

@@ -95,7 +95,7 @@ class Pages:
             return responses.PlainTextResponse("ok\n")
 
     def _row(
-        self, study: stored_studies.Study, spec: study_module.Study, trials: Sequence[records.TrialRecord]
+        self, study: stored_studies.StudyRow, spec: study_module.Study, trials: Sequence[records.TrialRecord]
     ) -> ListedStudy:
         counts: dict[str, int] = {}
         for trial in trials:
@@ -149,7 +149,7 @@ def unreachable(request: requests.Request, error: Exception) -> responses.Respon
 
 
 #: what storage raises -> how a person is told
-ERRORS = {storage_errors.NotFound: not_there, storage_errors.ServiceUnreachable: unreachable}
+ERRORS = {storage_errors.NotFound: not_there, storage_errors.DatabaseUnreachable: unreachable}
 
 
 def page(template: str, status: int = 200, **content: Any) -> responses.Response:

@@ -19,7 +19,7 @@ from optimizer.study import space
 from optimizer.study import written as study_file
 from tests.optimizer import searching
 
-SAMPLERS = typing.get_args(study_file.Search.model_fields["sampler"].annotation)
+SAMPLERS = typing.get_args(study_file.SearchEntry.model_fields["sampler"].annotation)
 SMALL = {"network_dim": {"choices": [4, 8, 16]}, "max_train_epochs": {"int": [1, 3]}}
 TWO = {"clip_score": "maximize", "failure_rate": "minimize"}
 #: proposals of a search that is long enough to be guided; a Gaussian process is fitted for each draw
@@ -190,12 +190,12 @@ class TestSampler:
     def test_trials_that_run_and_trials_that_crashed_do_not_disturb(self, open_search: Any) -> None:
         search = open_search(searching.LORA, {"refuse": "learning_rate > 0.001"})
         trials = searching.Trials(search)
-        states = (sampler.State.RUNNING, sampler.State.FAIL, sampler.State.COMPLETE)
+        states = (sampler.TrialState.RUNNING, sampler.TrialState.FAIL, sampler.TrialState.COMPLETE)
         for at in range(3 * STARTUP):
             params = searching.drawn(search).params
             assert params is not None
             state = states[at % 3]
-            trials.add(params, [float(at)] if state is sampler.State.COMPLETE else None, state=state)
+            trials.add(params, [float(at)] if state is sampler.TrialState.COMPLETE else None, state=state)
             trials.look()
         assert len(search.history.running) == STARTUP
         assert not any(search.admission.judge(trial.params).refused_by for trial in trials.trials)

@@ -37,7 +37,7 @@ class Outer:
     told: Mapping[str, Any]
     colour: Colour
     path: pathlib.Path
-    at: jsonable.Moment
+    at: jsonable.Timestamp
 
 
 def test_a_record_is_told_as_its_fields_are_declared() -> None:

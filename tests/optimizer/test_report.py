@@ -12,13 +12,14 @@ import optuna
 import pytest
 from PIL import Image, ImageDraw
 
+from constraints.names import world as worlds
 from optimizer import errors
 from optimizer.report import curves, figures, grid, html, importance
 from optimizer.report import records as report_records
 from optimizer.results import ledger, records, repeats
 from trainers.contract import events
 
-OBJECTIVES: dict[str, report_records.Direction] = {"clip_score": "maximize", "failure_rate": "minimize"}
+OBJECTIVES: dict[str, worlds.Direction] = {"clip_score": "maximize", "failure_rate": "minimize"}
 DISTRIBUTIONS: dict[str, optuna.distributions.BaseDistribution] = {
     "learning_rate": optuna.distributions.FloatDistribution(1e-5, 1e-2, log=True),
     "network_dim": optuna.distributions.CategoricalDistribution([4, 8, 16]),
@@ -39,9 +40,9 @@ def drawing(seed: int, edge: int = 64) -> bytes:
     return buffer.getvalue()
 
 
-def drawn(number: int, edge: int = 64) -> list[report_records.Picture]:
+def drawn(number: int, edge: int = 64) -> list[report_records.ShownPicture]:
     return [
-        report_records.Picture(
+        report_records.ShownPicture(
             prompt, seed, index == 2, 0.2 + 0.01 * seed, "black-images" if number == 3 else None, drawing(number, edge)
         )
         for index, prompt in enumerate(PROMPTS)
@@ -283,7 +284,7 @@ def test_only_a_served_report_leads_back() -> None:
 
 
 def test_training_images_are_shown_beside_what_was_drawn() -> None:
-    images = [report_records.TrainingImage("zug-01.png", drawing(99))]
+    images = [report_records.LearntImage("zug-01.png", drawing(99))]
     page = html.render(dataclasses.replace(report(many(2)), training_images=images, training_count=16))
     assert "1 of 16 training images" in page
     assert 'alt="training image zug-01.png"' in page
@@ -312,7 +313,10 @@ def test_the_grid_sets_each_trial_under_the_base_best_first_and_held_out_prompts
 def test_a_picture_that_is_gone_or_broken_is_said_to_be_gone() -> None:
     data = report(many(2))
     pictures = {
-        0: [report_records.Picture("p", 1, content=None), report_records.Picture("p", 2, content=b"no picture")]
+        0: [
+            report_records.ShownPicture("p", 1, content=None),
+            report_records.ShownPicture("p", 2, content=b"no picture"),
+        ]
     }
     shown = grid.grid(dataclasses.replace(data, pictures=pictures, baseline=None, best=None))
     assert [cell.uri for row in shown.rows for cell in row.cells if cell] == [None, None]

@@ -65,7 +65,7 @@ def services(database: db.Database, home: pathlib.Path) -> opening.Services:
     assert lease is not None
     image = {"path": str(picture), "prompt": "a cat", "seed": 1, "held_out": False, "artifact": artifact}
     with leases.telling(database, lease) as connection:
-        result = results.Result(usable.number, "usable", {"clip_score": 0.25}, [image])
+        result = results.TrialResult(usable.number, "usable", {"clip_score": 0.25}, [image])
         results.record(connection, lease, result)
     study.tell(usable, [0.25, 0.0])
     unusable = study.ask(space)

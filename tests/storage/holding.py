@@ -15,7 +15,7 @@ _HELD = sqlalchemy.text(
 )
 
 
-def study(source: db.Database, name: str, document: str = "") -> studies.Study:
+def study(source: db.Database, name: str, document: str = "") -> studies.StudyRow:
     """A study of one objective."""
     with source.transaction() as connection:
         return studies.create(connection, name, document, {"loss": "minimize"})

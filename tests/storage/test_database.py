@@ -48,7 +48,7 @@ def test_a_server_that_is_not_there_is_named_with_a_remedy_and_without_the_passw
         missing = db.Database(f"postgresql://u:s3cret@127.0.0.1:{port}/d")
         with (
             pytest.raises(
-                errors.ServiceUnreachable, match=rf"127.0.0.1:{port} \(database d\).*tuneguard db up"
+                errors.DatabaseUnreachable, match=rf"127.0.0.1:{port} \(database d\).*tuneguard db up"
             ) as caught,
             missing.transaction(),
         ):
@@ -58,14 +58,14 @@ def test_a_server_that_is_not_there_is_named_with_a_remedy_and_without_the_passw
 
 def test_a_database_that_does_not_exist_is_an_error_of_ours(database: db.Database) -> None:
     gone = db.Database(database.url.replace("/test_", "/gone_"))
-    with pytest.raises(errors.ServiceUnreachable, match=r'database "gone_\w+" does not exist'), gone.transaction():
+    with pytest.raises(errors.DatabaseUnreachable, match=r'database "gone_\w+" does not exist'), gone.transaction():
         pass
 
 
 def test_a_connection_that_is_cut_within_a_transaction_is_an_error_of_ours_and_the_next_one_works(
     database: db.Database, server: sqlalchemy.Engine
 ) -> None:
-    with pytest.raises(errors.ServiceUnreachable), database.transaction() as connection:  # noqa: PT012
+    with pytest.raises(errors.DatabaseUnreachable), database.transaction() as connection:  # noqa: PT012
         pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
         with server.connect() as other:
             other.exec_driver_sql(f"SELECT pg_terminate_backend({pid})")
@@ -107,5 +107,5 @@ def test_optunas_errors_become_ours_when_the_database_goes_away(
     with server.connect() as other:
         other.exec_driver_sql(f"ALTER DATABASE {database.url.rpartition('/')[2]} ALLOW_CONNECTIONS false")
         other.exec_driver_sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'test_%%'")
-    with pytest.raises(errors.ServiceUnreachable), database.clear_errors():
+    with pytest.raises(errors.DatabaseUnreachable), database.clear_errors():
         opened.get_all_studies()

@@ -18,7 +18,7 @@ def record(database: db.Database, study: str, kept: list[refusals.Refusal]) -> N
         refusals.record(connection, study, kept)
 
 
-def refusal(*rules: str, source: refusals.RefusalSource = "sampled") -> refusals.Refusal:
+def refusal(*rules: str, source: refusals.RefusalOrigin = "sampled") -> refusals.Refusal:
     return refusals.Refusal({"dim": 4, "optimizer": "Prodigy"}, rules, dict.fromkeys(rules, 0.5), source)
 
 

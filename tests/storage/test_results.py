@@ -15,13 +15,13 @@ def lease(database: db.Database) -> leases.Lease:
     return taken
 
 
-def record(database: db.Database, lease: leases.Lease, made: results.Result) -> None:
+def record(database: db.Database, lease: leases.Lease, made: results.TrialResult) -> None:
     with leases.telling(database, lease) as connection:
         results.record(connection, lease, made)
 
 
-def result(**changes: object) -> results.Result:
-    made = results.Result(4, "usable", {"clip_score": 0.31}, [{"prompt": 0, "seed": 1, "artifact": "a"}])
+def result(**changes: object) -> results.TrialResult:
+    made = results.TrialResult(4, "usable", {"clip_score": 0.31}, [{"prompt": 0, "seed": 1, "artifact": "a"}])
     return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
 
 

@@ -11,7 +11,7 @@ from tests.storage import holding
 #: jsonb gives larger floats back as whole numbers
 NUMBERS = st.none() | st.floats(-1e15, 1e15)
 TOLD = st.builds(
-    signals.Signals,
+    signals.AttemptSignals,
     phase=st.sampled_from(["launch", "load", "train", "sample", "score"]),
     step=st.none() | st.integers(0, 10**6),
     total_steps=st.none() | st.integers(0, 10**6),
@@ -40,7 +40,7 @@ def begin(database: db.Database, study: str, trial: int, worker: str = "ada") ->
 )
 @hypothesis.given(told=st.lists(TOLD, min_size=1, max_size=3))
 def test_the_last_word_of_an_attempt_is_what_is_read(
-    database: db.Database, study: str, told: list[signals.Signals]
+    database: db.Database, study: str, told: list[signals.AttemptSignals]
 ) -> None:
     number = begin(database, study, 0)
     for each in told:
@@ -57,7 +57,7 @@ def test_attempts_are_kept_apart_and_only_the_trials_that_are_asked_for_are_read
 ) -> None:
     for trial in (2, 0, 0):
         attempt = begin(database, study, trial, f"worker {trial}")
-        signals.tell(database, study, trial, attempt, signals.Signals("train", step=10 * trial + attempt))
+        signals.tell(database, study, trial, attempt, signals.AttemptSignals("train", step=10 * trial + attempt))
     assert begin(database, study, 0) == 3
     found = signals.of_trials(database, study, [0])
     steps = [None if each.signals is None else each.signals.step for each in found]
@@ -69,14 +69,14 @@ def test_attempts_are_kept_apart_and_only_the_trials_that_are_asked_for_are_read
 
 
 def test_numbers_that_json_lacks_are_null(database: db.Database, study: str) -> None:
-    told = signals.Signals("train", latest={"loss": math.nan}, curve={"loss": [math.inf]})
+    told = signals.AttemptSignals("train", latest={"loss": math.nan}, curve={"loss": [math.inf]})
     signals.tell(database, study, 0, begin(database, study, 0), told)
     (heard,) = signals.of_trials(database, study, [0])
-    assert heard.signals == signals.Signals("train", latest={"loss": None}, curve={"loss": [None]})
+    assert heard.signals == signals.AttemptSignals("train", latest={"loss": None}, curve={"loss": [None]})
 
 
 def test_signals_go_with_their_study_and_none_come_after_it(database: db.Database, study: str) -> None:
-    signals.tell(database, study, 0, begin(database, study, 0), signals.Signals("load"))
+    signals.tell(database, study, 0, begin(database, study, 0), signals.AttemptSignals("load"))
     studies.delete(database, study)
     assert signals.of_trials(database, study, [0]) == []
-    assert not signals.tell(database, study, 0, 1, signals.Signals("train"))
+    assert not signals.tell(database, study, 0, 1, signals.AttemptSignals("train"))

@@ -9,7 +9,7 @@ from tests.storage import holding
 def test_a_study_is_found_by_its_name_as_it_was_made(database: db.Database) -> None:
     made = holding.study(database, "kitten", "study_version: 1\n")
     assert studies.get(database, "kitten") == made
-    assert (made.document, made.facts) == ("study_version: 1\n", studies.Facts())
+    assert (made.document, made.facts) == ("study_version: 1\n", studies.StudyFacts())
 
 
 def test_a_study_of_the_same_name_as_a_deleted_one_has_another_folder(database: db.Database) -> None:
@@ -37,12 +37,14 @@ def test_an_unknown_study_is_an_error_that_names_those_there_are(database: db.Da
 def test_facts_are_added_to_those_there_are_and_non_finite_ones_become_null(database: db.Database) -> None:
     study = holding.study(database, "kitten")
     for found in (
-        studies.Facts(dataset_hash="a", rule_sets=("one", "two")),
-        studies.Facts(dataset_hash="b", baseline={"clip_score": float("nan"), "who": "a\x00b"}),
+        studies.StudyFacts(dataset_hash="a", rule_sets=("one", "two")),
+        studies.StudyFacts(dataset_hash="b", baseline={"clip_score": float("nan"), "who": "a\x00b"}),
     ):
         with database.transaction() as connection:
             studies.learn(connection, study.id, found)
-    known = studies.Facts(dataset_hash="b", rule_sets=("one", "two"), baseline={"clip_score": None, "who": "a\ufffdb"})
+    known = studies.StudyFacts(
+        dataset_hash="b", rule_sets=("one", "two"), baseline={"clip_score": None, "who": "a\ufffdb"}
+    )
     assert studies.get(database, "kitten").facts == known
 
 

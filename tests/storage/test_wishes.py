@@ -16,28 +16,28 @@ SILENT = 3600.0
 
 
 @pytest.fixture
-def study(database: db.Database) -> studies.Study:
+def study(database: db.Database) -> studies.StudyRow:
     return holding.study(database, "kitten")
 
 
-def begun(database: db.Database, study: studies.Study) -> int:
+def begun(database: db.Database, study: studies.StudyRow) -> int:
     """A trial that runs."""
     with database.transaction() as connection:
         return trials.add(connection, study.require_optuna(), optuna.trial.create_trial(state=State.RUNNING))
 
 
-def end(database: db.Database, study: studies.Study, trial: int) -> None:
+def end(database: db.Database, study: studies.StudyRow, trial: int) -> None:
     ended = optuna.trial.create_trial(state=State.COMPLETE, values=[0.5])
     with database.transaction() as connection:
         trials.change(connection, study.require_optuna(), trial, ended)
 
 
-def answer(database: db.Database, wish: wishes.Wish, given: wishes.Answer = "done", said: str = "") -> bool:
+def answer(database: db.Database, wish: wishes.Wish, given: wishes.WishAnswer = "done", said: str = "") -> bool:
     with database.transaction() as connection:
         return wishes.answer(connection, wish, given, said)
 
 
-def hear(database: db.Database, study: studies.Study, worker: str) -> list[int]:
+def hear(database: db.Database, study: studies.StudyRow, worker: str) -> list[int]:
     return [wish.id for wish in wishes.hear(database, study.id, worker, SILENT)]
 
 
@@ -49,7 +49,7 @@ def silence(database: db.Database, worker: str) -> None:
         )
 
 
-def test_a_wish_says_who_asked_who_heard_it_and_what_came_of_it(database: db.Database, study: studies.Study) -> None:
+def test_a_wish_says_who_asked_who_heard_it_and_what_came_of_it(database: db.Database, study: studies.StudyRow) -> None:
     trial = begun(database, study)
     asked = wishes.ask(database, study.id, trial, "stop", "ada", note="the loss\x00is flat", details={"keep": True})
     assert (asked.trial_number, asked.asks, asked.actor, asked.details) == (trial, "stop", "ada", {"keep": True})
@@ -68,7 +68,7 @@ def test_a_wish_says_who_asked_who_heard_it_and_what_came_of_it(database: db.Dat
     assert kept.answered_at >= heard.heard_at
 
 
-def test_a_wish_that_comes_too_late_is_kept_and_overtaken(database: db.Database, study: studies.Study) -> None:
+def test_a_wish_that_comes_too_late_is_kept_and_overtaken(database: db.Database, study: studies.StudyRow) -> None:
     trial = begun(database, study)
     early = wishes.ask(database, study.id, trial, "stop", "ada")
     end(database, study, trial)
@@ -82,7 +82,9 @@ def test_a_wish_that_comes_too_late_is_kept_and_overtaken(database: db.Database,
     assert all(wish.answered_at is not None for wish in wishes.listed(database, study.id))
 
 
-def test_what_was_done_is_not_overtaken_by_the_end_that_it_brought(database: db.Database, study: studies.Study) -> None:
+def test_what_was_done_is_not_overtaken_by_the_end_that_it_brought(
+    database: db.Database, study: studies.StudyRow
+) -> None:
     trial = begun(database, study)
     wishes.ask(database, study.id, trial, "stop", "ada")
     (heard,) = wishes.hear(database, study.id, "worker", SILENT)
@@ -91,7 +93,7 @@ def test_what_was_done_is_not_overtaken_by_the_end_that_it_brought(database: db.
     assert [wish.answer for wish in wishes.listed(database, study.id)] == ["done"]
 
 
-def test_an_ended_trial_can_be_asked_for_again(database: db.Database, study: studies.Study) -> None:
+def test_an_ended_trial_can_be_asked_for_again(database: db.Database, study: studies.StudyRow) -> None:
     trial = begun(database, study)
     end(database, study, trial)
     again = wishes.ask(database, study.id, trial, "requeue", "ada")
@@ -99,7 +101,7 @@ def test_an_ended_trial_can_be_asked_for_again(database: db.Database, study: stu
     assert hear(database, study, "worker") == [again.id]
 
 
-def test_nothing_can_be_asked_of_what_is_not_there(database: db.Database, study: studies.Study) -> None:
+def test_nothing_can_be_asked_of_what_is_not_there(database: db.Database, study: studies.StudyRow) -> None:
     with pytest.raises(errors.NotFound, match="Trial 3 is not there"):
         wishes.ask(database, study.id, 3, "stop", "ada")
     studies.delete(database, study.id)
@@ -108,7 +110,7 @@ def test_nothing_can_be_asked_of_what_is_not_there(database: db.Database, study:
 
 
 def test_two_persons_who_ask_at_once_are_both_kept_and_each_wish_is_heard_once(
-    database: db.Database, study: studies.Study
+    database: db.Database, study: studies.StudyRow
 ) -> None:
     def ask(index: int) -> int:
         opened = db.Database(database.url)
@@ -131,7 +133,7 @@ def test_two_persons_who_ask_at_once_are_both_kept_and_each_wish_is_heard_once(
     assert len({wish.actor for wish in wishes.listed(database, study.id)}) == 16
 
 
-def test_a_trial_s_wish_is_its_holder_s_and_goes_with_the_trial(database: db.Database, study: studies.Study) -> None:
+def test_a_trial_s_wish_is_its_holder_s_and_goes_with_the_trial(database: db.Database, study: studies.StudyRow) -> None:
     trial = begun(database, study)
     first = holding.take(database, study.id, trial, "ada")
     assert first is not None
@@ -152,7 +154,7 @@ def test_a_trial_s_wish_is_its_holder_s_and_goes_with_the_trial(database: db.Dat
 @pytest.mark.parametrize("ending", [workers.leave, silence])
 def test_what_a_worker_heard_and_took_with_it_is_heard_again(
     database: db.Database,
-    study: studies.Study,
+    study: studies.StudyRow,
     ending: object,
 ) -> None:
     ada, bob = workers.register(database, "host", 1), workers.register(database, "host", 2)
@@ -165,7 +167,7 @@ def test_what_a_worker_heard_and_took_with_it_is_heard_again(
 
 
 def test_wishes_of_other_studies_are_not_heard_and_go_with_their_study(
-    database: db.Database, study: studies.Study
+    database: db.Database, study: studies.StudyRow
 ) -> None:
     other = holding.study(database, "other")
     wishes.ask(database, other.id, None, "pause", "ada")
@@ -181,7 +183,7 @@ class Model(RuleBasedStateMachine):
 
     heard = Bundle("heard")
     database: db.Database
-    study: studies.Study
+    study: studies.StudyRow
 
     def __init__(self) -> None:
         super().__init__()
@@ -195,7 +197,7 @@ class Model(RuleBasedStateMachine):
         self.wishes: dict[int, tuple[int | None, tuple[str, int | None] | None, str | None]] = {}
 
     @rule(at=st.sampled_from([None, 0, 1]), asks=st.sampled_from(["pause", "resume"]))
-    def ask(self, at: int | None, asks: wishes.Asks) -> None:
+    def ask(self, at: int | None, asks: wishes.WishKind) -> None:
         made = wishes.ask(self.database, self.study.id, None if at is None else self.trials[at], asks, "person")
         self.wishes[made.id] = (at, None, None)
 
@@ -235,7 +237,7 @@ class Model(RuleBasedStateMachine):
         return found
 
     @rule(some=heard, given=st.sampled_from(["done", "declined"]))
-    def answer(self, some: list[wishes.Wish], given: wishes.Answer) -> None:
+    def answer(self, some: list[wishes.Wish], given: wishes.WishAnswer) -> None:
         for wish in some:
             at, by, before = self.wishes[wish.id]
             taken = answer(self.database, wish, given)
@@ -264,7 +266,7 @@ class Model(RuleBasedStateMachine):
         return held is None and by[0] not in self.workers.values()
 
 
-def test_any_order_of_calls_agrees_with_the_model(database: db.Database, study: studies.Study) -> None:
+def test_any_order_of_calls_agrees_with_the_model(database: db.Database, study: studies.StudyRow) -> None:
     machine: type[Model] = type("Bound", (Model,), {"database": database, "study": study})
     settings = hypothesis.settings(max_examples=25, stateful_step_count=20, deadline=None)
     run_state_machine_as_test(machine, settings=settings)

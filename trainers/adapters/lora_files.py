@@ -25,9 +25,10 @@ import torch
 from trainers.adapters import adapters
 from trainers.bases import models
 from trainers.files import atomic
+from trainers.lora import architecture
 
 _DTYPES = {"float": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-_TEXT_PREFIXES: Mapping[models.Family, tuple[str, ...]] = {"sd15": ("lora_te",), "sdxl": ("lora_te1", "lora_te2")}
+_TEXT_PREFIXES: Mapping[architecture.Family, tuple[str, ...]] = {"sd15": ("lora_te",), "sdxl": ("lora_te1", "lora_te2")}
 UNET_PREFIX = "lora_unet"
 #: projections of an attention that diffusers' files name in a way of their own
 _ATTENTION = ("to_q", "to_k", "to_v", "to_out")

@@ -15,7 +15,7 @@ from trainers.files import cache, portions, randomness
 from trainers.lora import settings
 
 #: a picture, and whether it is mirrored
-Wanted = tuple[dataset.Picture, bool]
+Wanted = tuple[dataset.TrainingImage, bool]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +125,7 @@ def _encode(base: models.Base, wanted: Sequence[Wanted], size: showings.Size) ->
     return entries
 
 
-def _pixels(picture: dataset.Picture, size: showings.Size, mirrored: bool) -> torch.Tensor:
+def _pixels(picture: dataset.TrainingImage, size: showings.Size, mirrored: bool) -> torch.Tensor:
     """The picture scaled to cover `size`, cropped at its centre: (3, H, W) in [-1, 1]."""
     fitted = ImageOps.fit(picture.image(), size, Image.Resampling.LANCZOS)
     if mirrored:
@@ -133,7 +133,7 @@ def _pixels(picture: dataset.Picture, size: showings.Size, mirrored: bool) -> to
     return torch.from_numpy(numpy.asarray(fitted).copy()).permute(2, 0, 1).float() / 127.5 - 1
 
 
-def _time_ids(picture: dataset.Picture, size: showings.Size) -> list[int]:
+def _time_ids(picture: dataset.TrainingImage, size: showings.Size) -> list[int]:
     """SDXL's micro-conditioning: original (h, w), crop (top, left) in the scaled image, target (h, w)."""
     width, height = size
     scale = max(width / picture.width, height / picture.height)

@@ -15,8 +15,6 @@ from trainers.contract import errors
 from trainers.files import digests
 from trainers.lora import architecture
 
-Family = architecture.Family
-
 #: the libraries' progress bars and remarks on configurations say nothing that events and errors do not say
 for library in (diffusers.utils.logging, transformers.utils.logging):
     library.set_verbosity_error()
@@ -37,7 +35,7 @@ class Base:
 
     source: str
     path: pathlib.Path
-    family: Family
+    family: architecture.Family
     sha256: str
     vae_sha256: str
     pipeline: Any
@@ -113,7 +111,7 @@ def _locate(source: str) -> pathlib.Path:
         ) from error
 
 
-def _folder(path: pathlib.Path, source: str, dtype: torch.dtype) -> tuple[Family, Any]:
+def _folder(path: pathlib.Path, source: str, dtype: torch.dtype) -> tuple[architecture.Family, Any]:
     index = path / "model_index.json"
     if not index.is_file():
         raise errors.ModelError(f"base {source!r}: {path} holds no model_index.json (diffusers' folder layout)")
@@ -126,11 +124,11 @@ def _folder(path: pathlib.Path, source: str, dtype: torch.dtype) -> tuple[Family
     return family, _PIPELINES[family].from_pretrained(path, local_files_only=True, **wanted)
 
 
-def _single_file(path: pathlib.Path, dtype: torch.dtype) -> tuple[Family, Any]:
+def _single_file(path: pathlib.Path, dtype: torch.dtype) -> tuple[architecture.Family, Any]:
     # A checkpoint file holds no tokenizer and no configuration: a folder of the same name beside it may.
     configuration = path.with_suffix("")
     known = {"config": str(configuration), "local_files_only": True} if configuration.is_dir() else {}
-    family: Family = "sdxl" if _is_sdxl(path) else "sd15"
+    family: architecture.Family = "sdxl" if _is_sdxl(path) else "sd15"
     # one precision for all parts is all it knows, and a VAE that was rounded cannot be widened again
     vae = AutoencoderKL.from_single_file(str(path), **known, **({"subfolder": "vae"} if known else {}))
     wanted = {"dtype": dtype, "vae": vae, **known, **_without_safety_checker(family)}
@@ -144,6 +142,6 @@ def _is_sdxl(path: pathlib.Path) -> bool:
         return any(name.startswith("conditioner.embedders.1.") for name in file.keys())  # noqa: SIM118
 
 
-def _without_safety_checker(family: Family) -> dict[str, Any]:
+def _without_safety_checker(family: architecture.Family) -> dict[str, Any]:
     """SD 1.5's safety checker returns black images, which would count as the LoRA's failures."""
     return {"safety_checker": None, "requires_safety_checker": False} if family == "sd15" else {}

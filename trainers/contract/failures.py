@@ -4,7 +4,7 @@ import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
-class Failure:
+class FailureKind:
     """One kind of failure.
 
     `fatal` failures end the trial at once, before images are drawn. `whole` ones make it unusable, whatever its rules
@@ -18,27 +18,27 @@ class Failure:
 
 
 _TABLE = (
-    Failure("nonfinite-loss", "the loss became NaN or infinite", True),
-    Failure("nonfinite-gradient", "the gradient became NaN or infinite", True),
-    Failure("exploding-gradient", "the gradient norm left its running median far behind", True),
-    Failure("nonfinite-weights", "the trained weights hold NaN or infinite values", True),
-    Failure("no-learning", "the LoRA is zero: nothing was learned", True),
-    Failure("out-of-memory", "the trial does not fit into the device's memory", True),
-    Failure("contradictory-parameters", "the trainer cannot train this point at all", True),
-    Failure("nonfinite-latents", "sampling gave NaN or infinite latents", False, whole=False),
-    Failure("nonfinite-pixels", "decoding gave NaN or infinite pixels", False, whole=False),
-    Failure("black-images", "images are black", False, whole=False),
-    Failure("flat-images", "images hold no structure", False, whole=False),
-    Failure("saturated-images", "images are burnt out", False, whole=False),
-    Failure("off-prompt", "images lost their prompt", False, whole=False),
-    Failure("collapse", "different prompts give the same image", False),
-    Failure("copying", "images repeat a training image", False),
-    Failure("below-base", "the CLIP score fell below the untrained base's", False),
-    Failure("no-score", "an objective of the study is no finite number", False),
-    Failure("stopped-by-rule", "a stop rule ended the training", True),
-    Failure("refused-job", "the trainer refuses the job as it is written", True),
-    Failure("unusable-input", "the data set, the base or a judge cannot be read", True),
-    Failure("machine", "the machine failed: disk, device or signal", True),
+    FailureKind("nonfinite-loss", "the loss became NaN or infinite", True),
+    FailureKind("nonfinite-gradient", "the gradient became NaN or infinite", True),
+    FailureKind("exploding-gradient", "the gradient norm left its running median far behind", True),
+    FailureKind("nonfinite-weights", "the trained weights hold NaN or infinite values", True),
+    FailureKind("no-learning", "the LoRA is zero: nothing was learned", True),
+    FailureKind("out-of-memory", "the trial does not fit into the device's memory", True),
+    FailureKind("contradictory-parameters", "the trainer cannot train this point at all", True),
+    FailureKind("nonfinite-latents", "sampling gave NaN or infinite latents", False, whole=False),
+    FailureKind("nonfinite-pixels", "decoding gave NaN or infinite pixels", False, whole=False),
+    FailureKind("black-images", "images are black", False, whole=False),
+    FailureKind("flat-images", "images hold no structure", False, whole=False),
+    FailureKind("saturated-images", "images are burnt out", False, whole=False),
+    FailureKind("off-prompt", "images lost their prompt", False, whole=False),
+    FailureKind("collapse", "different prompts give the same image", False),
+    FailureKind("copying", "images repeat a training image", False),
+    FailureKind("below-base", "the CLIP score fell below the untrained base's", False),
+    FailureKind("no-score", "an objective of the study is no finite number", False),
+    FailureKind("stopped-by-rule", "a stop rule ended the training", True),
+    FailureKind("refused-job", "the trainer refuses the job as it is written", True),
+    FailureKind("unusable-input", "the data set, the base or a judge cannot be read", True),
+    FailureKind("machine", "the machine failed: disk, device or signal", True),
 )
 
 #: kind -> what is known about it

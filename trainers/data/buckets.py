@@ -66,7 +66,10 @@ def _ranked(resolution: int, step: int) -> tuple[tuple[float, Size], ...]:
 
 
 def group(
-    pictures: Sequence[dataset.Picture], trial: settings.LoraSettings, resolution: int, rule: Sizing = training_size
+    pictures: Sequence[dataset.TrainingImage],
+    trial: settings.LoraSettings,
+    resolution: int,
+    rule: Sizing = training_size,
 ) -> Mapping[Size, list[int]]:
     """Numbers of the pictures that share a training size; a picture with n repeats is named n times."""
     step = trial.bucket_reso_steps if trial.enable_bucket else None

@@ -15,7 +15,7 @@ from trainers.data import buckets
 from trainers.data.showings import Showings, Sizing
 from trainers.lora import parameters, settings, steps
 from trainers.terms import columns
-from trainers.terms.columns import Column
+from trainers.terms.columns import ArrayLike
 
 _BUCKET_STEP = cast(int, parameters.TABLE["bucket_reso_steps"].default)
 
@@ -24,11 +24,11 @@ _BUCKET_STEP = cast(int, parameters.TABLE["bucket_reso_steps"].default)
 class Counted:
     """Steps of one point, or of each of a table; NaN where it cannot be known, None where it is known nowhere."""
 
-    effective_batch: Column
-    batches_per_epoch: Column
-    steps_per_epoch: Column
-    total_steps: Column
-    warmup_steps: Column
+    effective_batch: ArrayLike
+    batches_per_epoch: ArrayLike
+    steps_per_epoch: ArrayLike
+    total_steps: ArrayLike
+    warmup_steps: ArrayLike
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +48,7 @@ class StepCounter:
     showings: Showings | None = None
     resolution: int | None = None
 
-    def count(self, values: Mapping[str, Column]) -> Counted:
+    def count(self, values: Mapping[str, ArrayLike]) -> Counted:
         """The steps of trials with these parameters.
 
         Args:
@@ -75,7 +75,7 @@ class StepCounter:
         batches = self._batches_of(trial.train_batch_size, trial.resolution or self.resolution or math.nan, step)
         return None if math.isnan(batches) else steps.plan(int(batches), trial)
 
-    def _warmup_steps(self, values: Mapping[str, Column], total: Column) -> Column:
+    def _warmup_steps(self, values: Mapping[str, ArrayLike], total: ArrayLike) -> ArrayLike:
         """Steps in which the rate climbs: none where it is constant."""
         is_ours = self.rule is not None
         scheduler = columns.text(values, "lr_scheduler", "constant" if is_ours else "")
@@ -85,7 +85,7 @@ class StepCounter:
         # adding 0 to -0.0 gives 0.0
         return None if climbing is None else np.where(scheduler == "constant", 0.0, climbing)[()] + 0.0
 
-    def _batches(self, values: Mapping[str, Column], batch: Column) -> Column:
+    def _batches(self, values: Mapping[str, ArrayLike], batch: ArrayLike) -> ArrayLike:
         """Batches of an epoch; None where the data set is not known, NaN where a bucket cannot be."""
         if self.showings is None:
             return None
@@ -98,7 +98,7 @@ class StepCounter:
         counted: Any = np.where(in_buckets, self._bucketed(batch, resolution, step), in_squares)
         return counted[()]
 
-    def _bucketed(self, *parts: Column) -> Column:
+    def _bucketed(self, *parts: ArrayLike) -> ArrayLike:
         """Batches by (train_batch_size, resolution, bucket_reso_steps), each distinct three of them counted once."""
         if not any(np.ndim(part) for part in parts):
             return self._batches_of(*parts)
@@ -121,17 +121,17 @@ class StepCounter:
         shown = self.showings.by_bucket(int(resolution), int(step), self.rule)
         return buckets.batches_per_epoch(shown, int(batch))
 
-    def beside(self, values: Mapping[str, Column]) -> dict[str, Column]:
+    def beside(self, values: Mapping[str, ArrayLike]) -> dict[str, ArrayLike]:
         """The parameters, and what follows from the data set and the base for them: `total_steps`, `resolution`."""
-        found: dict[str, Column] = {"total_steps": self.count(values).total_steps}
+        found: dict[str, ArrayLike] = {"total_steps": self.count(values).total_steps}
         if self.resolution is not None:
             found["resolution"] = columns.number(values, "resolution", self.resolution)
         return {**values, **{name: value for name, value in found.items() if value is not None}}
 
 
-def _first(*choices: Column) -> Column:
+def _first(*choices: ArrayLike) -> ArrayLike:
     """The first of several that is set, point by point; None where none is."""
-    found: Column = None
+    found: ArrayLike = None
     for choice in choices:
         if found is None:
             found = choice

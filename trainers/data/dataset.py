@@ -28,7 +28,7 @@ _NAMED = 3
 
 
 @dataclasses.dataclass(frozen=True)
-class Picture:
+class TrainingImage:
     """One training image. `repeats` counts how often an epoch shows it; `sha256` is that of the file's bytes."""
 
     place: layouts.Place
@@ -55,7 +55,7 @@ class DatasetFacts:
     captions: int
     samples_per_epoch: int
     hash: str
-    pictures: tuple[Picture, ...]
+    pictures: tuple[TrainingImage, ...]
     notes: tuple[str, ...] = ()
 
     @property
@@ -103,12 +103,12 @@ def _no_folder(root: pathlib.Path) -> str:
 
 def _pictures(
     root: pathlib.Path, repeats: int, problems: list[str], remarks: list[tuple[str, str]]
-) -> Iterator[Picture]:
+) -> Iterator[TrainingImage]:
     for place, caption, folder_repeats in layouts.images(root, problems):
         seen = _read_image(place, problems)
         if caption is not None and seen is not None:
             remarks += [(remark, place.name) for remark in seen.remarks]
-            yield Picture(place, caption, repeats * folder_repeats, seen.sha256, seen.width, seen.height)
+            yield TrainingImage(place, caption, repeats * folder_repeats, seen.sha256, seen.width, seen.height)
 
 
 def _read_image(place: layouts.Place, problems: list[str]) -> image_files.Seen | None:
@@ -138,7 +138,7 @@ def _grouped(remarks: Iterable[tuple[str, str]]) -> Iterator[str]:
         yield f"{_count(len(about), 'image')} {remark} ({_some(about)})"
 
 
-def _of_captions(pictures: Iterable[Picture]) -> Iterator[str]:
+def _of_captions(pictures: Iterable[TrainingImage]) -> Iterator[str]:
     pictures = list(pictures)
     empty = [picture.place.name for picture in pictures if not picture.caption]
     if empty:
@@ -151,7 +151,7 @@ def _of_captions(pictures: Iterable[Picture]) -> Iterator[str]:
         )
 
 
-def _twice(pictures: Iterable[Picture]) -> Iterator[str]:
+def _twice(pictures: Iterable[TrainingImage]) -> Iterator[str]:
     """Images whose bytes are the same: each is shown as often as it is there."""
     by_hash = collections.defaultdict(list)
     for picture in pictures:

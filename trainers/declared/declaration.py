@@ -17,7 +17,7 @@ from trainers.terms import contradictions as untrainable
 from trainers.terms import metrics as told
 from trainers.terms import suggestions
 from trainers.terms.inquiry import Inquiry, Obstacle, TrainerReadiness
-from trainers.terms.parameters import OpenTable, ParameterTable, Scalar
+from trainers.terms.parameters import OpenTable, ParameterTable
 from trainers.terms.sections import ResolvedSection, SectionProblem
 
 
@@ -127,7 +127,7 @@ class Declaration:
     def takes_any_parameter(self) -> bool:
         return isinstance(self.parameters, OpenTable)
 
-    def defaults(self, searched: Collection[str]) -> dict[str, Scalar]:
+    def defaults(self, searched: Collection[str]) -> dict[str, job.Scalar]:
         """What a trial trains with where neither study nor trial says anything, but for parameters that follow."""
         return {
             name: parameter.default
@@ -154,7 +154,7 @@ class Declaration:
         """What it cannot do without and is not among the `given` parameters, in words."""
         return [f"{name}: missing; {what}" for name, what in self.needs.items() if name not in given]
 
-    def check(self, params: Mapping[str, Scalar]) -> list[str]:
+    def check(self, params: Mapping[str, job.Scalar]) -> list[str]:
         """Find everything that is wrong with a trial's parameters; an empty list means that they can be trained."""
         known = self.parameters
         problems = [problem for name in params if (problem := self.unknown_name(name))]
@@ -162,7 +162,7 @@ class Declaration:
         problems += self.missing(params)
         return problems or self.contradicted(params)
 
-    def contradicted(self, params: Mapping[str, Scalar]) -> list[str]:
+    def contradicted(self, params: Mapping[str, job.Scalar]) -> list[str]:
         """What one trial's parameters contradict, in words; empty where they can be trained."""
         return untrainable.of_point(self.contradictions, params)
 

@@ -35,12 +35,12 @@ class Folder:
     repeats: int
 
 
-def as_they_lie(pictures: Sequence[dataset.Picture]) -> list[Folder]:
+def as_they_lie(pictures: Sequence[dataset.TrainingImage]) -> list[Folder]:
     """The folders in which the images lie."""
     return [Folder(*key) for key in dict.fromkeys((picture.place.path.parent, picture.repeats) for picture in pictures)]
 
 
-def differences(pictures: Sequence[dataset.Picture]) -> list[str]:
+def differences(pictures: Sequence[dataset.TrainingImage]) -> list[str]:
     """Why sd-scripts would train something else from the files as they lie, a line a reason; empty if it would not."""
     found: dict[str, list[str]] = collections.defaultdict(list)
     for picture in pictures:
@@ -52,7 +52,7 @@ def differences(pictures: Sequence[dataset.Picture]) -> list[str]:
     return [f"{reason} ({places[0]}{_more(places)})" for reason, places in found.items()]
 
 
-def write(pictures: Sequence[dataset.Picture], target: pathlib.Path, *, link: bool) -> list[Folder]:
+def write(pictures: Sequence[dataset.TrainingImage], target: pathlib.Path, *, link: bool) -> list[Folder]:
     """Write a data set out as sd-scripts reads it, whole or not at all; one that is there already is taken as it is.
 
     A metadata.jsonl beside the folders says the same to who reads Hugging Face's layout.
@@ -85,12 +85,12 @@ def write(pictures: Sequence[dataset.Picture], target: pathlib.Path, *, link: bo
     return folders
 
 
-def written(pictures: Sequence[dataset.Picture], target: pathlib.Path) -> list[Folder]:
+def written(pictures: Sequence[dataset.TrainingImage], target: pathlib.Path) -> list[Folder]:
     """The folders that `write` makes in `target`."""
     return [Folder(target / f"{repeats}_images", repeats) for repeats in sorted({p.repeats for p in pictures})]
 
 
-def key(pictures: Sequence[dataset.Picture]) -> str:
+def key(pictures: Sequence[dataset.TrainingImage]) -> str:
     """Names what `write` makes with links: the same images at the same places, with the same captions and repeats."""
     content = [[str(p.place), p.sha256, p.caption, p.repeats] for p in pictures]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
@@ -100,7 +100,7 @@ def _more(places: Sequence[str]) -> str:
     return f" and {len(places) - 1} more" if len(places) > 1 else ""
 
 
-def _picture_differences(picture: dataset.Picture) -> Iterator[str]:
+def _picture_differences(picture: dataset.TrainingImage) -> Iterator[str]:
     path = picture.place.path
     if picture.place.member:
         yield "it reads no shards"
@@ -126,7 +126,7 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _stays(picture: dataset.Picture) -> bool:
+def _stays(picture: dataset.TrainingImage) -> bool:
     """Whether the file's own pixels are those that are trained: upright, and RGB or grey in 8 bits."""
     from PIL import Image  # noqa: PLC0415  (importing the module must stay quick)
 
@@ -135,7 +135,7 @@ def _stays(picture: dataset.Picture) -> bool:
         return is_plain and image.getexif().get(_ORIENTATION, 1) == 1
 
 
-def _folder_differences(folder: pathlib.Path, pictures: Sequence[dataset.Picture]) -> Iterator[tuple[str, str]]:
+def _folder_differences(folder: pathlib.Path, pictures: Sequence[dataset.TrainingImage]) -> Iterator[tuple[str, str]]:
     ours = {picture.place.path.name for picture in pictures if picture.place.path.parent == folder}
     for path in sorted(folder.iterdir()):
         if path.suffix == ".npz":
@@ -144,7 +144,7 @@ def _folder_differences(folder: pathlib.Path, pictures: Sequence[dataset.Picture
             yield "it would train images that are not in the data set", str(path)
 
 
-def _write(picture: dataset.Picture, stem: pathlib.Path, *, link: bool) -> pathlib.Path:
+def _write(picture: dataset.TrainingImage, stem: pathlib.Path, *, link: bool) -> pathlib.Path:
     place = picture.place
     if place.member or place.path.suffix.lower() not in _SUFFIXES or not _stays(picture):
         image = stem.with_suffix(".png")

@@ -57,7 +57,7 @@ def setting_problems(family: architecture.Family, values: Mapping[str, Iterable[
         )
 
 
-def base_problems(base: sd_scripts.Base) -> Iterator[str]:
+def base_problems(base: sd_scripts.BaseTraits) -> Iterator[str]:
     """Why sd-scripts cannot train this base as it is, whatever the settings."""
     shape = architecture.read(str(base.configuration)) if base.configuration else None
     known = architecture.standard(base.family)
@@ -74,7 +74,7 @@ def base_problems(base: sd_scripts.Base) -> Iterator[str]:
         yield f"base: it predicts {told.prediction_type!r}; sd-scripts trains epsilon and v_prediction alone"
 
 
-def text_encoder_problem(base: sd_scripts.Base, transformers: str) -> str | None:
+def text_encoder_problem(base: sd_scripts.BaseTraits, transformers: str) -> str | None:
     """Why a version of transformers would load the base's text encoder with random weights, or None.
 
     It only warns where a weight is missing, and would train on.

@@ -47,7 +47,7 @@ _REMEDY = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Answer:
+class ProbeAnswer:
     """What an environment said of itself. `problem` says why it cannot train, empty where it can."""
 
     commit: str
@@ -78,7 +78,7 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in ours and not name.startswith("ACCELERATE")}
 
 
-def ask(params: Mapping[str, Any], script: str, timeout_seconds: float = TIMEOUT_SECONDS) -> Answer:
+def ask(params: Mapping[str, Any], script: str, timeout_seconds: float = TIMEOUT_SECONDS) -> ProbeAnswer:
     """Let the interpreter of sd-scripts import a training script and say what it found.
 
     Args:
@@ -104,7 +104,7 @@ def ask(params: Mapping[str, Any], script: str, timeout_seconds: float = TIMEOUT
 
 
 def problems(
-    params: Mapping[str, Any], answer: Answer, base: sd_scripts.Base | None = None, gpus: int = 0
+    params: Mapping[str, Any], answer: ProbeAnswer, base: sd_scripts.BaseTraits | None = None, gpus: int = 0
 ) -> list[str]:
     """Why sd-scripts cannot train as it is set up, in words; an empty list means that it can.
 
@@ -133,7 +133,7 @@ def problems(
     return found
 
 
-def _understood(asked: "subprocess.CompletedProcess[bytes]", what: str) -> Answer:
+def _understood(asked: "subprocess.CompletedProcess[bytes]", what: str) -> ProbeAnswer:
     lines = asked.stdout.decode("utf-8", "replace").splitlines()
     told = next((line.removeprefix(_MARK) for line in reversed(lines) if line.startswith(_MARK)), None)
     if told is None:
@@ -143,8 +143,8 @@ def _understood(asked: "subprocess.CompletedProcess[bytes]", what: str) -> Answe
     problem = said["problem"]
     if problem:
         problem = f"sd_scripts_python: {what}: {problem}; {_REMEDY}"
-    return Answer(said["commit"], said["packages"], frozenset(said["options"]), said["cuda"], problem)
+    return ProbeAnswer(said["commit"], said["packages"], frozenset(said["options"]), said["cuda"], problem)
 
 
-def _failed(problem: str) -> Answer:
-    return Answer("", {}, frozenset(), False, problem)
+def _failed(problem: str) -> ProbeAnswer:
+    return ProbeAnswer("", {}, frozenset(), False, problem)

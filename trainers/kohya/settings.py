@@ -60,7 +60,7 @@ _FIXED_ARGUMENTS: Mapping[str, Sequence[str]] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Base:
+class BaseTraits:
     """What sd-scripts has to know of a base.
 
     `source` is what it loads: a folder, a file or a hub id. `configuration` is the folder in diffusers' layout that
@@ -76,7 +76,7 @@ class Base:
     configuration: pathlib.Path | None
 
 
-def base(source: str) -> Base | None:
+def base(source: str) -> BaseTraits | None:
     """Read what a base says of itself; None where it is not here, or of no family that is known."""
     path = architecture.locate(source)
     if path is None:
@@ -90,7 +90,7 @@ def base(source: str) -> Base | None:
         known = noise.STABLE_DIFFUSION if configuration is None else noise.read(configuration)
     except (OSError, ValueError, TypeError):
         return None
-    return Base(
+    return BaseTraits(
         source=str(path) if source == "demo" else source,
         family=shape.family,
         resolution=shape.resolution,
@@ -100,7 +100,7 @@ def base(source: str) -> Base | None:
     )
 
 
-def known_base(source: str) -> Base:
+def known_base(source: str) -> BaseTraits:
     """As `base`, for one that must be here.
 
     Raises:
@@ -115,7 +115,7 @@ def known_base(source: str) -> Base:
     return found
 
 
-def tokenizers(base: Base) -> Mapping[str, pathlib.Path]:
+def tokenizers(base: BaseTraits) -> Mapping[str, pathlib.Path]:
     """The base's own tokenizers by the names under which sd-scripts looks for them; empty where it cannot read them."""
     if base.configuration is None:
         return {}
@@ -133,7 +133,7 @@ class Files:
     dataset: str
 
 
-def plan(trial: settings.LoraSettings, pictures: Sequence[dataset.Picture], base: Base) -> steps.StepPlan:
+def plan(trial: settings.LoraSettings, pictures: Sequence[dataset.TrainingImage], base: BaseTraits) -> steps.StepPlan:
     """Count the steps of a trial: sd-scripts is told how many, and how many of them warm up."""
     groups = buckets.group(pictures, trial, trial.resolution or base.resolution, buckets.sd_scripts_size)
     return steps.plan(buckets.batches_per_epoch(map(len, groups.values()), trial.train_batch_size), trial)
@@ -142,7 +142,7 @@ def plan(trial: settings.LoraSettings, pictures: Sequence[dataset.Picture], base
 def files(
     trial: settings.LoraSettings,
     plan: steps.StepPlan,
-    base: Base,
+    base: BaseTraits,
     folders: Sequence[images_on_disk.Folder],
     output: pathlib.Path,
     *,
@@ -158,7 +158,7 @@ def files(
 def config(
     trial: settings.LoraSettings,
     plan: steps.StepPlan,
-    base: Base,
+    base: BaseTraits,
     output: pathlib.Path,
     *,
     tokenizer_folder: pathlib.Path | None = None,

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from trainers.terms.contradictions import Contradiction, Mask, Points, Scalar
+from trainers.contract import job
+from trainers.terms.contradictions import Contradiction, Mask, Points
 
 #: where diffusers' polynomial schedule ends
 POLYNOMIAL_END = 1e-7
@@ -24,7 +25,7 @@ def _exclusive(*names: str) -> Contradiction:
         several: Mask = np.sum([points.is_set(name) for name in names], axis=0) > 1
         return several
 
-    def says(params: Mapping[str, Scalar]) -> str:
+    def says(params: Mapping[str, job.Scalar]) -> str:
         return f"{' and '.join(name for name in names if name in params)}: give one of them"
 
     return Contradiction(frozenset(), holds, says)
@@ -40,7 +41,7 @@ def _disagreement(name: str, ratio: str, whole: str, otherwise: float) -> Contra
         apart: Mask = both & (np.abs(given - expected) > TOLERANCE * np.maximum(np.abs(given), np.abs(expected)))
         return apart
 
-    def says(params: Mapping[str, Scalar]) -> str:
+    def says(params: Mapping[str, job.Scalar]) -> str:
         expected = float(params.get(whole, otherwise)) * float(params[ratio])
         return f"{name}: {params[name]!r} contradicts {ratio} {params[ratio]!r}, which makes it {expected:g}"
 
@@ -60,7 +61,7 @@ def _below_the_end(points: Points) -> Mask:
     return below
 
 
-def _rate_and_end(params: Mapping[str, Scalar]) -> str:
+def _rate_and_end(params: Mapping[str, job.Scalar]) -> str:
     name = "learning_rate" if params["learning_rate"] else "text_encoder_lr"
     return f"{name}: {float(params[name]):g} is not above {POLYNOMIAL_END:g}, where the polynomial schedule ends"
 
@@ -77,7 +78,7 @@ def _outlasts(points: Points) -> Mask:
     return outlasts
 
 
-def _warmup_and_steps(params: Mapping[str, Scalar]) -> str:
+def _warmup_and_steps(params: Mapping[str, job.Scalar]) -> str:
     total = params.get("total_steps", params.get("max_train_steps", 0))
     return (
         f"lr_warmup_steps: {params['lr_warmup_steps']} in a trial of {float(total):.0f} steps: the learning rate would "
@@ -91,7 +92,7 @@ def _no_bucket(points: Points) -> Mask:
     return none
 
 
-def _bucket_and_resolution(params: Mapping[str, Scalar]) -> str:
+def _bucket_and_resolution(params: Mapping[str, job.Scalar]) -> str:
     step = params.get("bucket_reso_steps", _BUCKET_STEP)
     return f"bucket_reso_steps: {step} is more than the resolution of {params['resolution']} pixels: there is no bucket"
 

@@ -24,7 +24,7 @@ from trainers.contract import points
 from trainers.files import portions
 from trainers.lora import architecture, sections
 from trainers.terms import columns
-from trainers.terms.columns import Column
+from trainers.terms.columns import ArrayLike
 
 GIB = 2**30
 
@@ -106,7 +106,7 @@ class Footprint:
     point_pictures: int = 0
     point_steps: int = 0
 
-    def vram_gb(self, values: Mapping[str, Column]) -> Column:
+    def vram_gb(self, values: Mapping[str, ArrayLike]) -> ArrayLike:
         """Peak GiB that a trial takes on its device: training, or encoding and drawing pictures, whichever is more.
 
         The CUDA context of about half a GiB is not in it.
@@ -119,14 +119,14 @@ class Footprint:
         side_work = np.maximum(self._encoding(size), self._drawing(values) + beside)
         return np.maximum(training, loaded + side_work) * _RESERVED / GIB
 
-    def training_bytes(self, values: Mapping[str, Column]) -> Column:
+    def training_bytes(self, values: Mapping[str, ArrayLike]) -> ArrayLike:
         """Bytes of LoRA, gradients, optimizer state and activations."""
         half, checkpointed = _half(values), _checkpointed(values)
         dim, batch = columns.number(values, "network_dim", 16), columns.number(values, "train_batch_size", 1)
         activations = self._activations(values, half, checkpointed, dim, _trains_text(values))
         return self._trained_bytes(values) + batch * activations
 
-    def step_seconds(self, values: Mapping[str, Column], *, on_gpu: bool) -> Column:
+    def step_seconds(self, values: Mapping[str, ArrayLike], *, on_gpu: bool) -> ArrayLike:
         """Seconds of one optimizer step."""
         checkpointed = _checkpointed(values)
         batch = columns.number(values, "train_batch_size", 1)
@@ -142,7 +142,7 @@ class Footprint:
             return batches * np.maximum(seconds, launches * self._launch_seconds)
         return batches * (seconds + launches * self._cpu_block_seconds)
 
-    def other_seconds(self, values: Mapping[str, Column], total_steps: Column, *, on_gpu: bool) -> Column:
+    def other_seconds(self, values: Mapping[str, ArrayLike], total_steps: ArrayLike, *, on_gpu: bool) -> ArrayLike:
         """Seconds of everything but training: launching, loading, drawing, scoring; at evaluation points, too."""
         seconds = _OTHER_SECONDS + self._drawing_seconds(values, self.pictures, self.drawing_steps, on_gpu=on_gpu)
         if self.every_samples is None:
@@ -151,7 +151,9 @@ class Footprint:
         count = points.count(total_steps, batch, self.every_samples)
         return seconds + count * self._drawing_seconds(values, self.point_pictures, self.point_steps, on_gpu=on_gpu)
 
-    def _drawing_seconds(self, values: Mapping[str, Column], pictures: int, steps: int, *, on_gpu: bool) -> Column:
+    def _drawing_seconds(
+        self, values: Mapping[str, ArrayLike], pictures: int, steps: int, *, on_gpu: bool
+    ) -> ArrayLike:
         positions = (self.base.resolution / self.base.pixels_per_latent) ** 2
         operations = 2 * pictures * steps * self._pass_operations(positions)
         drawing = operations / self._rate(values, on_gpu=on_gpu)
@@ -162,20 +164,20 @@ class Footprint:
 
     # -- memory ----------------------------------------------------------------------------------------------------
 
-    def _loaded(self, values: Mapping[str, Column]) -> Column:
+    def _loaded(self, values: Mapping[str, ArrayLike]) -> ArrayLike:
         """Bytes of the models that stay on the device; VAE and judge are kept in float32."""
         passed = self.base.unet_parameters + sum(encoder.parameters for encoder in self.base.text_encoders)
         return passed * np.where(_half(values), 2, 4) + 4.0 * (self.base.vae_parameters + self.judge_parameters)
 
-    def _trained_bytes(self, values: Mapping[str, Column]) -> Column:
+    def _trained_bytes(self, values: Mapping[str, ArrayLike]) -> ArrayLike:
         """Bytes of the LoRA's weights, their gradients and the optimizer's state."""
         rows = self._trains_unet(values) * self._unet_rows + _trains_text(values) * self._text_rows
         # weight and gradient in float32, the optimizer's state, and a copy in the precision of the pass
         return columns.number(values, "network_dim", 16) * rows * (8 + _state_bytes(values) + 2 * _half(values))
 
     def _activations(
-        self, values: Mapping[str, Column], half: Column, checkpointed: Column, dim: Column, text: Column
-    ) -> Column:
+        self, values: Mapping[str, ArrayLike], half: ArrayLike, checkpointed: ArrayLike, dim: ArrayLike, text: ArrayLike
+    ) -> ArrayLike:
         """Bytes for each image of a batch."""
         positions = self._positions(values)
         kept, borders = self._kept(_KEPT_HALF, _KEPT_FULL, half), self._kept(_BORDERS_HALF, _BORDERS_FULL, half)
@@ -186,7 +188,7 @@ class Footprint:
             encoder.tokens * encoder.hidden * encoder.layers for encoder in self.base.text_encoders
         )
 
-    def _kept(self, when_half: Any, when_full: Any, half: Column) -> Column:
+    def _kept(self, when_half: Any, when_full: Any, half: ArrayLike) -> ArrayLike:
         """Bytes that all blocks keep, a latent position of the input."""
         widths = np.array(
             [
@@ -202,12 +204,12 @@ class Footprint:
         transformer = max((block.channels / block.shrink for block in self.base.transformers), default=0.0)
         return float(max(residual * kept[0], transformer * kept[2]))
 
-    def _encoding(self, pixels: Column) -> Column:
+    def _encoding(self, pixels: ArrayLike) -> ArrayLike:
         """Bytes while the VAE encodes training images, at most: a portion need not be full."""
         at_a_time = np.minimum(portions.MOST_ENCODED * pixels, np.maximum(portions.ENCODED_PIXELS, pixels))
         return at_a_time * 4 * _VAE_ENCODES * self.base.vae_channels[0]
 
-    def _drawing(self, values: Mapping[str, Column]) -> Column:
+    def _drawing(self, values: Mapping[str, ArrayLike]) -> ArrayLike:
         """Bytes while validation pictures are drawn (two passes each, for guidance) and decoded."""
         side = self.base.resolution
         positions = (side / self.base.pixels_per_latent) ** 2
@@ -249,10 +251,10 @@ class Footprint:
 
     # -- time ------------------------------------------------------------------------------------------------------
 
-    def _positions(self, values: Mapping[str, Column]) -> Column:
+    def _positions(self, values: Mapping[str, ArrayLike]) -> ArrayLike:
         return (columns.number(values, "resolution", self.base.resolution) / self.base.pixels_per_latent) ** 2
 
-    def _pass_operations(self, positions: Column) -> Column:
+    def _pass_operations(self, positions: ArrayLike) -> ArrayLike:
         """Operations of a forward pass of the UNet over one image: convolutions, linear layers, attention."""
         residual = sum(
             9 * (block.channels_in + block.channels_out) * block.channels_out / block.shrink
@@ -273,11 +275,11 @@ class Footprint:
         return blocks * _CPU_BLOCK_SECONDS
 
     @staticmethod
-    def _rate(values: Mapping[str, Column], *, on_gpu: bool) -> Column:
+    def _rate(values: Mapping[str, ArrayLike], *, on_gpu: bool) -> ArrayLike:
         return np.where(_half(values), _GPU_HALF, _GPU_FULL) if on_gpu else _CPU
 
     @staticmethod
-    def _trains_unet(values: Mapping[str, Column]) -> Column:
+    def _trains_unet(values: Mapping[str, ArrayLike]) -> ArrayLike:
         return columns.number(values, "learning_rate", 1.0) > 0
 
 
@@ -299,20 +301,20 @@ def of(base: str, evaluation: sections.Evaluation) -> Footprint | None:
     )
 
 
-def _half(values: Mapping[str, Column]) -> Column:
+def _half(values: Mapping[str, ArrayLike]) -> ArrayLike:
     return np.isin(columns.text(values, "mixed_precision", "no"), ("fp16", "bf16"))
 
 
-def _checkpointed(values: Mapping[str, Column]) -> Column:
+def _checkpointed(values: Mapping[str, ArrayLike]) -> ArrayLike:
     return columns.number(values, "gradient_checkpointing", 0.0) > 0
 
 
-def _trains_text(values: Mapping[str, Column]) -> Column:
+def _trains_text(values: Mapping[str, ArrayLike]) -> ArrayLike:
     rate, ratio = (columns.number(values, name, 0.0) for name in ("text_encoder_lr", "text_encoder_lr_ratio"))
     return (rate > 0) | (ratio > 0)
 
 
-def _state_bytes(values: Mapping[str, Column]) -> Column:
+def _state_bytes(values: Mapping[str, ArrayLike]) -> ArrayLike:
     kinds = columns.text(values, "optimizer_type", "AdamW")
     # an optimizer that is not known counts as AdamW
     return np.select([kinds == kind for kind in _STATE_BYTES], list(_STATE_BYTES.values()), _STATE_BYTES["AdamW"])

@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Literal, cast
 
+from trainers.contract import job
 from trainers.lora import parameters
-from trainers.terms.parameters import Scalar
 
 #: how long a trial trains that names no length
 DEFAULT_EPOCHS = 10
@@ -53,7 +53,7 @@ class LoraSettings:
     seed: int
 
 
-def lora_settings(params: Mapping[str, Scalar], seed: int) -> LoraSettings:
+def lora_settings(params: Mapping[str, job.Scalar], seed: int) -> LoraSettings:
     """Complete a trial's parameters; they must have passed their trainer's check. `seed` counts where none is given."""
     values: dict[str, object] = {
         name: params.get(name, parameter.default) for name, parameter in parameters.TABLE.items()

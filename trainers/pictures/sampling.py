@@ -26,7 +26,7 @@ class Shot:
 
 
 @dataclasses.dataclass(frozen=True)
-class Drawn:
+class DrawnPicture:
     """A picture that was drawn, as it is saved and scored; `failure` is a kind of `trainers.contract.failures` or
     None."""
 
@@ -52,7 +52,7 @@ def shots(evaluation: sections.Evaluation) -> list[Shot]:
 
 def draw(
     base: models.Base, evaluation: sections.Evaluation, thresholds: job.Thresholds, check: Callable[[], None]
-) -> list[Drawn]:
+) -> list[DrawnPicture]:
     """Draw an evaluation's pictures with the base as it stands, LoRA included, at the base's own resolution.
 
     Args:
@@ -60,7 +60,7 @@ def draw(
     """
     at_a_time = portions.drawn(base.resolution)
     wanted = shots(evaluation)
-    drawn: list[Drawn] = []
+    drawn: list[DrawnPicture] = []
     for start in range(0, len(wanted), at_a_time):
         check()
         drawn += _draw_batch(base, evaluation, thresholds, wanted[start : start + at_a_time])
@@ -70,7 +70,7 @@ def draw(
 @torch.no_grad()
 def _draw_batch(
     base: models.Base, evaluation: sections.Evaluation, thresholds: job.Thresholds, wanted: Sequence[Shot]
-) -> list[Drawn]:
+) -> list[DrawnPicture]:
     latents = base.pipeline(
         [shot.prompt for shot in wanted],
         negative_prompt=[evaluation.negative_prompt] * len(wanted),
@@ -83,7 +83,7 @@ def _draw_batch(
     ).images
     pixels = decode(base, latents)
     return [
-        Drawn(shot, soundness.image(picture), soundness.failure(latent, picture, thresholds))
+        DrawnPicture(shot, soundness.image(picture), soundness.failure(latent, picture, thresholds))
         for shot, latent, picture in zip(wanted, latents, pixels, strict=True)
     ]
 
@@ -99,7 +99,7 @@ def decode(base: models.Base, latents: torch.Tensor) -> torch.Tensor:
     return decoded / 2 + 0.5
 
 
-def save(drawn: Sequence[Drawn], trial: paths.TrialPaths) -> list[pathlib.Path]:
+def save(drawn: Sequence[DrawnPicture], trial: paths.TrialPaths) -> list[pathlib.Path]:
     """Write the pictures and their grid (a row a seed, a column a prompt; held-out prompts are not in it)."""
     trial.images.mkdir(parents=True, exist_ok=True)
     files = []
@@ -111,7 +111,7 @@ def save(drawn: Sequence[Drawn], trial: paths.TrialPaths) -> list[pathlib.Path]:
     return files
 
 
-def _grid(drawn: Sequence[Drawn]) -> Image.Image:
+def _grid(drawn: Sequence[DrawnPicture]) -> Image.Image:
     seeds = list(dict.fromkeys(each.shot.seed for each in drawn))
     width, height = drawn[0].image.size
     grid = Image.new("RGB", (width * (1 + max(each.shot.number for each in drawn)), height * len(seeds)))

@@ -14,7 +14,7 @@ from trainers.contract import errors, events, interruption, job, paths
 from trainers.recipes import processes
 
 
-class Recipe:
+class CommandRecipe:
     """Serves jobs by running their script."""
 
     def __init__(self) -> None:

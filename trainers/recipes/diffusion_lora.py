@@ -27,7 +27,7 @@ from trainers.recipes import evaluation, kept, orders, trials
 from trainers.training import learner, loop, optim
 
 
-class Recipe:
+class DiffusionLoraRecipe:
     """Serves the jobs of one process; the base model and the judge stay loaded between them."""
 
     def __init__(self) -> None:

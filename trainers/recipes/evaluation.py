@@ -25,10 +25,10 @@ class Yardstick:
     """
 
     base: models.Base
-    judge: judges.Judges
+    judge: judges.Scorers
     references: scores.References
-    during: baseline.Baseline | None
-    baseline: baseline.Baseline
+    during: baseline.BaselineScores | None
+    baseline: baseline.BaselineScores
 
 
 def yardstick(

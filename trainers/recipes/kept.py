@@ -16,7 +16,7 @@ class Kept:
 
     _base: models.Base | None = None
     _base_key: tuple[str, str] | None = None
-    _judge: judges.Judges | None = None
+    _judge: judges.Scorers | None = None
     _judge_key: str | None = None
 
     def base(self, source: str, precision: str, device: torch.device, cache: pathlib.Path) -> models.Base:
@@ -28,7 +28,7 @@ class Kept:
             self._base_key = wanted
         return self._base
 
-    def judge(self, wanted: sections.Evaluation, device: torch.device, cache: pathlib.Path) -> judges.Judges:
+    def judge(self, wanted: sections.Evaluation, device: torch.device, cache: pathlib.Path) -> judges.Scorers:
         """The judges, loaded if the last job had others or their files have changed; see `judges.load`."""
         version = judges.version(wanted, cache)
         if self._judge is None or self._judge_key != version:

@@ -24,7 +24,7 @@ from trainers.lora import settings, steps
 from trainers.recipes import evaluation, kept, orders, processes
 
 
-class Recipe:
+class SdScriptsRecipe:
     """Serves jobs by running sd-scripts; the base model and the judge stay loaded between them."""
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ def _train(
     spec: job.TrialSpec,
     own: settings.LoraSettings,
     plan: steps.StepPlan,
-    base: sd_scripts.Base,
+    base: sd_scripts.BaseTraits,
     facts: dataset.DatasetFacts,
 ) -> None:
     """Write the TOML files and run the script in its checkout.
@@ -143,7 +143,7 @@ def _folders(order: orders.Order, facts: dataset.DatasetFacts) -> list[sd_script
     return sd_scripts_images.write(facts.pictures, target, link=True)
 
 
-def _tokenizers(base: sd_scripts.Base, trial: paths.TrialPaths) -> pathlib.Path | None:
+def _tokenizers(base: sd_scripts.BaseTraits, trial: paths.TrialPaths) -> pathlib.Path | None:
     """A folder of the base's own tokenizers under the names that sd-scripts looks for; else it asks the hub."""
     found = sd_scripts.tokenizers(base)
     if not found:

@@ -28,7 +28,7 @@ def run(order: orders.Order, run_trial: RunTrial) -> None:
                 raise
             outcome = "failed"
             message = (str(error).strip() or "out of memory").splitlines()[0]
-            finding = health.Finding("out-of-memory", 0, message, {})
+            finding = health.Symptom("out-of-memory", 0, message, {})
             order.reporter.tell("failed", spec.number, **dataclasses.asdict(finding), fatal=True)
         except errors.ParameterError as error:
             orders.refuse(order.reporter, spec, str(error), seconds)

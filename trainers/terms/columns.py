@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 #: one value, or an array of shape (points,)
-Column: TypeAlias = Any
+ArrayLike: TypeAlias = Any
 
 
-def number(values: Mapping[str, Column], name: str, default: float | None) -> Column:
+def number(values: Mapping[str, ArrayLike], name: str, default: float | None) -> ArrayLike:
     """A number or truth as float, `default` where it is not set; None where it is set nowhere and has no default."""
     value = values.get(name)
     if not isinstance(value, np.ndarray):
@@ -21,7 +21,7 @@ def number(values: Mapping[str, Column], name: str, default: float | None) -> Co
     return column if default is None else np.where(np.isnan(column), default, column)
 
 
-def text(values: Mapping[str, Column], name: str, default: str) -> Any:
+def text(values: Mapping[str, ArrayLike], name: str, default: str) -> Any:
     """A text as an array of shape () or (points,), `default` where it is not set."""
     texts = np.asarray(values.get(name)).astype(str)
     return np.where(texts == "None", default, texts)

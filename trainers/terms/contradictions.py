@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-Scalar: TypeAlias = bool | int | float | str
+from trainers.contract import job
+
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
 
@@ -63,10 +64,10 @@ class Contradiction:
 
     needs: frozenset[str]
     holds: Callable[[Points], Mask]
-    says: Callable[[Mapping[str, Scalar]], str]
+    says: Callable[[Mapping[str, job.Scalar]], str]
 
 
-def of_point(table: Sequence[Contradiction], params: Mapping[str, Scalar]) -> list[str]:
+def of_point(table: Sequence[Contradiction], params: Mapping[str, job.Scalar]) -> list[str]:
     """What one trial's parameters contradict, in words; empty where they can be trained."""
     points = Points({name: np.array([value]) for name, value in params.items()}, 1)
     return [each.says(params) for each in table if each.needs <= params.keys() and each.holds(points)[0]]

@@ -2,9 +2,9 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
-Scalar: TypeAlias = bool | int | float | str
+from trainers.contract import job
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Inquiry:
     """
 
     base: str
-    fixed: Mapping[str, Scalar]
-    values: Mapping[str, Sequence[Scalar]]
+    fixed: Mapping[str, job.Scalar]
+    values: Mapping[str, Sequence[job.Scalar]]
     evaluation: Any
     count_gpus: Callable[[], int]
 

@@ -8,10 +8,10 @@ import math
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
+from trainers.contract import job
 from trainers.terms import suggestions
 
-Scalar = bool | int | float | str
-Kind = Literal["int", "float", "text", "truth", "any"]
+ParameterKind = Literal["int", "float", "text", "truth", "any"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,14 +25,14 @@ class Parameter:
     """
 
     name: str
-    kind: Kind
+    kind: ParameterKind
     meaning: str
     unit: str = ""
     low: float = -math.inf
     high: float = math.inf
     low_excluded: bool = False
     choices: tuple[str, ...] = ()
-    default: Scalar | None = None
+    default: job.Scalar | None = None
     when: str = ""
     is_path: bool = False
     share_of: str = ""

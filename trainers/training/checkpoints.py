@@ -17,7 +17,7 @@ from trainers.contract import errors
 from trainers.files import atomic
 from trainers.training import health
 
-State = dict[str, Any]
+StateDict = dict[str, Any]
 
 #: what reading a damaged file raises, or one that another version of a library wrote
 _UNREADABLE = (
@@ -51,7 +51,7 @@ class Restored:
 
 
 @dataclasses.dataclass(frozen=True)
-class TrialState:
+class TrainingState:
     """The changing parts of a training. `fingerprint` names everything they depend on; `scaler` only fp16 has."""
 
     fingerprint: str
@@ -84,7 +84,7 @@ class TrialState:
             return Restored(0, set_aside(folder), errors.reason(error))
         return Restored(int(state["step"]))
 
-    def _state(self, step: int) -> State:
+    def _state(self, step: int) -> StateDict:
         return {
             "fingerprint": self.fingerprint,
             "step": step,
@@ -96,7 +96,7 @@ class TrialState:
         }
 
     @torch.no_grad()
-    def _go_to(self, state: State) -> None:
+    def _go_to(self, state: StateDict) -> None:
         for weight, saved in zip(self.weights, state["weights"], strict=True):
             weight.copy_(saved)
         self.optimizer.load_state_dict(state["optimizer"])
@@ -106,7 +106,7 @@ class TrialState:
         self.health.restore(state["health"])
 
 
-def save(folder: pathlib.Path, state: State) -> None:
+def save(folder: pathlib.Path, state: StateDict) -> None:
     """Write a checkpoint; the one before it stays until this one is whole and on the disk.
 
     Raises:
@@ -117,7 +117,7 @@ def save(folder: pathlib.Path, state: State) -> None:
     atomic.write(_file(folder), buffer.getvalue())
 
 
-def load(folder: pathlib.Path, fingerprint: str, device: torch.device) -> State | None:
+def load(folder: pathlib.Path, fingerprint: str, device: torch.device) -> StateDict | None:
     """The checkpoint in `folder`, or None where there is none.
 
     Raises:
@@ -127,7 +127,7 @@ def load(folder: pathlib.Path, fingerprint: str, device: torch.device) -> State 
     if not path.is_file():
         return None
     try:
-        state: State = torch.load(path, map_location=device, weights_only=True)
+        state: StateDict = torch.load(path, map_location=device, weights_only=True)
         found = state["fingerprint"]
     except torch.OutOfMemoryError:
         raise

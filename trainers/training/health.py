@@ -19,7 +19,7 @@ SCALING_OVERFLOWS = 20
 
 
 @dataclasses.dataclass(frozen=True)
-class Finding:
+class Symptom:
     """A failure that was found: its kind (`trainers.contract.failures`), the step it shows at, and its evidence."""
 
     kind: str
@@ -44,24 +44,24 @@ class Health:
         """The running median of the gradient norm before clipping; NaN before the first step."""
         return statistics.median(self._norms) if self._norms else math.nan
 
-    def observe(self, step: int, loss: float, grad_norm: float) -> Finding | None:
+    def observe(self, step: int, loss: float, grad_norm: float) -> Symptom | None:
         """Take in one optimizer step's mean loss and gradient norm (before clipping)."""
         if not math.isfinite(loss):
-            return Finding("nonfinite-loss", step, f"the loss is {loss} at step {step}", {"loss": loss})
+            return Symptom("nonfinite-loss", step, f"the loss is {loss} at step {step}", {"loss": loss})
         self.loss_ema = loss if self.loss_ema is None else self.loss_ema + EMA_WEIGHT * (loss - self.loss_ema)
         if not math.isfinite(grad_norm):
             return self._overflow(step, grad_norm)
         self._overflows = 0
         return self._explosion(step, grad_norm)
 
-    def _overflow(self, step: int, grad_norm: float) -> Finding | None:
+    def _overflow(self, step: int, grad_norm: float) -> Symptom | None:
         self._overflows += 1
         if self._overflows <= self._tolerated_overflows:
             return None
         message = f"the gradient norm is {grad_norm} at step {step}"
-        return Finding("nonfinite-gradient", step, message, {"grad_norm": grad_norm})
+        return Symptom("nonfinite-gradient", step, message, {"grad_norm": grad_norm})
 
-    def _explosion(self, step: int, grad_norm: float) -> Finding | None:
+    def _explosion(self, step: int, grad_norm: float) -> Symptom | None:
         median, ratio = self.grad_norm_median, self._thresholds.grad_norm_ratio
         known = step > self._thresholds.grad_norm_after_step and median > 0
         if not (known and grad_norm > ratio * median):
@@ -75,7 +75,7 @@ class Health:
             f"the gradient norm is {grad_norm:.3g} at step {step}, {grad_norm / median:.0f} times its running median "
             f"{median:.3g}, for {EXPLODING_STEPS} steps on end"
         )
-        return Finding("exploding-gradient", step, message, {"grad_norm": grad_norm, "grad_norm_median": median})
+        return Symptom("exploding-gradient", step, message, {"grad_norm": grad_norm, "grad_norm_median": median})
 
     def state(self) -> dict[str, Any]:
         return {

@@ -106,8 +106,8 @@ def run(method: Method[learner.Batch], course: Course) -> str | None:
     learns = method.adapt()
     accelerator = learns.accelerator
     watch = health.Health(course.job.thresholds, loss_scaling=accelerator.mixed_precision == "fp16")
-    seen = signals.Signals(watch, accelerator.device, course.job.report_every_steps)
-    state = checkpoints.TrialState(
+    seen = signals.StepSignals(watch, accelerator.device, course.job.report_every_steps)
+    state = checkpoints.TrainingState(
         learns.fingerprint, learns.weights, learns.optimizer, learns.schedule, accelerator.scaler, watch
     )
     done = _resume(course, state, accelerator.device)
@@ -159,7 +159,7 @@ def _steps(
         yield step + 1, batches[first : first + averaged]
 
 
-def _look(method: Method[learner.Batch], course: Course, state: checkpoints.TrialState, at: Milestone) -> float:
+def _look(method: Method[learner.Batch], course: Course, state: checkpoints.TrainingState, at: Milestone) -> float:
     """Ask what the training is worth at a milestone and tell it; returns the seconds it took: not training's own."""
     began = time.monotonic()
     try:
@@ -172,7 +172,7 @@ def _look(method: Method[learner.Batch], course: Course, state: checkpoints.Tria
     return seconds
 
 
-def _resume(course: Course, state: checkpoints.TrialState, device: torch.device) -> int:
+def _resume(course: Course, state: checkpoints.TrainingState, device: torch.device) -> int:
     """Go back to the trial's checkpoint, if it has one that can be used; returns the steps already done."""
     restored = state.restore(course.paths.checkpoint, device)
     if restored.set_aside is not None:
@@ -182,7 +182,7 @@ def _resume(course: Course, state: checkpoints.TrialState, device: torch.device)
     return restored.step
 
 
-def _keep(course: Course, state: checkpoints.TrialState, step: int) -> None:
+def _keep(course: Course, state: checkpoints.TrainingState, step: int) -> None:
     state.save(course.paths.checkpoint, step)
     course.tell("checkpoint", step=step)
 
@@ -211,21 +211,21 @@ def _tell_step(course: Course, step: int, now: Mapping[str, Any], seconds: float
 
 def _check(
     method: Method[learner.Batch], course: Course, weights: Sequence[torch.nn.Parameter]
-) -> health.Finding | None:
+) -> health.Symptom | None:
     """Whether what was trained can be used at all."""
     step = course.plan.total_steps
     broken = sum(not bool(torch.isfinite(weight).all()) for weight in weights)
     if broken:
         message = f"{broken} of {len(weights)} LoRA tensors hold NaN or infinite values"
-        return health.Finding("nonfinite-weights", step, message, {"tensors": broken})
+        return health.Symptom("nonfinite-weights", step, message, {"tensors": broken})
     norm = method.update_norm()
     if norm < course.job.thresholds.update_norm:
         message = f"the norm of all updates is {norm:.3g} after {step} steps: nothing was learned"
-        return health.Finding("no-learning", step, message, {"update_norm": norm})
+        return health.Symptom("no-learning", step, message, {"update_norm": norm})
     return None
 
 
-def _fail(course: Course, finding: health.Finding) -> str:
+def _fail(course: Course, finding: health.Symptom) -> str:
     course.tell("failed", **dataclasses.asdict(finding), fatal=True)
     return "failed"
 

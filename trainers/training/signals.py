@@ -11,7 +11,7 @@ from trainers.training import checkpoints, health, memory
 _LONGEST_BLINDNESS_STEPS = 20
 
 
-class Signals:
+class StepSignals:
     """Losses and gradient norms of the steps since the last look."""
 
     def __init__(self, watch: health.Health, device: torch.device, reported_every: int) -> None:
@@ -28,7 +28,7 @@ class Signals:
         """Whether it is time to look, whatever else there is to look for."""
         return step % self._look_every == 0
 
-    def look(self) -> health.Finding | None:
+    def look(self) -> health.Symptom | None:
         """Wait for the device and take in every step since the last look; returns what is wrong, if anything is."""
         steps = [step for step, *_ in self._pending]
         for step, (loss, norm) in zip(steps, _read(self._pending), strict=True):
@@ -39,7 +39,7 @@ class Signals:
         self._pending.clear()
         return None
 
-    def now(self, state: checkpoints.TrialState) -> Mapping[str, Any]:
+    def now(self, state: checkpoints.TrainingState) -> Mapping[str, Any]:
         """What the last step that was looked at showed, in the words of the event `step`."""
         loss, norm = self._last
         estimate = float(state.optimizer.param_groups[0].get("d", 1.0))  # Prodigy's own estimate of the step size

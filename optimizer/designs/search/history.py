@@ -4,11 +4,10 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import optuna
+from optuna.trial import TrialState
 
 from optimizer.results import fresh
 from optimizer.study import space
-
-State = optuna.trial.TrialState
 
 
 class History:
@@ -27,7 +26,7 @@ class History:
     def look(self, trials: Sequence[optuna.trial.FrozenTrial]) -> list[optuna.trial.FrozenTrial]:
         """Take in all trials, in the order of their numbers; returns the points that ended since the last look."""
         ended, open_ = self._ended.look(trials)
-        self.running = [trial for trial in open_ if trial.state is State.RUNNING]
+        self.running = [trial for trial in open_ if trial.state is TrialState.RUNNING]
         points = [trial for trial in ended if self._needed <= trial.params.keys()]
         self._outcomes |= {space.point(trial.params) for trial in points if fresh.has_outcome(trial)}
         return points

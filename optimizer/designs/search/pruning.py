@@ -13,14 +13,13 @@ from typing import Any
 
 import numpy as np
 import optuna
+from optuna.trial import TrialState
 
 from constraints.proving import sample
 from optimizer import attributes, errors
 from optimizer.forecast import situation as facts
 from optimizer.study import resolved as studies
 from trainers.data import counters
-
-State = optuna.trial.TrialState
 
 #: one in so many trials goes on from each rung of `asha` and `hyperband`
 REDUCTION = 3
@@ -134,13 +133,13 @@ def _mirrored(trial: optuna.trial.FrozenTrial, primary: int, pruner: str) -> opt
     own = f"{pruner}:"
     return optuna.trial.create_trial(
         state=trial.state,
-        values=[trial.values[primary]] if trial.state is State.COMPLETE else None,
+        values=[trial.values[primary]] if trial.state is TrialState.COMPLETE else None,
         intermediate_values=_by_prompt(trial) if pruner == "wilcoxon" else trial.intermediate_values,
         system_attrs={key.removeprefix(own): note for key, note in trial.system_attrs.items() if key.startswith(own)},
     )
 
 
-_NOBODY = optuna.trial.create_trial(state=State.FAIL)
+_NOBODY = optuna.trial.create_trial(state=TrialState.FAIL)
 
 
 def _by_prompt(trial: optuna.trial.FrozenTrial) -> dict[int, float]:

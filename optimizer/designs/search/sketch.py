@@ -19,15 +19,14 @@ from types import MappingProxyType
 from typing import Any
 
 import optuna
+from optuna.trial import TrialState
 
 from constraints.judging import conditions as conditionals
 from constraints.names import domain as domains
+from constraints.names import world as worlds
 from optimizer import errors
 from optimizer.designs.search import thinning
 from optimizer.study import space
-from optimizer.study import written as study_file
-
-State = optuna.trial.TrialState
 
 #: rows at which the sketch is thinned, and how many finished trials it keeps then
 MOST_ROWS = 600
@@ -125,7 +124,7 @@ class Sketch:
     def __init__(
         self,
         make_sampler: Callable[..., optuna.samplers.BaseSampler],
-        directions: Sequence[study_file.Direction],
+        directions: Sequence[worlds.Direction],
         parameters: Mapping[str, domains.Domain],
         fixed: Mapping[str, Any],
         seed: int,
@@ -153,7 +152,7 @@ class Sketch:
             finished: trials that have ended since the last call. Those that crashed teach nothing.
             running: all that run now; their parameters stand in for them, so that nobody draws beside them.
         """
-        fresh = [trial for trial in finished if trial.state in (State.COMPLETE, State.PRUNED)]
+        fresh = [trial for trial in finished if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
         if self.rows + len(fresh) > MOST_ROWS:
             self._kept = thinning.thin([*self._kept, *fresh], self._directions, KEPT_TRIALS, self._random)
             self._open(self._kept)
@@ -194,7 +193,7 @@ class Sketch:
 
     def end(self) -> None:
         """End a proposal. Its draft is told FAIL, which no sampler reads; the real trial is learned when it runs."""
-        self._study.tell(self._draft.number, state=State.FAIL)
+        self._study.tell(self._draft.number, state=TrialState.FAIL)
 
     def _alone(self, trial: optuna.trial.FrozenTrial, name: str, domain: domains.Domain) -> Any:
         if domain.points() == 1:
@@ -217,7 +216,7 @@ class Sketch:
     def _follow(self, running: Mapping[int, optuna.trial.FrozenTrial]) -> None:
         """Stand-ins for the trials that run; one that ended is told FAIL, its result is learned by itself."""
         for number in self._running.keys() - running.keys():
-            self._study.tell(self._running.pop(number), state=State.FAIL)
+            self._study.tell(self._running.pop(number), state=TrialState.FAIL)
         for number in sorted(running.keys() - self._running.keys()):
             self._running[number] = len(self._study.get_trials(deepcopy=False))
             self._add([running[number]])

@@ -136,9 +136,9 @@ def test_trials_are_read_from_their_attempts() -> None:
         made.number = number
         return made
 
-    def attempt(number: int, step: int | None, **seconds: float) -> runs.Run:
+    def attempt(number: int, step: int | None, **seconds: float) -> runs.Attempt:
         nothing: Any = None
-        return runs.Run(number, 1, "w", "cpu", nothing, nothing, 0, "usable", None, step, seconds, "")
+        return runs.Attempt(number, 1, "w", "cpu", nothing, nothing, 0, "usable", None, step, seconds, "")
 
     found = remembered.taken(
         study,

@@ -96,7 +96,7 @@ def study(database: db.Database) -> str:
         lease = judgements.take(connection, made.id, number, WORKER, holding.LONG, why)
     assert lease is not None
     attempt = runs.start(database, lease, gpu="cuda:0")
-    signals.tell(database, made.id, number, attempt, signals.Signals("train", 12, 40, 3.5, {"loss": 0.25}))
+    signals.tell(database, made.id, number, attempt, signals.AttemptSignals("train", 12, 40, 3.5, {"loss": 0.25}))
     wishes.ask(database, made.id, number, "stop", "ada", note="too slow")
     return made.id
 

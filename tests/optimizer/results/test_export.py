@@ -85,7 +85,7 @@ def trial(state: str = "usable", steps: int | None = None, repeat: int = 0, **pa
     )
 
 
-def source(spec: study.Study, record: records.TrialRecord | None = None, **params: Any) -> export.Source:
+def source(spec: study.Study, record: records.TrialRecord | None = None, **params: Any) -> export.ExportedTrial:
     pictures = dataset.inspect(spec.dataset).pictures
     return export.source(spec, record or trial(**params), pictures)
 

@@ -7,7 +7,7 @@ TOLD = {"path": "a.png", "prompt": "a fish", "seed": 3, "noise_seed": 7, "clip_s
 
 def test_a_picture_is_what_the_trainer_told_and_where_it_is_kept() -> None:
     (found,) = pictures.drawn([{**TOLD, "artifact": "x"}])
-    assert found == pictures.Drawn(path="a.png", prompt="a fish", seed=3, artifact="x")
+    assert found == pictures.PictureRecord(path="a.png", prompt="a fish", seed=3, artifact="x")
 
 
 def test_a_picture_that_a_trainer_of_one_s_own_tells_only_the_path_of_is_left_out() -> None:

@@ -98,11 +98,11 @@ def test_a_telling_that_broke_off_is_done_again_and_links_each_picture_once(
         picture.write_bytes(b"a picture")
 
     def break_off(*_: Any, **__: Any) -> None:
-        raise storage_errors.ServiceUnreachable("gone")
+        raise storage_errors.DatabaseUnreachable("gone")
 
     with monkeypatch.context() as patch:
         patch.setattr(trial_rows.Writing, "end", break_off)
-        with pytest.raises(storage_errors.ServiceUnreachable):
+        with pytest.raises(storage_errors.DatabaseUnreachable):
             campaign.teller.settle(claim, usable(*pictures))
     assert proposing.trials(campaign)[0].state is State.RUNNING
     assert campaign.teller.settle(claim, usable(*pictures))

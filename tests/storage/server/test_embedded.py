@@ -50,7 +50,7 @@ def test_a_new_folder_becomes_a_server_that_answers_until_it_is_stopped(stopped_
     assert embedded.stop(stopped_home)
     assert not embedded.stop(stopped_home)
     assert not embedded.status(stopped_home).running
-    with pytest.raises(errors.ServiceUnreachable):
+    with pytest.raises(errors.DatabaseUnreachable):
         answer(url)
 
 
@@ -106,7 +106,7 @@ def test_others_are_kept_out_by_a_password_that_only_the_owner_reads(initialised
     assert stat.S_IMODE((folder / "password").stat().st_mode) == 0o600
     assert stat.S_IMODE((folder / "data").stat().st_mode) == 0o700
     password = (folder / "password").read_text()
-    with pytest.raises(errors.ServiceUnreachable, match="password authentication failed"):
+    with pytest.raises(errors.DatabaseUnreachable, match="password authentication failed"):
         answer(url.replace(password, "guess"))
 
 

@@ -37,7 +37,7 @@ def test_a_turned_image_gets_the_turned_bucket(width: int, height: int) -> None:
 def test_repeats_are_counted_and_batches_hold_one_size() -> None:
     trial = settings.lora_settings({"enable_bucket": True}, seed=0)
     pictures = [
-        dataset.Picture(layouts.Place(pathlib.Path(f"{number}.png")), "", repeats, "", width, 512)
+        dataset.TrainingImage(layouts.Place(pathlib.Path(f"{number}.png")), "", repeats, "", width, 512)
         for number, (repeats, width) in enumerate([(3, 512), (1, 512), (2, 1024)])
     ]
     groups = buckets.group(pictures, trial, 512)

@@ -21,7 +21,7 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
     return root
 
 
-def pictures(root: pathlib.Path) -> tuple[dataset.Picture, ...]:
+def pictures(root: pathlib.Path) -> tuple[dataset.TrainingImage, ...]:
     return dataset.inspect(sections.Dataset(path=str(root), repeats=2)).pictures
 
 

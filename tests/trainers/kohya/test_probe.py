@@ -30,7 +30,7 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
     return tmp_path
 
 
-def asked(folder: pathlib.Path, timeout: float = 60, **changes: Any) -> probe.Answer:
+def asked(folder: pathlib.Path, timeout: float = 60, **changes: Any) -> probe.ProbeAnswer:
     words = {"imported": "json", "cuda": True, "options": list(sd_scripts.OPTIONS), **changes}
     (folder / "train_network.py").write_text(SCRIPT.format(**words), encoding="utf-8")
     return probe.ask(params(folder), "train_network.py", timeout)
@@ -40,7 +40,7 @@ def params(folder: pathlib.Path) -> dict[str, Any]:
     return {"sd_scripts": str(folder)}
 
 
-def problems(folder: pathlib.Path, answer: probe.Answer, **known: Any) -> str:
+def problems(folder: pathlib.Path, answer: probe.ProbeAnswer, **known: Any) -> str:
     return "\n".join(probe.problems(params(folder), answer, **known))
 
 
@@ -97,15 +97,15 @@ def test_the_interpreter_of_an_environment_is_not_followed_to_where_it_links(fol
 def test_a_base_of_another_size_or_noise_is_refused() -> None:
     (shape, *_) = sd_scripts_limits.base_problems(sd_scripts.known_base("demo"))
     assert "own size" in shape
-    linear = sd_scripts.Base("x", "sd15", 512, False, noise.Noise(), None)
+    linear = sd_scripts.BaseTraits("x", "sd15", 512, False, noise.Noise(), None)
     assert "scaled_linear" in "".join(sd_scripts_limits.base_problems(linear))
-    usual = sd_scripts.Base("x", "sd15", 512, False, noise.STABLE_DIFFUSION, None)
+    usual = sd_scripts.BaseTraits("x", "sd15", 512, False, noise.STABLE_DIFFUSION, None)
     assert list(sd_scripts_limits.base_problems(usual)) == []
 
 
 def test_a_text_encoder_that_old_transformers_would_draw_at_random_is_named(folder: pathlib.Path) -> None:
     (folder / "text_encoder").mkdir()
-    base = sd_scripts.Base(str(folder), "sd15", 512, False, noise.STABLE_DIFFUSION, folder)
+    base = sd_scripts.BaseTraits(str(folder), "sd15", 512, False, noise.STABLE_DIFFUSION, folder)
     for name, is_flat in (("encoder.layers.0.weight", True), ("text_model.encoder.layers.0.weight", False)):
         header = json.dumps({name: {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}}).encode()
         content = len(header).to_bytes(8, "little") + header

@@ -30,7 +30,7 @@ def run(train_job: job.TrainJob, asked: interruption.Interruption | None = None)
     train_job.write(files.job)
     reporter = events.Reporter(files.events)
     try:
-        command.Recipe().run(train_job, reporter, asked or interruption.Interruption())
+        command.CommandRecipe().run(train_job, reporter, asked or interruption.Interruption())
     finally:
         reporter.close()
 

@@ -55,7 +55,7 @@ said = {"interpreter": sys.executable, "environment": environment}
 FOLDERS = [sd_scripts_images.Folder(pathlib.Path('/a "b"'), 10)]
 
 
-def base(**changes: Any) -> sd_scripts.Base:
+def base(**changes: Any) -> sd_scripts.BaseTraits:
     known: dict[str, Any] = {
         "source": "/models/base",
         "family": "sd15",
@@ -64,7 +64,7 @@ def base(**changes: Any) -> sd_scripts.Base:
         "noise": noise.STABLE_DIFFUSION,
         "configuration": None,
     }
-    return sd_scripts.Base(**{**known, **changes})
+    return sd_scripts.BaseTraits(**{**known, **changes})
 
 
 V_PREDICTION = noise.Noise(prediction_type="v_prediction", rescale_betas_zero_snr=True, beta_schedule="scaled_linear")
@@ -97,7 +97,7 @@ def test_only_options_that_sd_scripts_knows_are_written_in_the_kind_it_expects(p
     assert all(argument.count("=") == 1 for argument in options["optimizer_args"])
 
 
-def options_of(described: sd_scripts.Base, **params: Any) -> dict[str, Any]:
+def options_of(described: sd_scripts.BaseTraits, **params: Any) -> dict[str, Any]:
     own, plan = resolve(**params)
     return sd_scripts.config(own, plan, described, pathlib.Path("/out/lora.safetensors"))
 
@@ -216,7 +216,7 @@ def checkout(tmp_path: pathlib.Path) -> pathlib.Path:
 def run(train_job: job.TrainJob) -> list[events.Event]:
     file = paths.JobPaths(pathlib.Path(train_job.directory)).events
     reporter = events.Reporter(file)
-    recipe.Recipe().run(train_job, reporter, interruption.Interruption())
+    recipe.SdScriptsRecipe().run(train_job, reporter, interruption.Interruption())
     reporter.close()
     return events.read(file)[0]
 

@@ -21,15 +21,15 @@ def test_what_was_saved_comes_back(tmp_path: pathlib.Path) -> None:
     assert torch.equal(state["weights"][0], torch.ones(2))
 
 
-def training(fingerprint: str = "print", size: int = 2) -> checkpoints.TrialState:
+def training(fingerprint: str = "print", size: int = 2) -> checkpoints.TrainingState:
     """A training of `size` weights that begin at 0, two steps of 0.5 on its way."""
     weight = torch.nn.Parameter(torch.zeros(size))
     optimizer = torch.optim.SGD([weight], lr=0.5, momentum=0.9)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
-    return checkpoints.TrialState(fingerprint, [weight], optimizer, schedule, None, health.Health(job.Thresholds()))
+    return checkpoints.TrainingState(fingerprint, [weight], optimizer, schedule, None, health.Health(job.Thresholds()))
 
 
-def step(state: checkpoints.TrialState) -> None:
+def step(state: checkpoints.TrainingState) -> None:
     for weight in state.weights:
         weight.grad = torch.ones_like(weight)
     state.optimizer.step()

@@ -41,7 +41,7 @@ def work() -> Run:
     def run(train_job: job.TrainJob, asked: interruption.Interruption | None = None) -> job.ExitCode:
         file = paths.JobPaths(pathlib.Path(train_job.directory)).job
         train_job.write(file)
-        return process.Process(asked or interruption.Interruption()).work(file)
+        return process.WarmProcess(asked or interruption.Interruption()).work(file)
 
     return run
 

@@ -20,7 +20,7 @@ from trainers.pictures.scoring import judges, scores
 
 
 @dataclasses.dataclass(frozen=True)
-class Baseline:
+class BaselineScores:
     """What the base scores without a LoRA. `text` (pictures,) is in the order of `sampling.shots`."""
 
     metrics: Mapping[str, Any]
@@ -33,12 +33,12 @@ class Baseline:
 
 def measure(
     base: models.Base,
-    judge: judges.Judges,
+    judge: judges.Scorers,
     train_job: job.TrainJob,
     evaluation: sections.Evaluation,
     references: scores.References,
     check: Callable[[], None],
-) -> Baseline:
+) -> BaselineScores:
     """The base's scores for an evaluation, drawn now or read from the job's cache.
 
     The base must carry no LoRA.
@@ -62,13 +62,13 @@ def measure(
             _build(judge, references, drawn, folder / entry)
     content = json.loads((folder / entry / "scores.json").read_text(encoding="utf-8"))
     images = [{**image, "path": str(folder / entry / image["path"])} for image in content["images"]]
-    return Baseline(content["metrics"], images)
+    return BaselineScores(content["metrics"], images)
 
 
 def _build(
-    judge: judges.Judges,
+    judge: judges.Scorers,
     references: scores.References,
-    drawn: Sequence[sampling.Drawn],
+    drawn: Sequence[sampling.DrawnPicture],
     folder: pathlib.Path,
 ) -> None:
     cosines = scores.score(judge, drawn, references)

@@ -16,7 +16,7 @@ from trainers.pictures.scoring import embedding, weights
 
 
 @dataclasses.dataclass(frozen=True)
-class Judge:
+class ClipScorer:
     """A loaded CLIP model. `identity` names what its scores follow from."""
 
     identity: str
@@ -38,7 +38,7 @@ class Judge:
         return encoded.float().cpu()
 
 
-def load(clip: sections.ClipModel, device: torch.device, cache: pathlib.Path) -> Judge:
+def load(clip: sections.ClipModel, device: torch.device, cache: pathlib.Path) -> ClipScorer:
     """Load the judge.
 
     Args:
@@ -65,4 +65,4 @@ def load(clip: sections.ClipModel, device: torch.device, cache: pathlib.Path) ->
     model.requires_grad_(False).eval()
     preprocessing = open_clip.get_model_preprocess_cfg(model)
     called = "" if name.startswith("local-dir:") else name  # a folder may be moved
-    return Judge(weights.identity(called, found, model, preprocessing, cache), model, transform, tokenizer, device)
+    return ClipScorer(weights.identity(called, found, model, preprocessing, cache), model, transform, tokenizer, device)

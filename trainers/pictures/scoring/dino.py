@@ -20,7 +20,7 @@ from trainers.pictures.scoring import embedding, weights
 
 
 @dataclasses.dataclass(frozen=True)
-class Eye:
+class DinoScorer:
     """A loaded vision model. `identity` names what its scores follow from."""
 
     identity: str
@@ -35,7 +35,7 @@ class Eye:
         return torch.nn.functional.normalize(seen.float(), dim=1).cpu()
 
 
-def load(dino: sections.DinoModel, device: torch.device, cache: pathlib.Path) -> Eye:
+def load(dino: sections.DinoModel, device: torch.device, cache: pathlib.Path) -> DinoScorer:
     """Load a timm model with the weights of a file, or with those that timm's name for them stands for.
 
     Raises:
@@ -55,4 +55,4 @@ def load(dino: sections.DinoModel, device: torch.device, cache: pathlib.Path) ->
     model = model.to(device).requires_grad_(False).eval()
     preprocessing = timm.data.resolve_data_config({}, model=model)
     transform = timm.data.create_transform(**preprocessing)
-    return Eye(weights.identity(dino.model, found, model, preprocessing, cache), model, transform, device)
+    return DinoScorer(weights.identity(dino.model, found, model, preprocessing, cache), model, transform, device)

@@ -11,11 +11,11 @@ from trainers.pictures.scoring import clip, dino, weights
 
 
 @dataclasses.dataclass(frozen=True)
-class Judges:
+class Scorers:
     """The loaded models of one evaluation."""
 
-    clip: clip.Judge
-    eye: dino.Eye | None = None
+    clip: clip.ClipScorer
+    eye: dino.DinoScorer | None = None
 
     @property
     def identity(self) -> str:
@@ -23,14 +23,14 @@ class Judges:
         return self.clip.identity if self.eye is None else f"{self.clip.identity} {self.eye.identity}"
 
 
-def load(evaluation: sections.Evaluation, device: torch.device, cache: pathlib.Path) -> Judges:
+def load(evaluation: sections.Evaluation, device: torch.device, cache: pathlib.Path) -> Scorers:
     """Load what an evaluation names.
 
     Raises:
         errors.ModelError: one cannot be loaded, or would have random weights.
     """
     eye = None if evaluation.dino is None else dino.load(evaluation.dino, device, cache)
-    return Judges(clip.load(evaluation.clip, device, cache), eye)
+    return Scorers(clip.load(evaluation.clip, device, cache), eye)
 
 
 def version(evaluation: sections.Evaluation, cache: pathlib.Path) -> str:

@@ -49,14 +49,14 @@ class References:
     dino: torch.Tensor | None = None
 
 
-def references(judge: judges.Judges, facts: dataset.DatasetFacts) -> References:
+def references(judge: judges.Scorers, facts: dataset.DatasetFacts) -> References:
     """Embed the training images."""
     images = [picture.image() for picture in facts.pictures]
     second = None if judge.eye is None else judge.eye.images(images)
     return References(judge.clip.images(images), facts.hash, second)
 
 
-def score(judge: judges.Judges, drawn: Sequence[sampling.Drawn], references: References) -> Scores:
+def score(judge: judges.Scorers, drawn: Sequence[sampling.DrawnPicture], references: References) -> Scores:
     """Compare pictures with their prompts and with the training images."""
     images = [each.image for each in drawn]
     pictures = judge.clip.images(images)
@@ -73,7 +73,7 @@ def score(judge: judges.Judges, drawn: Sequence[sampling.Drawn], references: Ref
     )
 
 
-def _second_opinion(judge: judges.Judges, images: Sequence[Image.Image], references: References) -> Array | None:
+def _second_opinion(judge: judges.Scorers, images: Sequence[Image.Image], references: References) -> Array | None:
     if judge.eye is None or references.dino is None:
         return None
     cosines: Array = (judge.eye.images(images) @ references.dino.T).double().numpy()
@@ -81,8 +81,8 @@ def _second_opinion(judge: judges.Judges, images: Sequence[Image.Image], referen
 
 
 def off_prompt(
-    drawn: Sequence[sampling.Drawn], scores: Scores, baseline: Array, margin: float | None
-) -> list[sampling.Drawn]:
+    drawn: Sequence[sampling.DrawnPicture], scores: Scores, baseline: Array, margin: float | None
+) -> list[sampling.DrawnPicture]:
     """The pictures, with the failure `off-prompt` on those that no longer show what their prompt says.
 
     Noise that became a picture of the prompt without any training must not become another one by training. A picture
@@ -99,7 +99,7 @@ def off_prompt(
     ]
 
 
-def metrics(drawn: Sequence[sampling.Drawn], scores: Scores, baseline: Array | None) -> dict[str, Any]:
+def metrics(drawn: Sequence[sampling.DrawnPicture], scores: Scores, baseline: Array | None) -> dict[str, Any]:
     """What a trial reports. Everything but `held_out_*` is over the prompts that the search may see.
 
     Args:
@@ -139,7 +139,7 @@ def bootstrap(values: Array, seed: int = 0) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def records(drawn: Sequence[sampling.Drawn], scores: Scores, files: Sequence[Any]) -> list[Mapping[str, Any]]:
+def records(drawn: Sequence[sampling.DrawnPicture], scores: Scores, files: Sequence[Any]) -> list[Mapping[str, Any]]:
     """One record a picture, as the `scored` and `baseline` events carry them."""
     return [
         {
@@ -163,6 +163,6 @@ def _means(values: Array, labels: Sequence[int]) -> list[float]:
     return [float(numpy.mean(group)) for group in groups.values()]
 
 
-def _share(drawn: Sequence[sampling.Drawn], kinds: Sequence[str] | None) -> float:
+def _share(drawn: Sequence[sampling.DrawnPicture], kinds: Sequence[str] | None) -> float:
     failed = [each for each in drawn if each.failure is not None and (kinds is None or each.failure in kinds)]
     return len(failed) / len(drawn)

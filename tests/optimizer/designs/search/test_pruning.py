@@ -11,11 +11,11 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from constraints.names import world as worlds
 from optimizer import attributes, errors
 from optimizer.designs.search import pruning
 from optimizer.running import pruning as live
 from optimizer.study import resolved as studies
-from optimizer.study import written as study_file
 from optimizer.trials import scores
 from storage import database, optuna_store
 from tests.optimizer import searching
@@ -27,7 +27,7 @@ State = optuna.trial.TrialState
 
 EVERY, POINTS, PROMPTS = 8, 9, 4
 PRUNERS = ("hyperband", "asha", "median", "wilcoxon")
-OBJECTIVES: list[dict[str, study_file.Direction]] = [
+OBJECTIVES: list[dict[str, worlds.Direction]] = [
     {"clip_score": "maximize"},
     {"clip_score": "minimize"},
     {"failure_rate": "minimize", "clip_score": "maximize"},
@@ -36,7 +36,7 @@ OBJECTIVES: list[dict[str, study_file.Direction]] = [
 QUALITIES = st.lists(st.integers(0, 50).map(lambda n: n / 50), min_size=4, max_size=14, unique=True)
 
 
-def study(pruner: str, objectives: Mapping[str, study_file.Direction]) -> studies.Study:
+def study(pruner: str, objectives: Mapping[str, worlds.Direction]) -> studies.Study:
     made = searching.study({"learning_rate": {"float": [0.0, 1.0]}}, objectives=dict(objectives))
     during = sections.During(every_samples=EVERY, prompts=PROMPTS)
     evaluation = made.evaluation.model_copy(update={"during": during, "prompts": ("a", "b", "c", "d")})
@@ -93,7 +93,7 @@ def train(of: live.Pruning, quality: float, **attributes: Any) -> int | None:
 @settings(max_examples=15)
 @given(qualities=QUALITIES)
 def test_the_best_trial_is_never_ended(
-    pruner: str, objectives: dict[str, study_file.Direction], qualities: list[float]
+    pruner: str, objectives: dict[str, worlds.Direction], qualities: list[float]
 ) -> None:
     of = worker(study(pruner, objectives), optuna.storages.InMemoryStorage())
     ended = [train(of, quality) for quality in qualities]
@@ -106,7 +106,7 @@ def test_the_best_trial_is_never_ended(
 @example(qualities=[0.1, 0.5, 0.9, 0.4, 0.6, 0.95])
 @given(qualities=QUALITIES)
 def test_trials_worse_than_the_median_end_at_their_first_point_and_no_others(
-    objectives: dict[str, study_file.Direction], qualities: list[float]
+    objectives: dict[str, worlds.Direction], qualities: list[float]
 ) -> None:
     of = worker(study("median", objectives), optuna.storages.InMemoryStorage())
     sign = 1 if objectives["clip_score"] == "maximize" else -1

@@ -28,9 +28,11 @@ class Embedder:
         return torch.tensor([self._by_text[text] for text in texts])
 
 
-def drawn(prompt: str, number: int, grey: int, *, held_out: bool = False, failure: str | None = None) -> sampling.Drawn:
+def drawn(
+    prompt: str, number: int, grey: int, *, held_out: bool = False, failure: str | None = None
+) -> sampling.DrawnPicture:
     shot = sampling.Shot(prompt, number, 1, held_out, 1000 + number)
-    return sampling.Drawn(shot, Image.new("RGB", (2, 2), (grey,) * 3), failure)
+    return sampling.DrawnPicture(shot, Image.new("RGB", (2, 2), (grey,) * 3), failure)
 
 
 SHOWN = [
@@ -39,7 +41,7 @@ SHOWN = [
     drawn("c", 0, 3, held_out=True),
 ]
 EYES: Any = Embedder({1: [1.0, 0.0], 2: [0.6, 0.8], 3: [0.0, 1.0]}, {"a": [1.0, 0.0], "b": [0.0, 1.0], "c": [0.8, 0.6]})
-JUDGE = judges.Judges(EYES)
+JUDGE = judges.Scorers(EYES)
 REFERENCES = scores.References(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), "hash")
 
 
@@ -53,7 +55,7 @@ def test_each_picture_is_compared_with_its_own_prompt_and_all_training_images() 
 def test_a_second_eye_has_an_opinion_of_its_own_on_the_subject() -> None:
     second: Any = Embedder({1: [0.0, 1.0], 2: [1.0, 0.0], 3: [1.0, 0.0]}, {})
     references = scores.References(REFERENCES.embeddings, "hash", dino=torch.tensor([[0.0, 1.0]]))
-    cosines = scores.score(judges.Judges(EYES, second), SHOWN, references)
+    cosines = scores.score(judges.Scorers(EYES, second), SHOWN, references)
     assert scores.metrics(SHOWN, cosines, None)["subject_similarity_dino"] == pytest.approx(0.5)
     alone = scores.score(JUDGE, SHOWN, REFERENCES)
     assert scores.metrics(SHOWN, alone, None)["subject_similarity_dino"] is None
