@@ -165,7 +165,7 @@ def check(drafted: studies.Draft, before: beforehand.Before | None = None) -> St
 
 
 def _stopping(study: studies.Study, situation: facts.Situation) -> Iterator[str]:
-    """What evaluation points are good for here, and what the pruner will do with them."""
+    """What milestones are good for here, and what the pruner will do with them."""
     milestones = study.milestones
     if milestones is None:
         return

@@ -11,7 +11,8 @@ from optimizer.forecast import estimates
 from optimizer.forecast import situation as facts
 from optimizer.results import reading, records
 from optimizer.study import resolved as study_module
-from storage import database, runs
+from storage import attempts as stored_attempts
+from storage import database
 from storage import studies as stored_studies
 from trainers.data import counters, showings
 from trainers.lora import architecture
@@ -52,11 +53,11 @@ def measured(source: database.Database, study: study_module.Study) -> list[estim
     stored = reading.row_of(source, study)
     newest = reading.trials(source, study)[-estimates.NEWEST :]
     since = newest[0].number if newest else 0
-    return taken(study, newest, runs.listed(source, stored.id, since))
+    return taken(study, newest, stored_attempts.listed(source, stored.id, since))
 
 
 def taken(
-    study: study_module.Study, trials: Sequence[optuna.trial.FrozenTrial], attempts: Sequence[runs.Attempt]
+    study: study_module.Study, trials: Sequence[optuna.trial.FrozenTrial], attempts: Sequence[stored_attempts.Attempt]
 ) -> list[estimates.Measured]:
     """What a study's finished trials took, of those whose attempts are given, in the order of their numbers."""
     warm = study.launch.isolation == "warm"
@@ -67,7 +68,7 @@ def taken(
             continue
         # a warm process is launched once for many trials; the first one's wait is not what the next will take
         other = sum(record.phases.values()) - seconds - (record.phases.get("launch", 0.0) if warm else 0.0)
-        # at evaluation points pictures are drawn, too; a trial that came to its end has its scores
+        # at milestones pictures are drawn, too; a trial that came to its end has its scores
         scored = trial.state is TrialState.COMPLETE or any(name in trial.user_attrs for name in study.objectives)
         drawn = record.phases.get("sample", 0.0) > 0 and scored
         vram = trial.user_attrs.get("vram_gb")

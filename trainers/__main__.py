@@ -71,7 +71,7 @@ def serve(trainer: str, asked: interruption.Interruption) -> int:
 
 
 class WarmProcess:
-    """What lives as long as the process: imports, base model, judge."""
+    """What lives as long as the process: imports, base model, scorer."""
 
     def __init__(self, asked: interruption.Interruption) -> None:
         self._asked = asked

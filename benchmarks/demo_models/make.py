@@ -13,7 +13,7 @@ import time
 import torch
 import transformers
 
-from benchmarks.demo_models import autoencoder, denoiser, judge, vocabulary
+from benchmarks.demo_models import autoencoder, denoiser, scorer, vocabulary
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODELS = ROOT / "examples" / "demo"
@@ -27,11 +27,11 @@ class Plan:
     autoencoder: int = 20_000
     pictures: int = 80_000
     denoiser: int = 12_000
-    judge: int = 5_000
+    scorer: int = 5_000
 
 
 #: every stage runs, nothing is learned: shows in a minute that the scripts work
-SMOKE = Plan(autoencoder=20, pictures=200, denoiser=20, judge=5)
+SMOKE = Plan(autoencoder=20, pictures=200, denoiser=20, scorer=5)
 
 
 def make(plan: Plan, work: pathlib.Path, output: pathlib.Path, *, start: pathlib.Path | None) -> None:
@@ -47,12 +47,12 @@ def make(plan: Plan, work: pathlib.Path, output: pathlib.Path, *, start: pathlib
     latents, captions = denoiser.examples(vae, plan.pictures, work, seed=0)
     networks = denoiser.read(start / "base") if start else denoiser.build(tokenizer)
     networks = denoiser.train(networks, latents, captions, tokenizer, plan.denoiser, work)
-    model = judge.train(tokenizer, plan.judge, work, start=start / "clip" if start else None)
+    model = scorer.train(tokenizer, plan.scorer, work, start=start / "clip" if start else None)
     tokenizer = _tokenizer(work, start)  # a fresh one: padding and truncation stay with one that was used
     for part in ("base", "clip"):
         shutil.rmtree(output / part, ignore_errors=True)
     denoiser.write(networks, vae, tokenizer, output / "base")
-    judge.write(model, tokenizer, output / "clip")
+    scorer.write(model, tokenizer, output / "clip")
     size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
     print(f"wrote {output} ({size / 1e6:.1f} MB), {(time.monotonic() - started) / 60:.0f} min in this run")
 

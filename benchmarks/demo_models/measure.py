@@ -1,7 +1,7 @@
 """Measure the demo models: `python -m benchmarks.demo_models.measure`.
 
-Prints what the model card claims: how faithful the base is to plain captions, how well the judge reads real drawings,
-what the autoencoder loses, and how the judge rates the character beside its near misses. Writes a grid of pictures.
+Prints what the model card claims: how faithful the base is to plain captions, how well the scorer reads real drawings,
+what the autoencoder loses, and how the scorer rates the character beside its near misses. Writes a grid of pictures.
 """
 
 import argparse
@@ -63,10 +63,10 @@ class PlainSubject:
 
 @dataclasses.dataclass(frozen=True)
 class Models:
-    """Base and judge, loaded as anyone would load them."""
+    """Base and scorer, loaded as anyone would load them."""
 
     pipeline: diffusers.StableDiffusionPipeline
-    judge: open_clip.CLIP
+    scorer: open_clip.CLIP
     prepare: object
     tokenizer: object
 
@@ -85,13 +85,13 @@ class Models:
     def see(self, images: Iterable[Image.Image]) -> torch.Tensor:
         """Unit embeddings of pictures, (N, 96)."""
         batch = torch.stack([self.prepare(image) for image in images])  # type: ignore[operator]
-        embeddings: torch.Tensor = self.judge.encode_image(batch, normalize=True)
+        embeddings: torch.Tensor = self.scorer.encode_image(batch, normalize=True)
         return embeddings
 
     @torch.no_grad()
     def read(self, captions: Sequence[str]) -> torch.Tensor:
         """Unit embeddings of captions, (N, 96)."""
-        embeddings: torch.Tensor = self.judge.encode_text(self.tokenizer(list(captions)), normalize=True)  # type: ignore[operator]
+        embeddings: torch.Tensor = self.scorer.encode_text(self.tokenizer(list(captions)), normalize=True)  # type: ignore[operator]
         return embeddings
 
 
@@ -100,8 +100,8 @@ def load(folder: pathlib.Path) -> Models:
     pipeline = diffusers.StableDiffusionPipeline.from_pretrained(folder / "base", dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     name = f"local-dir:{folder / 'clip'}"
-    judge, _, prepare = open_clip.create_model_and_transforms(name)
-    return Models(pipeline, judge.eval().float(), prepare, open_clip.get_tokenizer(name))
+    scorer, _, prepare = open_clip.create_model_and_transforms(name)
+    return Models(pipeline, scorer.eval().float(), prepare, open_clip.get_tokenizer(name))
 
 
 def plain_subjects(count: int = PLAIN_CAPTIONS, seed: int = 11) -> list[PlainSubject]:
@@ -115,7 +115,7 @@ def plain_subjects(count: int = PLAIN_CAPTIONS, seed: int = 11) -> list[PlainSub
 
 
 def recognised(models: Models, subjects: Sequence[PlainSubject], images: Sequence[Image.Image]) -> dict[str, int]:
-    """How often the judge picks the right kind, colour and background among all of them."""
+    """How often the scorer picks the right kind, colour and background among all of them."""
     right = {"kind": 0, "color": 0, "background": 0}
     choices = {"kind": drawing.SHAPES, "color": tuple(drawing.COLORS), "background": tuple(drawing.COLORS)}
     seen = models.see(images)
@@ -156,7 +156,7 @@ def reconstruction(models: Models) -> None:
 
 
 def likeness(models: Models) -> None:
-    """How the judge rates drawings of the character, its near misses and other monsters on the validation prompts."""
+    """How the scorer rates drawings of the character, its near misses and other monsters on the validation prompts."""
     scenes = [
         world.Scene(background="blue"),
         world.Scene(background="red"),
@@ -179,8 +179,8 @@ def likeness(models: Models) -> None:
     }
     for name, change in changes.items():
         subject = dataclasses.replace(world.CHARACTER, **change)  # type: ignore[arg-type]
-        print(f"judge, {name}: {_rating(models, texts, scenes, subject):.3f}")
-    print(f"judge, other monsters: {_rating(models, texts, scenes, None):.3f}")
+        print(f"scorer, {name}: {_rating(models, texts, scenes, subject):.3f}")
+    print(f"scorer, other monsters: {_rating(models, texts, scenes, None):.3f}")
 
 
 def _rating(models: Models, texts: torch.Tensor, scenes: Sequence[world.Scene], subject: world.Monster | None) -> float:

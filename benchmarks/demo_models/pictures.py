@@ -59,7 +59,7 @@ def subject(rng: random.Random, monsters: float = 0.55) -> Pair:
 
 
 def nothing(rng: random.Random) -> Pair:
-    """A picture without a subject: flat, noisy or blurred; the judge has to mark such pictures down."""
+    """A picture without a subject: flat, noisy or blurred; the scorer has to mark such pictures down."""
     noise = np.random.default_rng(rng.getrandbits(32))
     kind = rng.choice(("flat", "flat", "noise", "blur"))
     if kind == "flat":

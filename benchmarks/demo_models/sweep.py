@@ -123,8 +123,8 @@ def main() -> None:
     if given.out.exists():
         with given.out.open(encoding="utf-8", newline="") as file:
             done = {int(row["trial"]) for row in csv.DictReader(file)}
-    base, judge = (str(given.models / "base"), str(given.models / "clip")) if given.models else ("demo", "demo")
-    with trials.Trainer(given.work, base=base, judge=judge, seeds=tuple(given.noises)) as trainer:
+    base, scorer = (str(given.models / "base"), str(given.models / "clip")) if given.models else ("demo", "demo")
+    with trials.Trainer(given.work, base=base, scorer=scorer, seeds=tuple(given.noises)) as trainer:
         for number, params in draws(given.design, given.worker, given.workers):
             if number >= given.count:
                 break

@@ -38,7 +38,7 @@ class Trainer:
 
     work: pathlib.Path
     base: str = "demo"
-    judge: str = "demo"
+    scorer: str = "demo"
     seeds: tuple[int, ...] = SEEDS
     thresholds: job.Thresholds = dataclasses.field(default_factory=job.Thresholds)
 
@@ -74,7 +74,7 @@ class Trainer:
                 seeds=self.seeds,
                 steps=STEPS,
                 guidance_scale=GUIDANCE,
-                clip=sections.ClipModel(model=self.judge),
+                clip=sections.ClipModel(model=self.scorer),
             ),
             thresholds=self.thresholds,
             trials=(job.TrialSpec(number=number, params={**FIXED, **params}, seed=seed, directory=str(folder)),),

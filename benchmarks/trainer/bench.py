@@ -1,4 +1,4 @@
-"""What every measurement is made with: a base, a judge and a job of one size."""
+"""What every measurement is made with: a base, a scorer and a job of one size."""
 
 import dataclasses
 import functools

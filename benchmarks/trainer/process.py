@@ -22,12 +22,12 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 def costs(bench: Bench) -> Mapping[str, float]:
     """Seconds (medians) and GiB."""
-    judge = bench.kept.judge(sections.Evaluation(prompts=("a monster",)), bench.device, bench.folder).clip
+    scorer = bench.kept.scorer(sections.Evaluation(prompts=("a monster",)), bench.device, bench.folder).clip
     pictures = [Image.open(path).convert("RGB") for path in sorted(DATASET.glob("*.png"))[:16]]
 
     def score() -> None:
-        judge.images(pictures)
-        judge.texts(["a zorbit monster"] * 16)
+        scorer.images(pictures)
+        scorer.texts(["a zorbit monster"] * 16)
 
     measured = {
         "import of the trainer process, s": _median(3, _import),

@@ -11,15 +11,15 @@ from constraints.proving import sample
 from constraints.rules import ruleset as rulesets
 from optimizer.forecast import situation as facts
 from optimizer.study import resolved as studies
-from trainers.contract import points as evaluation_points
+from trainers.contract import milestones
 
 #: points of the space that are looked at
 _POINTS = 4096
 
 
 @dataclasses.dataclass(frozen=True)
-class PointsATrial:
-    """Evaluation points of the mean trial and of the longest."""
+class MilestonesATrial:
+    """Milestones of the mean trial and of the longest."""
 
     mean: float
     most: float
@@ -37,8 +37,8 @@ class Outlook:
         gpu_vram_gb: memory of the smallest GPU here, None without one.
         too_large_share: share of trials that need more than that.
         quality: how good the estimates are, in words.
-        points: evaluation points; None where there are none, or nobody knows.
-        point_pictures: pictures that are drawn at each of them.
+        milestones: how many a trial has; None where there are none, or nobody knows.
+        milestone_pictures: pictures that are drawn at each of them.
     """
 
     trials: float
@@ -53,8 +53,8 @@ class Outlook:
     quality: str
     #: rules that cannot be decided at any point here, and so refuse all of them: a fact is missing
     undecided: tuple[str, ...]
-    points: PointsATrial | None = None
-    point_pictures: int = 0
+    milestones: MilestonesATrial | None = None
+    milestone_pictures: int = 0
 
 
 def outlook(study: studies.Study, rules: rulesets.RuleSet, situation: facts.Situation) -> Outlook:
@@ -84,21 +84,21 @@ def outlook(study: studies.Study, rules: rulesets.RuleSet, situation: facts.Situ
         gpu_vram_gb=gpu,
         too_large_share=None if vram is None or gpu is None else float((vram > gpu).mean()),
         quality="" if situation.estimator is None else situation.estimator.quality.sentence(),
-        points=_points(study, known, chosen),
-        point_pictures=0 if study.milestones is None else study.milestones.pictures,
+        milestones=_milestones(study, known, chosen),
+        milestone_pictures=0 if study.milestones is None else study.milestones.pictures,
         undecided=tuple(rule for rule, where in zip(judged.rule_ids, judged.undecided, strict=True) if where.all()),
     )
 
 
-def _points(study: studies.Study, known: Mapping[str, Any], chosen: npt.NDArray[np.bool_]) -> PointsATrial | None:
-    """Evaluation points of the chosen trials."""
-    milestones = study.milestones
-    if milestones is None or "total_steps" not in known or "effective_batch" not in known:
+def _milestones(
+    study: studies.Study, known: Mapping[str, Any], chosen: npt.NDArray[np.bool_]
+) -> MilestonesATrial | None:
+    """Milestones of the chosen trials."""
+    planned = study.milestones
+    if planned is None or "total_steps" not in known or "effective_batch" not in known:
         return None
-    counted = _chosen(
-        evaluation_points.count(known["total_steps"], known["effective_batch"], milestones.every_samples), chosen
-    )
-    return None if counted is None else PointsATrial(float(counted.mean()), float(counted.max()))
+    counted = _chosen(milestones.count(known["total_steps"], known["effective_batch"], planned.every_samples), chosen)
+    return None if counted is None else MilestonesATrial(float(counted.mean()), float(counted.max()))
 
 
 def _chosen(column: Any, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64] | None:

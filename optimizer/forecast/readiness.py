@@ -1,4 +1,4 @@
-"""Whether a study's trials could start on this machine: its data set, base, judges, trackers and the trainer's needs.
+"""Whether a study's trials could start on this machine: its data set, base, scorers, trackers and the trainer's needs.
 
 `study check` shows what is found, `study run` and every worker that joins refuse to begin with the same list.
 """

@@ -39,7 +39,7 @@ def render(record: records.TrialRecord, beside: Beside, fixed: Mapping[str, Any]
         ("rules", list(_rules(record, beside.judgements))),
         ("metrics", [(name, _metric(value)) for name, value in record.metrics.items() if name not in record.values]),
         (
-            "evaluation points",
+            "milestones",
             [(f"{samples} samples", wording.value(value)) for samples, value in record.curve.items()],
         ),
         ("seconds", [(phase, f"{seconds:.1f}") for phase, seconds in records.in_order(record.phases)]),

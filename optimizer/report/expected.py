@@ -40,14 +40,14 @@ def _memory(outlook: outlooks.Outlook) -> str:
 
 
 def _drawing(outlook: outlooks.Outlook) -> Iterator[str]:
-    if outlook.points is None:
+    if outlook.milestones is None:
         return
-    if not outlook.points.most:
-        yield "  evaluation points: none, no trial is so long; make `evaluation.during.every_samples` smaller"
+    if not outlook.milestones.most:
+        yield "  milestones: none, no trial is so long; make `evaluation.during.every_samples` smaller"
         return
-    drawn = f"{outlook.point_pictures} picture{'s' if outlook.point_pictures > 1 else ''}"
-    mean, most = outlook.points.mean, outlook.points.most
-    yield f"  evaluation points: {mean:.1f} in the mean trial, {most:.0f} at most, {drawn} at each"
+    drawn = f"{outlook.milestone_pictures} picture{'s' if outlook.milestone_pictures > 1 else ''}"
+    mean, most = outlook.milestones.mean, outlook.milestones.most
+    yield f"  milestones: {mean:.1f} in the mean trial, {most:.0f} at most, {drawn} at each"
 
 
 def _duration(hours: float) -> str:

@@ -95,8 +95,8 @@ def _scores(data: records.ReportData) -> Iterator[panels.Panel]:
 
     yield panels.panel(
         f"{data.primary} during training",
-        "Each line is a trial, at its evaluation points; fewer pictures are behind them than behind the final scores. "
-        "The last point of a trial that was stopped early is where others were ahead of it.",
+        "Each line is a trial, at its milestones; fewer pictures are behind them than behind the final scores. "
+        "The last milestone of a trial that was stopped early is where others were ahead of it.",
         True,
         "",
         plot,

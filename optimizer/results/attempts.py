@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from optimizer import jsonable
-from storage import runs
+from storage import attempts as stored_attempts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Attempt:
     message: str
 
 
-def of(run: runs.Attempt) -> Attempt:
+def of(run: stored_attempts.Attempt) -> Attempt:
     """An attempt as the database keeps it."""
     return Attempt(
         attempt=run.attempt,

@@ -9,9 +9,10 @@ import optuna
 from optimizer import errors
 from optimizer.results import asked, judged, live, records
 from optimizer.study import resolved as study_module
+from storage import attempts as stored_attempts
 from storage import database as databases
 from storage import errors as storage_errors
-from storage import judgements, leases, results, rule_versions, runs, signals, wishes
+from storage import judgements, leases, results, rule_versions, signals, wishes
 from storage import studies as stored_studies
 from storage import trials as stored_trials
 
@@ -106,7 +107,7 @@ def trial_records(source: databases.Database, study: study_module.Study) -> list
         found,
         list(study.objectives),
         results.listed(source, stored.id),
-        runs.listed(source, stored.id),
+        stored_attempts.listed(source, stored.id),
         leases.free(source, stored.id, running) if running else (),
     )
 

@@ -11,7 +11,8 @@ from optuna.trial import TrialState
 from optimizer import attributes, wording
 from optimizer.results import attempts as tried
 from optimizer.results import gain as gains
-from storage import results, runs
+from storage import attempts as stored_attempts
+from storage import results
 
 #: states of trials that trained, to their end or a part of the way
 TRAINED = ("usable", "unusable", "stopped-early")
@@ -19,7 +20,7 @@ TRAINED = ("usable", "unusable", "stopped-early")
 STATES = {
     "usable": "trained, and its pictures are fit for use",
     "unusable": "trained, but its parameters made it fail or a rule on the result is broken",
-    "stopped-early": "others were ahead of it at an evaluation point, so a pruner ended its training",
+    "stopped-early": "others were ahead of it at an milestone, so a pruner ended its training",
     "refused": "a rule refused it before any training",
     "crashed": "the machine failed at every attempt",
     "running": "is being trained",
@@ -41,7 +42,7 @@ _WORDS = {
 
 @dataclasses.dataclass(frozen=True)
 class EarlyStop:
-    """Where a pruner ended a trial: `score` is the primary objective's at its last evaluation point.
+    """Where a pruner ended a trial: `score` is the primary objective's at its last milestone.
 
     `samples` names that point. An early stop says nothing against a trial but that others were ahead of it there.
     """
@@ -93,7 +94,7 @@ class TrialRecord:
     #: seconds in all, None before the trial has ended
     seconds: float | None
     phases: Annotated[Mapping[str, float], pydantic.PlainSerializer(_rounded)]
-    #: the primary objective at evaluation points, by samples seen
+    #: the primary objective at milestones, by samples seen
     curve: Mapping[int, float] = dataclasses.field(default_factory=dict)
     lora: str | None
     lora_sha256: str | None = None
@@ -141,7 +142,7 @@ def read(
     trials: Sequence[optuna.trial.FrozenTrial],
     objectives: Sequence[str],
     measured: Sequence[results.TrialResult] = (),
-    tries: Sequence[runs.Attempt] = (),
+    tries: Sequence[stored_attempts.Attempt] = (),
     abandoned: Collection[int] = (),
 ) -> list[TrialRecord]:
     """Trials as records, in the order of their numbers: Optuna's rows beside what our tables keep of them.
@@ -154,7 +155,7 @@ def read(
         abandoned: numbers of running trials that no worker holds.
     """
     result_of = {result.trial_number: result for result in measured}
-    runs_of: dict[int, list[runs.Attempt]] = {}
+    runs_of: dict[int, list[stored_attempts.Attempt]] = {}
     for run in tries:
         runs_of.setdefault(run.trial_number, []).append(run)
     return [
@@ -174,7 +175,7 @@ def _record(
     state: str,
     objectives: Sequence[str],
     result: results.TrialResult | None,
-    tries: Sequence[runs.Attempt],
+    tries: Sequence[stored_attempts.Attempt],
 ) -> TrialRecord:
     metrics = {} if result is None else result.metrics
     values: dict[str, float | None] = dict(zip(objectives, trial.values or (), strict=False))
@@ -206,7 +207,7 @@ def _record(
     )
 
 
-def _phases(tries: Sequence[runs.Attempt]) -> dict[str, float]:
+def _phases(tries: Sequence[stored_attempts.Attempt]) -> dict[str, float]:
     """Seconds by phase over all attempts: what an interrupted one did before its checkpoint counts, too."""
     total: dict[str, float] = {}
     for run in tries:

@@ -17,7 +17,7 @@ from optimizer.trials import claims
 from optimizer.trials import conclusion as score
 from optimizer.trials import observer as observers
 from optimizer.trials import rows as trial_rows
-from storage import runs
+from storage import attempts as stored_attempts
 from trainers.contract import events, job, paths
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Attempts:
             storage.errors.NotFound: the study was deleted.
             storage.errors.DatabaseUnreachable: the database stayed away for too long.
         """
-        number = waiting.call(lambda: runs.start(self.rows.database, claim.lease, gpu=self.device.name))
+        number = waiting.call(lambda: stored_attempts.start(self.rows.database, claim.lease, gpu=self.device.name))
         folder = paths.JobPaths(self.place(claim).attempt(number))
         conclusion = self._train(claim, number, waiting, folder)
         self._finish(claim, number, conclusion, waiting)
@@ -71,7 +71,7 @@ class Attempts:
         An attempt counts where its job is the one that this worker would write, and its events say that it came to its
         end. None where the trial has to be trained, or trained on.
         """
-        attempts = waiting.call(lambda: runs.of_trial(self.rows.database, self.rows.study_id, claim.number))
+        attempts = waiting.call(lambda: stored_attempts.of_trial(self.rows.database, self.rows.study_id, claim.number))
         for number in reversed([each.attempt for each in attempts]):
             folder = paths.JobPaths(self.place(claim).attempt(number))
             if not job_file.is_the_same(self._job(claim, folder), folder.job):
@@ -154,7 +154,7 @@ class Attempts:
         self, claim: claims.Claim, number: int, conclusion: score.Conclusion, waiting: patience.Patience
     ) -> None:
         waiting.call(
-            lambda: runs.finish(
+            lambda: stored_attempts.finish(
                 self.rows.database,
                 self.rows.study_id,
                 claim.number,

@@ -1,4 +1,4 @@
-"""What trials score at their evaluation points is kept, and the study's pruner is asked who goes on."""
+"""What trials score at their milestones is kept, and the study's pruner is asked who goes on."""
 
 import dataclasses
 
@@ -26,17 +26,17 @@ class Pruning:
     def look(self, number: int, event: events.Event) -> str | None:
         """Take in what a running trial told; returns whose wish it is that it ends here, or None.
 
-        A point without a score that is a number says nothing: it is neither kept nor compared.
+        A milestone without a score that is a number says nothing: it is neither kept nor compared.
         """
         if event.event != "evaluated":
             return None
-        metrics, point = event.data["metrics"], int(event.data["point"])
+        metrics, milestone = event.data["metrics"], int(event.data["milestone"])
         score = metrics.get(self.study.primary)
         if not pruning.is_finite(score):
             return None
         try:
-            self.scores.keep(number, point, float(score))
-            for name, value in pruning.noted(self.study, point, metrics).items():
+            self.scores.keep(number, milestone, float(score))
+            for name, value in pruning.noted(self.study, milestone, metrics).items():
                 self.scores.note(number, name, value)
             return self._wish(number)
         except (optuna.exceptions.UpdateFinishedTrialError, KeyError):

@@ -67,7 +67,7 @@ class Watch:
         self._show()
 
     def remember(self, event: events.Event) -> None:
-        """Keep what the database must know of an event: the base's scores, those at evaluation points, and signals."""
+        """Keep what the database must know of an event: the base's scores, those at milestones, and signals."""
         self.live.take(event)
         if event.event in ("baseline", "evaluated"):
             self._unwritten.append(event)

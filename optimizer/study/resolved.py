@@ -22,7 +22,7 @@ from optimizer.study import problems as study_problems
 from optimizer.study import space as spaces
 from optimizer.study import written as study_file
 from trainers.contract import job as jobs
-from trainers.contract import points
+from trainers.contract import milestones
 from trainers.declared import declaration, registry
 from trainers.files import places
 
@@ -60,7 +60,7 @@ class Study(pydantic.BaseModel):
         return registry.of(self.trainer)
 
     @property
-    def milestones(self) -> points.Milestones | None:
+    def milestones(self) -> milestones.Milestones | None:
         """When its trials are scored while they train; None where they are not."""
         return self.declared.evaluation.milestones(self.evaluation)
 

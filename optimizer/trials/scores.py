@@ -1,4 +1,4 @@
-"""Scores of running trials at their evaluation points, as optuna-dashboard shows them and pruners read them."""
+"""Scores of running trials at their milestones, as optuna-dashboard shows them and pruners read them."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -21,14 +21,14 @@ class TrialScores:
     storage: optuna.storages.BaseStorage
     optuna_id: Callable[[], int]
 
-    def keep(self, number: int, point: int, score: float) -> None:
+    def keep(self, number: int, milestone: int, score: float) -> None:
         """Write a score as an intermediate value of Optuna's row.
 
         Raises:
             KeyError: there is no such trial; the study is being renamed perhaps.
             optuna.exceptions.UpdateFinishedTrialError: the trial has been told.
         """
-        self.storage.set_trial_intermediate_value(self._trial_id(number), point, score)
+        self.storage.set_trial_intermediate_value(self._trial_id(number), milestone, score)
 
     def note(self, number: int, name: str, value: Any) -> None:
         """Write a note beside it; raises as `keep`."""

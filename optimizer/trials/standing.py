@@ -11,7 +11,8 @@ from optimizer.designs import judgement
 from optimizer.forecast import estimates
 from optimizer.forecast import situation as facts
 from optimizer.rules import book as rulebook
-from storage import database, runs
+from storage import attempts as stored_attempts
+from storage import database
 
 
 class Standing:
@@ -51,7 +52,7 @@ class Standing:
         if ended > self._ended:
             self._ended = ended
             newest = trials[-estimates.NEWEST :]
-            attempts = runs.listed(self._database, self._study_id, newest[0].number)
+            attempts = stored_attempts.listed(self._database, self._study_id, newest[0].number)
             now = now.calibrated(remembered.taken(self.book.study, newest, attempts))
             self._situation = dataclasses.replace(self._situation, estimator=now)
         if not now.is_close_to(known):

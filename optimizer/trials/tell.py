@@ -14,7 +14,8 @@ from optimizer.rules import book as rulebook
 from optimizer.trials import claims
 from optimizer.trials import conclusion as score
 from optimizer.trials import rows as trial_rows
-from storage import errors, results, runs
+from storage import attempts as stored_attempts
+from storage import errors, results
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ class Teller:
 
     def _attempts_are_used_up(self, claim: claims.Claim) -> bool:
         """Whether a trial has failed as often as the study allows; what the machine alone is to blame for is free."""
-        attempts = runs.of_trial(self.rows.database, self.rows.study_id, claim.number)
+        attempts = stored_attempts.of_trial(self.rows.database, self.rows.study_id, claim.number)
         failed = [run for run in attempts if run.outcome == score.Ending.CRASHED or _was_refused(run)]
         return len(failed) >= self.attempts
 
@@ -113,7 +114,7 @@ def _is_another_try_wanted(ending: score.Ending) -> bool:
     return ending in (score.Ending.CRASHED, score.Ending.REJECTED)
 
 
-def _was_refused(run: runs.Attempt) -> bool:
+def _was_refused(run: stored_attempts.Attempt) -> bool:
     return run.outcome == score.Ending.REJECTED and run.failure_kind == "refused-job"
 
 

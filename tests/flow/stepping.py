@@ -27,7 +27,7 @@ def train(train_job, spec, reporter):
         reporter.tell("step", spec.number, step=step, epoch=1, progress=step / steps, loss=1.0, loss_ema=1.0,
                       grad_norm=1.0, grad_norm_median=1.0, learning_rate_now=1.0)
         metrics = {"gain": step / steps}
-        reporter.tell("evaluated", spec.number, step=step, samples=step, point=step, metrics=metrics, seconds=0.0)
+        reporter.tell("evaluated", spec.number, step=step, samples=step, milestone=step, metrics=metrics, seconds=0.0)
         if asked:
             saved.write_text(str(step))
             reporter.tell("checkpoint", spec.number, step=step)

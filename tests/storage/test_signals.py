@@ -4,8 +4,8 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from storage import attempts, leases, signals, studies
 from storage import database as db
-from storage import leases, runs, signals, studies
 from tests.storage import holding
 
 #: jsonb gives larger floats back as whole numbers
@@ -30,7 +30,7 @@ def begin(database: db.Database, study: str, trial: int, worker: str = "ada") ->
     """Begin an attempt; its number."""
     lease = holding.take(database, study, trial, worker)
     assert lease is not None
-    number = runs.start(database, lease, gpu="cuda:0")
+    number = attempts.start(database, lease, gpu="cuda:0")
     leases.release(database, lease)
     return number
 

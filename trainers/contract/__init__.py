@@ -1,1 +1,1 @@
-"""Between a trainer process and who starts it: job, events, paths, points, failures, exit codes. Torch-free."""
+"""Between a trainer process and who starts it: job, events, paths, milestones, failures, exit codes. Torch-free."""

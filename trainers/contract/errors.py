@@ -4,7 +4,7 @@ TrainersError
 ├── JobError            the job file cannot be read or says something impossible
 ├── ParameterError      a trial's parameters contradict each other: its own fault, other trials may be well
 ├── DatasetError        images or captions are missing or unreadable (each one named)
-├── ModelError          the base model, its adapters or a judge cannot be loaded
+├── ModelError          the base model, its adapters or a scorer cannot be loaded
 └── EventError          an event file holds a line that is no event
 """
 

@@ -37,7 +37,7 @@ _TABLE = (
     FailureKind("no-score", "an objective of the study is no finite number", False),
     FailureKind("stopped-by-rule", "a stop rule ended the training", True),
     FailureKind("refused-job", "the trainer refuses the job as it is written", True),
-    FailureKind("unusable-input", "the data set, the base or a judge cannot be read", True),
+    FailureKind("unusable-input", "the data set, the base or a scorer cannot be read", True),
     FailureKind("machine", "the machine failed: disk, device or signal", True),
 )
 

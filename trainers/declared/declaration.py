@@ -9,7 +9,8 @@ import pathlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from trainers.contract import job, points
+from trainers.contract import job
+from trainers.contract.milestones import Milestones
 from trainers.data.showings import Showings, Sizing
 from trainers.lora import footprint as footprints
 from trainers.preflight import cautions as cautions_
@@ -78,7 +79,7 @@ class EvaluationSection:
     written: type[job.Record]
     stands_in: Any
     problems: Callable[[Any], Iterable[SectionProblem]] = _nothing
-    milestones: Callable[[Any], points.Milestones | None] = lambda _evaluation: None
+    milestones: Callable[[Any], Milestones | None] = lambda _evaluation: None
     resolve: Callable[[Any, pathlib.Path], ResolvedSection] = _as_written
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from trainers.contract import points
+from trainers.contract import milestones
 from trainers.files import portions
 from trainers.lora import architecture, sections
 from trainers.terms import columns
@@ -73,7 +73,7 @@ _TRAIN_PASSES, _CHECKPOINT_PASSES = 2.2, 3.2
 _OTHER_SECONDS = 10.0
 
 #: numbers in open_clip's and timm's models; any other counts as the largest commonly used
-_JUDGES: Mapping[str, int] = {
+_SCORERS: Mapping[str, int] = {
     "ViT-B-32": 151_300_000,
     "ViT-B-16": 149_600_000,
     "ViT-L-14": 427_600_000,
@@ -92,19 +92,19 @@ class Footprint:
     """What a trial of one base and evaluation takes.
 
     Attributes:
-        judge_parameters: numbers of the models that score pictures; they stay on the device in float32.
+        scorer_parameters: numbers of the models that score pictures; they stay on the device in float32.
         pictures: pictures that are drawn after training, each in `drawing_steps` steps.
-        every_samples: samples between two evaluation points, None without any; at each `point_pictures` are drawn in
-            `point_steps` steps.
+        every_samples: samples between two milestones, None without any; at each `milestone_pictures` are drawn in
+            `milestone_steps` steps.
     """
 
     base: architecture.Architecture
-    judge_parameters: int
+    scorer_parameters: int
     pictures: int
     drawing_steps: int
     every_samples: int | None = None
-    point_pictures: int = 0
-    point_steps: int = 0
+    milestone_pictures: int = 0
+    milestone_steps: int = 0
 
     def vram_gb(self, values: Mapping[str, ArrayLike]) -> ArrayLike:
         """Peak GiB that a trial takes on its device: training, or encoding and drawing pictures, whichever is more.
@@ -114,7 +114,7 @@ class Footprint:
         size = columns.number(values, "resolution", self.base.resolution) ** 2
         loaded = self._loaded(values)
         training = loaded + self.training_bytes(values)
-        # at evaluation points pictures are drawn beside the LoRA in training, its gradients and its optimizer's state
+        # at milestones pictures are drawn beside the LoRA in training, its gradients and its optimizer's state
         beside = 0.0 if self.every_samples is None else self._trained_bytes(values)
         side_work = np.maximum(self._encoding(size), self._drawing(values) + beside)
         return np.maximum(training, loaded + side_work) * _RESERVED / GIB
@@ -143,13 +143,15 @@ class Footprint:
         return batches * (seconds + launches * self._cpu_block_seconds)
 
     def other_seconds(self, values: Mapping[str, ArrayLike], total_steps: ArrayLike, *, on_gpu: bool) -> ArrayLike:
-        """Seconds of everything but training: launching, loading, drawing, scoring; at evaluation points, too."""
+        """Seconds of everything but training: launching, loading, drawing, scoring; at milestones, too."""
         seconds = _OTHER_SECONDS + self._drawing_seconds(values, self.pictures, self.drawing_steps, on_gpu=on_gpu)
         if self.every_samples is None:
             return seconds
         batch = columns.number(values, "train_batch_size", 1) * columns.number(values, "gradient_accumulation_steps", 1)
-        count = points.count(total_steps, batch, self.every_samples)
-        return seconds + count * self._drawing_seconds(values, self.point_pictures, self.point_steps, on_gpu=on_gpu)
+        count = milestones.count(total_steps, batch, self.every_samples)
+        return seconds + count * self._drawing_seconds(
+            values, self.milestone_pictures, self.milestone_steps, on_gpu=on_gpu
+        )
 
     def _drawing_seconds(
         self, values: Mapping[str, ArrayLike], pictures: int, steps: int, *, on_gpu: bool
@@ -165,9 +167,9 @@ class Footprint:
     # -- memory ----------------------------------------------------------------------------------------------------
 
     def _loaded(self, values: Mapping[str, ArrayLike]) -> ArrayLike:
-        """Bytes of the models that stay on the device; VAE and judge are kept in float32."""
+        """Bytes of the models that stay on the device; VAE and scorer are kept in float32."""
         passed = self.base.unet_parameters + sum(encoder.parameters for encoder in self.base.text_encoders)
-        return passed * np.where(_half(values), 2, 4) + 4.0 * (self.base.vae_parameters + self.judge_parameters)
+        return passed * np.where(_half(values), 2, 4) + 4.0 * (self.base.vae_parameters + self.scorer_parameters)
 
     def _trained_bytes(self, values: Mapping[str, ArrayLike]) -> ArrayLike:
         """Bytes of the LoRA's weights, their gradients and the optimizer's state."""
@@ -288,16 +290,16 @@ def of(base: str, evaluation: sections.Evaluation) -> Footprint | None:
     found = architecture.read(base)
     if found is None:
         return None
-    judges = [evaluation.clip.model, *([evaluation.dino.model] if evaluation.dino else [])]
-    fewer, during = sections.at_points(evaluation), evaluation.during
+    scorers = [evaluation.clip.model, *([evaluation.dino.model] if evaluation.dino else [])]
+    fewer, during = sections.at_milestones(evaluation), evaluation.during
     return Footprint(
         base=found,
-        judge_parameters=sum(_JUDGES.get(name, max(_JUDGES.values())) for name in judges),
+        scorer_parameters=sum(_SCORERS.get(name, max(_SCORERS.values())) for name in scorers),
         pictures=(len(evaluation.prompts) + len(evaluation.held_out)) * len(evaluation.seeds),
         drawing_steps=evaluation.steps,
         every_samples=None if during is None else during.every_samples,
-        point_pictures=sections.pictures_at_points(evaluation),
-        point_steps=0 if fewer is None else fewer.steps,
+        milestone_pictures=sections.pictures_at_milestones(evaluation),
+        milestone_steps=0 if fewer is None else fewer.steps,
     )
 
 

@@ -29,7 +29,7 @@ TABLE = metrics.table(
     Metric("subject_similarity_max", "the same to the nearest training image"),
     Metric(
         "subject_similarity_dino",
-        "the same as the second eye sees it",
+        "the same as the second scorer sees it",
         "evaluation.dino names a model",
         lambda evaluation: evaluation.dino is not None,
     ),
@@ -45,7 +45,7 @@ TABLE = metrics.table(
     Metric("vram_gb", "peak memory of the GPU in GiB; only where there is one"),
 )
 
-#: signals of evaluation points, beside those of steps
+#: signals of milestones, beside those of steps
 SIGNALS = {
     "clip_score": "CLIP score of the latest samples",
     "clip_score_gain": "CLIP score of the latest samples beyond the untrained base's of the same noise",

@@ -1,4 +1,4 @@
-"""What a study that trains LoRAs says of its images, of what is drawn, and of what judges it. Torch-free."""
+"""What a study that trains LoRAs says of its images, of what is drawn, and of what scores it. Torch-free."""
 
 from typing import Annotated, TypeAlias
 
@@ -26,7 +26,7 @@ class Dataset(job.Record):
 
 
 class ClipModel(job.Record):
-    """What judges the images: an open_clip model name and its pretrained tag, or `demo` for the shipped tiny one."""
+    """What scores the pictures: an open_clip model name and its pretrained tag, or `demo` for the shipped tiny one."""
 
     model: str = "demo"
     pretrained: str = ""
@@ -53,7 +53,7 @@ class During(job.Record):
 
 
 class Evaluation(job.Record):
-    """What is drawn after training, and how it is judged.
+    """What is drawn after training, and how it is scored.
 
     Every prompt is drawn once with each seed. `held_out` prompts are drawn and scored too, but reported apart:
     the search never sees them.
@@ -74,14 +74,14 @@ class Evaluation(job.Record):
 LoraJob: TypeAlias = job.TrainJob[Dataset, Evaluation]
 
 
-def pictures_at_points(whole: Evaluation) -> int:
-    """How many pictures are drawn at each point; 0 without points."""
-    fewer = at_points(whole)
+def pictures_at_milestones(whole: Evaluation) -> int:
+    """How many pictures are drawn at each milestone; 0 without any."""
+    fewer = at_milestones(whole)
     return 0 if fewer is None else len(fewer.prompts) * len(fewer.seeds)
 
 
-def at_points(whole: Evaluation) -> Evaluation | None:
-    """What is drawn at a point: the first prompts and seeds of the whole evaluation, from the same noise."""
+def at_milestones(whole: Evaluation) -> Evaluation | None:
+    """What is drawn at a milestone: the first prompts and seeds of the whole evaluation, from the same noise."""
     if whole.during is None:
         return None
     fewer = {

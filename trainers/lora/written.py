@@ -10,7 +10,8 @@ from typing import Annotated, Any, TypeAlias
 
 import pydantic
 
-from trainers.contract import job, points
+from trainers.contract import job
+from trainers.contract.milestones import Milestones
 from trainers.files import places, plain_files
 from trainers.lora import sections
 from trainers.terms.sections import ResolvedSection, SectionProblem
@@ -47,10 +48,10 @@ def dataset(written: DatasetEntry, folder: pathlib.Path) -> ResolvedSection:
 
 
 def evaluation(written: EvaluationEntry, folder: pathlib.Path) -> ResolvedSection:
-    """The evaluation with its prompts written out, and absolute paths to the folders and files of its judges."""
+    """The evaluation with its prompts written out, and absolute paths to the folders and files of its scorers."""
     prompts, wrong = _prompts("prompts", written.prompts, folder)
     held_out, more = _prompts("held_out", written.held_out, folder)
-    document = {**_judges(written, folder), "prompts": prompts or [STAND_IN], "held_out": held_out}
+    document = {**_scorers(written, folder), "prompts": prompts or [STAND_IN], "held_out": held_out}
     return ResolvedSection(document, (*wrong, *more), is_whole=bool(prompts))
 
 
@@ -62,14 +63,14 @@ def problems(written: EvaluationEntry) -> Iterator[SectionProblem]:
     yield from _twice(("evaluation", "seeds"), written.seeds, "the same pictures would be drawn twice")
 
 
-def milestones(written: EvaluationEntry | sections.Evaluation) -> points.Milestones | None:
+def milestones(written: EvaluationEntry | sections.Evaluation) -> Milestones | None:
     """When trials are scored while they train, and of how many prompts and pictures each time."""
     if written.during is None:
         return None
     if isinstance(written, EvaluationEntry):
-        return points.Milestones(written.during.every_samples)
+        return Milestones(written.during.every_samples)
     prompts = min(written.during.prompts, len(written.prompts))
-    return points.Milestones(written.during.every_samples, prompts, sections.pictures_at_points(written))
+    return Milestones(written.during.every_samples, prompts, sections.pictures_at_milestones(written))
 
 
 def _prompts(
@@ -110,10 +111,10 @@ def _twice(where: tuple[str, ...], values: Sequence[str | int], why: str) -> Ite
         yield SectionProblem((*where, at), f"{value!r} is there {counted[value]} times; {why}", "keep it once")
 
 
-def _judges(written: EvaluationEntry, folder: pathlib.Path) -> dict[str, Any]:
-    """Names of judges stay as they are."""
+def _scorers(written: EvaluationEntry, folder: pathlib.Path) -> dict[str, Any]:
+    """Names of scorers stay as they are."""
     found: dict[str, Any] = written.model_dump(mode="json", exclude_none=True)
-    for judge, key in (("clip", "model"), ("clip", "pretrained"), ("dino", "weights")):
-        if judge in found and places.looks_like_path(found[judge][key]):
-            found[judge][key] = places.absolute(found[judge][key], folder)
+    for scorer, key in (("clip", "model"), ("clip", "pretrained"), ("dino", "weights")):
+        if scorer in found and places.looks_like_path(found[scorer][key]):
+            found[scorer][key] = places.absolute(found[scorer][key], folder)
     return found

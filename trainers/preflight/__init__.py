@@ -1,1 +1,1 @@
-"""What can be known of a job before it trains: base, judges, hub, trackers. Torch-free."""
+"""What can be known of a job before it trains: base, scorers, hub, trackers. Torch-free."""

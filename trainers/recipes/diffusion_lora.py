@@ -28,7 +28,7 @@ from trainers.training import learner, loop, optim
 
 
 class DiffusionLoraRecipe:
-    """Serves the jobs of one process; the base model and the judge stay loaded between them."""
+    """Serves the jobs of one process; the base model and the scorer stay loaded between them."""
 
     def __init__(self) -> None:
         self.device = str(accelerate.state.PartialState().device)

@@ -1,4 +1,4 @@
-"""Draws a trial's pictures, judges them, and tells what they are worth beside the untrained base's."""
+"""Draws a trial's pictures, scores them, and tells what they are worth beside the untrained base's."""
 
 import contextlib
 import dataclasses
@@ -13,7 +13,7 @@ from trainers.contract import job, paths
 from trainers.data import dataset
 from trainers.lora import sections
 from trainers.pictures import sampling
-from trainers.pictures.scoring import baseline, judges, scores, verdicts
+from trainers.pictures.scoring import baseline, scorers, scores, symptoms
 from trainers.recipes import orders
 
 
@@ -21,11 +21,11 @@ from trainers.recipes import orders
 class Yardstick:
     """What the trials of a job are measured with.
 
-    `during` is the base's own score at an evaluation point: the same pictures, drawn in as many sampler steps.
+    `during` is the base's own score at an milestone: the same pictures, drawn in as many sampler steps.
     """
 
     base: models.Base
-    judge: judges.Scorers
+    scorer: scorers.Scorers
     references: scores.References
     during: baseline.BaselineScores | None
     baseline: baseline.BaselineScores
@@ -34,15 +34,15 @@ class Yardstick:
 def yardstick(
     order: orders.Order, spec: job.TrialSpec, base: models.Base, facts: dataset.DatasetFacts, device: torch.device
 ) -> Yardstick:
-    """Load the judges and measure the base, which must carry no LoRA; tells `baseline`."""
-    judge = order.kept.judge(order.job.evaluation, device, order.cache)
-    references = scores.references(judge, facts)
+    """Load the scorers and measure the base, which must carry no LoRA; tells `baseline`."""
+    scorer = order.kept.scorer(order.job.evaluation, device, order.cache)
+    references = scores.references(scorer, facts)
     check = order.asked.check
-    untrained = baseline.measure(base, judge, order.job, order.job.evaluation, references, check)
-    fewer = sections.at_points(order.job.evaluation)
-    during = None if fewer is None else baseline.measure(base, judge, order.job, fewer, references, check)
+    untrained = baseline.measure(base, scorer, order.job, order.job.evaluation, references, check)
+    fewer = sections.at_milestones(order.job.evaluation)
+    during = None if fewer is None else baseline.measure(base, scorer, order.job, fewer, references, check)
     order.reporter.tell("baseline", spec.number, metrics=untrained.metrics, images=untrained.images)
-    return Yardstick(base, judge, references, during, untrained)
+    return Yardstick(base, scorer, references, during, untrained)
 
 
 def evaluate(
@@ -56,13 +56,13 @@ def evaluate(
     images = [str(file) for file in files]
     order.reporter.tell("sampled", spec.number, images=images, seconds=seconds["sample"])
     with orders.Clock(seconds, "score"):
-        cosines = scores.score(measure.judge, drawn, measure.references)
+        cosines = scores.score(measure.scorer, drawn, measure.references)
         drawn = scores.off_prompt(drawn, cosines, measure.baseline.text, thresholds.off_prompt_margin)
         metrics = scores.metrics(drawn, cosines, measure.baseline.text)
     records = scores.records(drawn, cosines, files)
     order.reporter.tell("scored", spec.number, metrics=metrics, images=records, seconds=seconds["score"])
-    for finding in verdicts.findings(metrics, records, cosines, thresholds, last_step):
-        order.reporter.tell("failed", spec.number, **dataclasses.asdict(finding), fatal=False)
+    for symptom in symptoms.found(metrics, records, cosines, thresholds, last_step):
+        order.reporter.tell("failed", spec.number, **dataclasses.asdict(symptom), fatal=False)
 
 
 def glance(order: orders.Order, measure: Yardstick, seconds: dict[str, float]) -> Mapping[str, Any]:
@@ -73,13 +73,13 @@ def glance(order: orders.Order, measure: Yardstick, seconds: dict[str, float]) -
     Raises:
         interruption.Interrupted: asked to stop meanwhile.
     """
-    fewer = sections.at_points(order.job.evaluation)
-    assert fewer is not None, "there are no points without `during`"
+    fewer = sections.at_milestones(order.job.evaluation)
+    assert fewer is not None, "there are no milestones without `during`"
     assert measure.during is not None
     with orders.Clock(seconds, "sample", within="train"), _at_rest(measure.base):
         drawn = sampling.draw(measure.base, fewer, order.job.thresholds, order.asked.check)
     with orders.Clock(seconds, "score", within="train"):
-        cosines = scores.score(measure.judge, drawn, measure.references)
+        cosines = scores.score(measure.scorer, drawn, measure.references)
         drawn = scores.off_prompt(drawn, cosines, measure.during.text, order.job.thresholds.off_prompt_margin)
         return scores.metrics(drawn, cosines, measure.during.text)
 

@@ -1,4 +1,4 @@
-"""What a warm process keeps between jobs: base model and judges, as long as the jobs ask for the same ones."""
+"""What a warm process keeps between jobs: base model and scorers, as long as the jobs ask for the same ones."""
 
 import dataclasses
 import pathlib
@@ -7,7 +7,7 @@ import torch
 
 from trainers.bases import models
 from trainers.lora import sections
-from trainers.pictures.scoring import judges
+from trainers.pictures.scoring import scorers
 
 
 @dataclasses.dataclass
@@ -16,8 +16,8 @@ class Kept:
 
     _base: models.Base | None = None
     _base_key: tuple[str, str] | None = None
-    _judge: judges.Scorers | None = None
-    _judge_key: str | None = None
+    _scorer: scorers.Scorers | None = None
+    _scorer_key: str | None = None
 
     def base(self, source: str, precision: str, device: torch.device, cache: pathlib.Path) -> models.Base:
         """The base model, loaded if the last job had another; see `models.load`."""
@@ -28,10 +28,10 @@ class Kept:
             self._base_key = wanted
         return self._base
 
-    def judge(self, wanted: sections.Evaluation, device: torch.device, cache: pathlib.Path) -> judges.Scorers:
-        """The judges, loaded if the last job had others or their files have changed; see `judges.load`."""
-        version = judges.version(wanted, cache)
-        if self._judge is None or self._judge_key != version:
-            self._judge = judges.load(wanted, device, cache)
-            self._judge_key = version
-        return self._judge
+    def scorer(self, wanted: sections.Evaluation, device: torch.device, cache: pathlib.Path) -> scorers.Scorers:
+        """The scorers, loaded if the last job had others or their files have changed; see `scorers.load`."""
+        version = scorers.version(wanted, cache)
+        if self._scorer is None or self._scorer_key != version:
+            self._scorer = scorers.load(wanted, device, cache)
+            self._scorer_key = version
+        return self._scorer

@@ -1,4 +1,4 @@
-"""kohya's sd-scripts as a trainer: its own script trains from TOML files, our sampler and judge measure the LoRA.
+"""kohya's sd-scripts as a trainer: its own script trains from TOML files, our sampler and scorer measure the LoRA.
 
 It runs in an interpreter of its own (`sd_scripts_python`), since its requirements exclude ours. It is started as
 `accelerate launch` would start it for one process, but without that parent, which dies of the signal that ends a
@@ -25,7 +25,7 @@ from trainers.recipes import evaluation, kept, orders, processes
 
 
 class SdScriptsRecipe:
-    """Serves jobs by running sd-scripts; the base model and the judge stay loaded between them."""
+    """Serves jobs by running sd-scripts; the base model and the scorer stay loaded between them."""
 
     def __init__(self) -> None:
         self.device = str(accelerate.state.PartialState().device)

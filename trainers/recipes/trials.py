@@ -28,8 +28,8 @@ def run(order: orders.Order, run_trial: RunTrial) -> None:
                 raise
             outcome = "failed"
             message = (str(error).strip() or "out of memory").splitlines()[0]
-            finding = health.Symptom("out-of-memory", 0, message, {})
-            order.reporter.tell("failed", spec.number, **dataclasses.asdict(finding), fatal=True)
+            symptom = health.Symptom("out-of-memory", 0, message, {})
+            order.reporter.tell("failed", spec.number, **dataclasses.asdict(symptom), fatal=True)
         except errors.ParameterError as error:
             orders.refuse(order.reporter, spec, str(error), seconds)
             continue

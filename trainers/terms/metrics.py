@@ -12,7 +12,7 @@ Needs: TypeAlias = Callable[[Any], bool]
 class Metric:
     """One number that a trainer tells of each trial; `condition` says in words what `is_told` asks of an evaluation.
 
-    `by_instance` says that evaluation points tell it for each instance (prompt, clip) alone, too, which a paired test
+    `by_instance` says that milestones tell it for each instance (prompt, clip) alone, too, which a paired test
     compares trials by.
     """
 

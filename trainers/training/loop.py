@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 import torch
 
-from trainers.contract import events, interruption, job, paths, points
+from trainers.contract import events, interruption, job, milestones, paths
+from trainers.contract.milestones import Milestones
 from trainers.lora import steps
 from trainers.training import checkpoints, health, learner, signals
 
@@ -21,12 +22,12 @@ from trainers.training import checkpoints, health, learner, signals
 class Milestone:
     """Where in its training a trial is looked at: optimizer steps done, samples they saw, and where in them it stood.
 
-    `point` is what the evaluation asks for, in samples; the step that passed it may have seen more.
+    `milestone` is what the evaluation asks for, in samples; the step that passed it may have seen more.
     """
 
     step: int
     samples: int
-    point: int
+    milestone: int
 
 
 class Method(Protocol[learner.Batch]):
@@ -68,7 +69,7 @@ class Course:
     asked: interruption.Interruption
     plan: steps.StepPlan
     images: int
-    milestones: points.Milestones | None = None
+    milestones: Milestones | None = None
 
     @property
     def paths(self) -> paths.TrialPaths:
@@ -82,7 +83,7 @@ class Course:
         if self.milestones is None:
             return None
         batch = self.plan.effective_batch
-        passed = points.due(step, batch, self.milestones.every_samples)
+        passed = milestones.due(step, batch, self.milestones.every_samples)
         return None if passed is None else Milestone(step, step * batch, passed)
 
     def is_reported(self, step: int) -> bool:
@@ -124,9 +125,9 @@ def run(method: Method[learner.Batch], course: Course) -> str | None:
         last = step == plan.total_steps
 
         if seen.due(step) or last or course.milestone(step) or asked.requested:
-            finding = seen.look()
-            if finding:
-                return _fail(course, finding)
+            symptom = seen.look()
+            if symptom:
+                return _fail(course, symptom)
             if course.is_reported(step) or last or step == 1:
                 _tell_step(course, step, seen.now(state), time.monotonic() - began)
 
@@ -136,9 +137,9 @@ def run(method: Method[learner.Batch], course: Course) -> str | None:
             _keep(course, state, step)
         asked.check()
 
-    finding = _check(method, course, learns.weights)
-    if finding:
-        return _fail(course, finding)
+    symptom = _check(method, course, learns.weights)
+    if symptom:
+        return _fail(course, symptom)
     course.tell("trained", steps=plan.total_steps, seconds=time.monotonic() - began - looked)
     _keep(course, state, plan.total_steps)
     method.save()
@@ -225,8 +226,8 @@ def _check(
     return None
 
 
-def _fail(course: Course, finding: health.Symptom) -> str:
-    course.tell("failed", **dataclasses.asdict(finding), fatal=True)
+def _fail(course: Course, symptom: health.Symptom) -> str:
+    course.tell("failed", **dataclasses.asdict(symptom), fatal=True)
     return "failed"
 
 

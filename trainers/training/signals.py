@@ -32,9 +32,9 @@ class StepSignals:
         """Wait for the device and take in every step since the last look; returns what is wrong, if anything is."""
         steps = [step for step, *_ in self._pending]
         for step, (loss, norm) in zip(steps, _read(self._pending), strict=True):
-            finding = self._watch.observe(step, loss, norm)
-            if finding:
-                return finding
+            symptom = self._watch.observe(step, loss, norm)
+            if symptom:
+                return symptom
             self._last = (loss, norm)
         self._pending.clear()
         return None

@@ -1,7 +1,7 @@
-"""Optuna's pruners, for any number of objectives: a trial that falls behind others at an evaluation point is ended.
+"""Optuna's pruners, for any number of objectives: a trial that falls behind others at an milestone is ended.
 
 A pruner reads a study of one objective, and notes with its trials how far they came. So it decides in a mirror: a study
-in memory with the same trials under the same numbers, their scores at evaluation points, and the primary objective
+in memory with the same trials under the same numbers, their scores at milestones, and the primary objective
 alone. What it notes there goes back to the real trial, where every other worker's pruner reads it.
 """
 
@@ -25,10 +25,10 @@ from trainers.data import counters
 REDUCTION = 3
 #: `median` ends nothing before so many trials were trained to their end, and compares with no fewer
 LEAST_TRIALS = 3
-#: `wilcoxon` ends a trial that is worse with less doubt than this, after so many points; it looks again at each point
-DOUBT, LEAST_POINTS = 0.05, 2
+#: `wilcoxon` ends a trial that is worse with less doubt than this, after so many milestones; it looks again at each
+DOUBT, LEAST_MILESTONES = 0.05, 2
 
-#: a trial's scores at a point, prompt by prompt, as a note of Optuna's row
+#: a trial's scores at a milestone, prompt by prompt, as a note of Optuna's row
 _BY_PROMPT = "scores_at:"
 
 
@@ -54,7 +54,7 @@ def decide(
     mirror = mirrored(trials, study)
     before = mirror.get_trials(deepcopy=False)[number]
     with warnings.catch_warnings():
-        # that trials differ in the points they have, which they may: budgets differ
+        # that trials differ in the milestones they have, which they may: budgets differ
         warnings.simplefilter("ignore", UserWarning)
         ends = pruner.prune(mirror, before)
     after = mirror.get_trials(deepcopy=False)[number].system_attrs
@@ -62,11 +62,11 @@ def decide(
     return Decision(ends, {f"{study.search.pruner}:{key}": after[key] for key in fresh})
 
 
-def noted(study: studies.Study, point: int, metrics: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What is noted of a point beside the score itself: the scores of its prompts, where each is a number."""
+def noted(study: studies.Study, milestone: int, metrics: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is noted of a milestone beside the score itself: the scores of its prompts, where each is a number."""
     by_prompt = metrics.get(f"{study.primary}_by_prompt")
     if isinstance(by_prompt, Sequence) and all(map(is_finite, by_prompt)):
-        return {f"{_BY_PROMPT}{point}": list(by_prompt)}
+        return {f"{_BY_PROMPT}{milestone}": list(by_prompt)}
     return {}
 
 
@@ -80,7 +80,7 @@ def of(study: studies.Study, situation: facts.Situation) -> optuna.pruners.BaseP
 
 
 def make(study: studies.Study, most_samples: int | None) -> optuna.pruners.BasePruner | None:
-    """The Optuna pruner that a study names. Its resource is samples seen, from the first evaluation point on.
+    """The Optuna pruner that a study names. Its resource is samples seen, from the first milestone on.
 
     Args:
         most_samples: of the longest trial; None where that is not known.
@@ -108,7 +108,7 @@ def make(study: studies.Study, most_samples: int | None) -> optuna.pruners.BaseP
             case "median":
                 return optuna.pruners.MedianPruner(n_startup_trials=LEAST_TRIALS, n_min_trials=LEAST_TRIALS)
             case "wilcoxon":
-                least = LEAST_POINTS * milestones.instances
+                least = LEAST_MILESTONES * milestones.instances
                 return optuna.pruners.WilcoxonPruner(p_threshold=DOUBT, n_startup_steps=least)
 
 
@@ -143,12 +143,12 @@ _NOBODY = optuna.trial.create_trial(state=TrialState.FAIL)
 
 
 def _by_prompt(trial: optuna.trial.FrozenTrial) -> dict[int, float]:
-    """Scores by instance: each prompt at each point is one, the same one in every trial."""
+    """Scores by instance: each prompt at each milestone is one, the same one in every trial."""
     scores: dict[int, float] = {}
     for key, values in trial.system_attrs.items():
         if key.startswith(_BY_PROMPT):
-            point = int(key.removeprefix(_BY_PROMPT))
-            scores |= {point * len(values) + at: value for at, value in enumerate(values)}
+            milestone = int(key.removeprefix(_BY_PROMPT))
+            scores |= {milestone * len(values) + at: value for at, value in enumerate(values)}
     return scores
 
 
@@ -181,13 +181,13 @@ def describe(study: studies.Study, most_samples: int | None) -> str | None:
     first, by = milestones.every_samples, study.primary
     if name == "median":
         return (
-            f"median: a trial ends where its best {by} so far is worse than the median of the others at that point, "
-            f"once {LEAST_TRIALS} trials were trained to their end"
+            f"median: a trial ends where its best {by} so far is worse than the median of the others at that "
+            f"milestone, once {LEAST_TRIALS} trials were trained to their end"
         )
     if name == "wilcoxon":
         return (
             f"wilcoxon: a trial ends where its {by}, prompt by prompt, is worse than the best trial's "
-            f"(p < {DOUBT:g}), from the {LEAST_POINTS}nd point on"
+            f"(p < {DOUBT:g}), from the {LEAST_MILESTONES}nd milestone on"
         )
     rungs = [first * REDUCTION**rung for rung in range(64) if first * REDUCTION**rung < (most_samples or first + 1)]
     shown = ", ".join(map(str, rungs)) + ("" if most_samples else ", ...")

@@ -223,7 +223,7 @@ class Sketch:
 
 
 def _without_curve(trial: optuna.trial.FrozenTrial) -> optuna.trial.FrozenTrial:
-    """A trial without its scores at evaluation points: with several objectives samplers cannot say whose they are."""
+    """A trial without its scores at milestones: with several objectives samplers cannot say whose they are."""
     bare = copy.copy(trial)
     bare.intermediate_values = {}
     return bare

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from optimizer import remembered
 from optimizer.forecast import estimates
 from optimizer.forecast import situation as facts
-from storage import runs
+from storage import attempts
 from tests.optimizer import searching
 from trainers.lora import footprint, sections
 
@@ -136,9 +136,9 @@ def test_trials_are_read_from_their_attempts() -> None:
         made.number = number
         return made
 
-    def attempt(number: int, step: int | None, **seconds: float) -> runs.Attempt:
+    def attempt(number: int, step: int | None, **seconds: float) -> attempts.Attempt:
         nothing: Any = None
-        return runs.Attempt(number, 1, "w", "cpu", nothing, nothing, 0, "usable", None, step, seconds, "")
+        return attempts.Attempt(number, 1, "w", "cpu", nothing, nothing, 0, "usable", None, step, seconds, "")
 
     found = remembered.taken(
         study,

@@ -65,10 +65,10 @@ def watched(every_samples: int, **fixed: int) -> outlook.Outlook:
 def test_evaluation_points_are_counted_and_charged() -> None:
     """20 images, 1 or 3 epochs: 19 or 59 samples before the last one; one prompt, two seeds."""
     found, none = watched(10), looked_at(facts.Gpu(0, None))
-    assert found.points == outlook.PointsATrial(3.0, 5.0)
+    assert found.milestones == outlook.MilestonesATrial(3.0, 5.0)
     assert "3.0 in the mean trial, 5 at most, 2 pictures at each" in expected.render(found)
-    assert (none.points, none.point_pictures) == (None, 0)
-    assert "evaluation points" not in expected.render(none)
+    assert (none.milestones, none.milestone_pictures) == (None, 0)
+    assert "milestones" not in expected.render(none)
     assert found.minutes is not None
     assert none.minutes is not None
     assert found.minutes > none.minutes

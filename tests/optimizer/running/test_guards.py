@@ -37,7 +37,7 @@ def step(number: int, **signals: Any) -> events.Event:
 
 
 def evaluated(number: int, **metrics: Any) -> events.Event:
-    return events.Event(0.0, 0, "evaluated", {"step": number, "point": 8, "samples": 8, "metrics": metrics})
+    return events.Event(0.0, 0, "evaluated", {"step": number, "milestone": 8, "samples": 8, "metrics": metrics})
 
 
 def test_an_evaluation_point_is_judged_as_a_step_is(rules: rulesets.RuleSet) -> None:

@@ -57,7 +57,7 @@ def test_phase_step_and_time_left_follow_the_events() -> None:
     assert now.latest["loss"] == 0.25
     assert now.latest["seconds_a_step"] == 0.5
     assert (now.latest["memory_gb"] or 0) > 0
-    live.take(told("evaluated", step=11, samples=44, point=40, seconds=0.1, metrics={"clip_score": 0.3, "by": [1]}))
+    live.take(told("evaluated", step=11, samples=44, milestone=40, seconds=0.1, metrics={"clip_score": 0.3, "by": [1]}))
     assert live.signals().latest["clip_score"] == 0.3
     assert "by" not in live.signals().latest
     live.take(told("trained", steps=100, seconds=50.0))

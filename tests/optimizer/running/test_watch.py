@@ -9,7 +9,8 @@ from optimizer import opening, patience, settings, wiring
 from optimizer.running import launch, watch
 from optimizer.study import resolved as studies
 from optimizer.trials import claims
-from storage import artifacts, database, optuna_store, runs, signals
+from storage import artifacts, database, optuna_store, signals
+from storage import attempts as stored_attempts
 from trainers.contract import events, paths
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[3]
@@ -40,7 +41,7 @@ def watching(database: database.Database, home: pathlib.Path, tmp_path: pathlib.
     worker = wiring.open_worker(services, studies.parse(STUDY, "watched"), launch.Device(None, 1))
     claim = worker.proposer.claim()
     assert isinstance(claim, claims.Claim)
-    attempt = runs.start(database, claim.lease)
+    attempt = stored_attempts.start(database, claim.lease)
     waiting = patience.Patience(database, 600.0, lambda: False)
     attempts = worker.attempts
     place = paths.TrialPaths(tmp_path)

@@ -145,7 +145,7 @@ def stopped(rule: str) -> list[events.Event]:
         "job-finished",
         train_started={"total_steps": 160},
         step={"step": 20},
-        evaluated={"step": 16, "point": 64, "metrics": {"clip_score": 0.4}},
+        evaluated={"step": 16, "milestone": 64, "metrics": {"clip_score": 0.4}},
         stopped={"rule": rule, "step": 30},
         trial_finished={"outcome": "stopped", "seconds": {"train": 1.0}},
         job_finished={"exit_code": 0},

@@ -14,7 +14,7 @@ from optimizer.running import worker as workers_
 from optimizer.trials import claims, heirs
 from optimizer.trials import conclusion as score
 from optimizer.trials import rows as trial_rows
-from storage import artifacts, database, optuna_store, refusals, results, runs
+from storage import artifacts, attempts, database, optuna_store, refusals, results
 from storage import errors as storage_errors
 from tests.optimizer.trials import test_propose as proposing
 from trainers.contract import events
@@ -155,7 +155,7 @@ def test_a_finished_attempt_that_nobody_told_is_found_by_the_next_holder(
     found = campaign.attempts.left_behind(claim, waiting(campaign))
     assert found is not None
     assert (found.ending, found.values) == (concluded.ending, concluded.values) == (score.Ending.USABLE, (0.5,))
-    (run,) = runs.of_trial(campaign.rows.database, campaign.rows.study_id, claim.number)
+    (run,) = attempts.of_trial(campaign.rows.database, campaign.rows.study_id, claim.number)
     assert run.outcome == "usable"
 
 

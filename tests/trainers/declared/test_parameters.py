@@ -2,13 +2,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainers.contract import job
 from trainers.declared import registry
-from trainers.terms import parameters
 
 GOOD = {"learning_rate": 1e-4, "network_dim": 16, "max_train_epochs": 4, "optimizer_type": "AdamW"}
 
 
-def check(**params: parameters.Scalar) -> list[str]:
+def check(**params: job.Scalar) -> list[str]:
     return registry.of("diffusion-lora").check({**GOOD, **params})
 
 
@@ -44,7 +44,7 @@ def test_every_condition_names_known_parameters() -> None:
         ("mixed_precision", 16, "not text"),
     ],
 )
-def test_a_wrong_parameter_is_named_with_what_would_be_right(name: str, value: parameters.Scalar, said: str) -> None:
+def test_a_wrong_parameter_is_named_with_what_would_be_right(name: str, value: job.Scalar, said: str) -> None:
     (problem,) = check(**{name: value})
     assert problem.startswith(f"{name}: ")
     assert said in problem
@@ -66,7 +66,7 @@ def test_all_problems_are_found_at_once() -> None:
         {"learning_rate": 1e-8, "lr_scheduler": "polynomial"},
     ],
 )
-def test_parameters_that_contradict_each_other_are_refused(params: dict[str, parameters.Scalar]) -> None:
+def test_parameters_that_contradict_each_other_are_refused(params: dict[str, job.Scalar]) -> None:
     assert len(check(**params)) == 1
 
 
@@ -82,6 +82,6 @@ VALUES = st.integers(-2, 40) | st.floats() | st.booleans() | st.sampled_from([""
 
 
 @given(st.dictionaries(st.sampled_from(sorted(registry.of("diffusion-lora").parameters)), VALUES))
-def test_check_answers_for_any_values(params: dict[str, parameters.Scalar]) -> None:
+def test_check_answers_for_any_values(params: dict[str, job.Scalar]) -> None:
     for problem in registry.of("diffusion-lora").check(params):
         assert ": " in problem

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.contract import points
+from trainers.contract import milestones
 from trainers.declared import registry
 from trainers.lora import footprint, sections
 
@@ -125,10 +125,10 @@ def test_a_script_of_ones_own_has_no_footprint() -> None:
 @given(values=POINTS, steps=st.integers(1, 5000), every=st.integers(1, 2000))
 def test_evaluation_points_are_charged_each_the_same(values: dict[str, Any], steps: int, every: int) -> None:
     plain = of("sd15")
-    watched = dataclasses.replace(plain, every_samples=every, point_pictures=4, point_steps=20)
+    watched = dataclasses.replace(plain, every_samples=every, milestone_pictures=4, milestone_steps=20)
     more = watched.other_seconds(values, steps, on_gpu=True) - plain.other_seconds(values, steps, on_gpu=True)
     batch = values["train_batch_size"] * values["gradient_accumulation_steps"]
-    count = points.count(steps, batch, every)
+    count = milestones.count(steps, batch, every)
     one = dataclasses.replace(plain, pictures=4, drawing_steps=20).other_seconds(values, steps, on_gpu=True)
     none = dataclasses.replace(plain, pictures=0, drawing_steps=0).other_seconds(values, steps, on_gpu=True)
     assert more == pytest.approx(count * (one - none))

@@ -1,11 +1,11 @@
 import pytest
 
+from trainers.contract import job
 from trainers.declared import registry
 from trainers.lora import settings, steps
-from trainers.terms import parameters
 
 
-def resolve(**params: parameters.Scalar) -> settings.LoraSettings:
+def resolve(**params: job.Scalar) -> settings.LoraSettings:
     assert registry.of("diffusion-lora").check(params) == []
     return settings.lora_settings(params, seed=5)
 

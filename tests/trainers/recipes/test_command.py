@@ -62,7 +62,7 @@ def test_it_tells_scores_on_the_way_where_the_study_asks_for_them(make_job: Make
     train_job = train_job.model_copy(update={"evaluation": evaluation})
     run(train_job)
     found = [event.data for event in told(train_job) if event.event == "evaluated"]
-    assert [point["point"] for point in found] == list(range(40, 480, 40))
+    assert [point["milestone"] for point in found] == list(range(40, 480, 40))
     errors_told = [point["metrics"]["colour_error"] for point in found]
     assert errors_told == sorted(errors_told, reverse=True)
 

@@ -249,7 +249,7 @@ def test_points_are_counted_in_samples_and_the_last_step_has_none(make_job: Make
     params = {"gradient_accumulation_steps": 2}
     told = run(make_job(params, {"during": sections.During(every_samples=6, prompts=1)}))
     found = told.all("evaluated")
-    assert [(point["step"], point["samples"], point["point"]) for point in found] == [
+    assert [(point["step"], point["samples"], point["milestone"]) for point in found] == [
         *((2, 8, 6), (3, 12, 12), (5, 20, 18)),
     ]
     assert told.all("step")[-1]["step"] == 6

@@ -17,31 +17,31 @@ def healthy(steps: int = 40, **options: bool) -> health.Health:
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
 def test_a_nonfinite_loss_is_found_at_its_step(loss: float) -> None:
-    finding = healthy().observe(41, loss, 1.0)
-    assert finding is not None
-    assert (finding.kind, finding.step) == ("nonfinite-loss", 41)
+    symptom = healthy().observe(41, loss, 1.0)
+    assert symptom is not None
+    assert (symptom.kind, symptom.step) == ("nonfinite-loss", 41)
 
 
 def test_a_nonfinite_gradient_is_found_at_its_step() -> None:
-    finding = healthy().observe(41, 1.0, math.nan)
-    assert finding is not None
-    assert finding.kind == "nonfinite-gradient"
+    symptom = healthy().observe(41, 1.0, math.nan)
+    assert symptom is not None
+    assert symptom.kind == "nonfinite-gradient"
 
 
 def test_loss_scaling_may_overflow_while_it_looks_for_its_scale() -> None:
     watch = healthy(loss_scaling=True)
-    findings = [watch.observe(step, 1.0, math.inf) for step in range(41, 62)]
-    assert findings[:-1] == [None] * 20
-    assert findings[-1] is not None
+    symptoms = [watch.observe(step, 1.0, math.inf) for step in range(41, 62)]
+    assert symptoms[:-1] == [None] * 20
+    assert symptoms[-1] is not None
 
 
 def test_an_exploding_gradient_is_found_after_several_steps_on_end() -> None:
     watch = healthy()
-    findings = [watch.observe(step, 1.0, 100.0) for step in range(41, 46)]
-    assert findings[:-1] == [None] * 4
-    assert findings[-1] is not None
-    assert findings[-1].kind == "exploding-gradient"
-    assert findings[-1].evidence == {"grad_norm": 100.0, "grad_norm_median": 1.0}
+    symptoms = [watch.observe(step, 1.0, 100.0) for step in range(41, 46)]
+    assert symptoms[:-1] == [None] * 4
+    assert symptoms[-1] is not None
+    assert symptoms[-1].kind == "exploding-gradient"
+    assert symptoms[-1].evidence == {"grad_norm": 100.0, "grad_norm_median": 1.0}
 
 
 def test_single_spikes_and_a_slow_rise_are_no_explosion() -> None:

@@ -122,7 +122,7 @@ def _step_of(number: int) -> int:
 
 def test_milestones_are_the_methods_to_measure_and_the_loops_to_tell(make_job: Make) -> None:
     found = told(run(Line(), make_job(evaluation={"during": sections.During(every_samples=10)})), "evaluated")
-    assert [(point["step"], point["samples"], point["point"]) for point in found] == [(3, 12, 10), (5, 20, 20)]
+    assert [(point["step"], point["samples"], point["milestone"]) for point in found] == [(3, 12, 10), (5, 20, 20)]
     assert 0 < found[0]["metrics"]["height"] < found[1]["metrics"]["height"]
 
 

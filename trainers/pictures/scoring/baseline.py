@@ -1,4 +1,4 @@
-"""The untrained base's pictures and scores: computed once for each base, judge and evaluation, then remembered."""
+"""The untrained base's pictures and scores: computed once for each base, scorer and evaluation, then remembered."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ from trainers.contract import job, paths
 from trainers.files import cache
 from trainers.lora import sections
 from trainers.pictures import sampling
-from trainers.pictures.scoring import judges, scores
+from trainers.pictures.scoring import scorers, scores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +33,7 @@ class BaselineScores:
 
 def measure(
     base: models.Base,
-    judge: judges.Scorers,
+    scorer: scorers.Scorers,
     train_job: job.TrainJob,
     evaluation: sections.Evaluation,
     references: scores.References,
@@ -49,7 +49,7 @@ def measure(
     entry = cache.key(
         base=base.sha256,
         precision=str(base.unet.dtype),
-        judge=judge.identity,
+        scorer=scorer.identity,
         evaluation=evaluation.model_dump(mode="json", exclude={"during"}),
         thresholds=train_job.thresholds.model_dump(mode="json"),
         dataset=references.dataset_hash,
@@ -59,19 +59,19 @@ def measure(
     with filelock.FileLock(folder / ".lock"):
         if not (folder / entry).is_dir():
             drawn = sampling.draw(base, evaluation, train_job.thresholds, check)
-            _build(judge, references, drawn, folder / entry)
+            _build(scorer, references, drawn, folder / entry)
     content = json.loads((folder / entry / "scores.json").read_text(encoding="utf-8"))
     images = [{**image, "path": str(folder / entry / image["path"])} for image in content["images"]]
     return BaselineScores(content["metrics"], images)
 
 
 def _build(
-    judge: judges.Scorers,
+    scorer: scorers.Scorers,
     references: scores.References,
     drawn: Sequence[sampling.DrawnPicture],
     folder: pathlib.Path,
 ) -> None:
-    cosines = scores.score(judge, drawn, references)
+    cosines = scores.score(scorer, drawn, references)
     unfinished = folder.with_name(f".{folder.name}")
     shutil.rmtree(unfinished, ignore_errors=True)
     files = sampling.save(drawn, paths.TrialPaths(unfinished))

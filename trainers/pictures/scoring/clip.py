@@ -1,4 +1,4 @@
-"""The judge: an open_clip model with trained weights, never with random ones."""
+"""The scorer: an open_clip model with trained weights, never with random ones."""
 
 import dataclasses
 import functools
@@ -39,7 +39,7 @@ class ClipScorer:
 
 
 def load(clip: sections.ClipModel, device: torch.device, cache: pathlib.Path) -> ClipScorer:
-    """Load the judge.
+    """Load the scorer.
 
     Args:
         clip: an open_clip model name with its pretrained tag or weights file; a folder in open_clip's layout; a
@@ -53,7 +53,7 @@ def load(clip: sections.ClipModel, device: torch.device, cache: pathlib.Path) ->
     if found is None and not clip.pretrained and not name.startswith("hf-hub:"):
         raise errors.ModelError(
             f"clip {clip.model!r}: give `pretrained` (a tag such as openai, or a weights file): "
-            "a model with random weights judges nothing"
+            "a model with random weights scores nothing"
         )
     given = str(found) if found is not None and found.is_file() else clip.pretrained or None
     try:

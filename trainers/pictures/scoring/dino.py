@@ -1,4 +1,4 @@
-"""The second eye: a timm model with trained weights that sees pictures only, never one with random weights.
+"""The second scorer: a timm model with trained weights that sees pictures only, never one with random weights.
 
 DreamBooth (Ruiz et al. 2023) compares subjects by the class token of a self-supervised ViT-S/16 (DINO): unlike CLIP it
 was never taught to call two things of one kind the same.

@@ -11,7 +11,7 @@ from PIL import Image
 
 from trainers.data import dataset
 from trainers.pictures import sampling
-from trainers.pictures.scoring import judges
+from trainers.pictures.scoring import scorers
 
 Array = numpy.typing.NDArray[numpy.float64]
 
@@ -31,7 +31,7 @@ class Scores:
     """Cosines of an evaluation's pictures.
 
     `text` (pictures,) to their own prompt; `subject` (pictures, training images); `alike` the mean between pictures
-    of different prompts, None with one prompt; `subject_dino` as `subject`, None without a second eye.
+    of different prompts, None with one prompt; `subject_dino` as `subject`, None without a second scorer.
     """
 
     text: Array
@@ -42,26 +42,26 @@ class Scores:
 
 @dataclasses.dataclass(frozen=True)
 class References:
-    """The training images as the judges see them: unit-length `embeddings` (images, dimensions) of each."""
+    """The training images as the scorers see them: unit-length `embeddings` (images, dimensions) of each."""
 
     embeddings: torch.Tensor
     dataset_hash: str
     dino: torch.Tensor | None = None
 
 
-def references(judge: judges.Scorers, facts: dataset.DatasetFacts) -> References:
+def references(scorer: scorers.Scorers, facts: dataset.DatasetFacts) -> References:
     """Embed the training images."""
     images = [picture.image() for picture in facts.pictures]
-    second = None if judge.eye is None else judge.eye.images(images)
-    return References(judge.clip.images(images), facts.hash, second)
+    second = None if scorer.second is None else scorer.second.images(images)
+    return References(scorer.clip.images(images), facts.hash, second)
 
 
-def score(judge: judges.Scorers, drawn: Sequence[sampling.DrawnPicture], references: References) -> Scores:
+def score(scorer: scorers.Scorers, drawn: Sequence[sampling.DrawnPicture], references: References) -> Scores:
     """Compare pictures with their prompts and with the training images."""
     images = [each.image for each in drawn]
-    pictures = judge.clip.images(images)
+    pictures = scorer.clip.images(images)
     prompts = list(dict.fromkeys(each.shot.prompt for each in drawn))
-    texts = judge.clip.texts(prompts)[[prompts.index(each.shot.prompt) for each in drawn]]
+    texts = scorer.clip.texts(prompts)[[prompts.index(each.shot.prompt) for each in drawn]]
     numbers = numpy.array([prompts.index(each.shot.prompt) for each in drawn])
     different = numbers[:, None] != numbers[None, :]
     between = (pictures @ pictures.T).numpy()
@@ -69,14 +69,14 @@ def score(judge: judges.Scorers, drawn: Sequence[sampling.DrawnPicture], referen
         text=(pictures * texts).sum(dim=1).double().numpy(),
         subject=(pictures @ references.embeddings.T).double().numpy(),
         alike=float(between[different].mean()) if different.any() else None,
-        subject_dino=_second_opinion(judge, images, references),
+        subject_dino=_second_opinion(scorer, images, references),
     )
 
 
-def _second_opinion(judge: judges.Scorers, images: Sequence[Image.Image], references: References) -> Array | None:
-    if judge.eye is None or references.dino is None:
+def _second_opinion(scorer: scorers.Scorers, images: Sequence[Image.Image], references: References) -> Array | None:
+    if scorer.second is None or references.dino is None:
         return None
-    cosines: Array = (judge.eye.images(images) @ references.dino.T).double().numpy()
+    cosines: Array = (scorer.second.images(images) @ references.dino.T).double().numpy()
     return cosines
 
 

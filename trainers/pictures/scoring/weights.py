@@ -1,4 +1,4 @@
-"""Which weights a judge was given: found, and named by their content, since scores of other weights do not compare."""
+"""Which weights a scorer was given: found, and named by their content, since scores of other weights do not compare."""
 
 import hashlib
 import pathlib
@@ -13,10 +13,10 @@ from trainers.lora import architecture
 
 
 def source(model: str, given: str) -> pathlib.Path | None:
-    """The folder or file that a judge's weights come from; None where they are fetched by name.
+    """The folder or file that a scorer's weights come from; None where they are fetched by name.
 
     Args:
-        model: the judge's model name, a folder that holds a whole model, or `demo`.
+        model: the scorer's model name, a folder that holds a whole model, or `demo`.
         given: a weights file, or a name of weights.
     """
     folder = architecture.DEMO / "clip" if model == "demo" else pathlib.Path(model).expanduser()
@@ -33,7 +33,7 @@ def identity(
     preprocessing: Mapping[str, Any],
     cache: pathlib.Path,
 ) -> str:
-    """A hash of what a judge's scores follow from; `found` is its `source`, where it has one."""
+    """A hash of what a scorer's scores follow from; `found` is its `source`, where it has one."""
     weights = _of_tensors(model) if found is None else digests.of_model(found, cache)
     return caches.key(name=name, weights=weights, preprocessing=str(sorted(preprocessing.items())))
 

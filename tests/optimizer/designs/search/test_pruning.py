@@ -54,7 +54,7 @@ def worker(of: studies.Study, storage: optuna.storages.BaseStorage) -> live.Prun
 
 
 def evaluated(point: int, metrics: Mapping[str, Any]) -> events.Event:
-    data = {"step": point, "samples": point, "point": point, "metrics": metrics, "seconds": 0.1}
+    data = {"step": point, "samples": point, "milestone": point, "metrics": metrics, "seconds": 0.1}
     return events.Event(0.0, 0, "evaluated", data)
 
 

@@ -1,4 +1,4 @@
-"""A CLIP model of a real architecture, its weights in a file, through all that a judge does."""
+"""A CLIP model of a real architecture, its weights in a file, through all that a scorer does."""
 
 import pathlib
 from collections.abc import Callable
@@ -29,19 +29,19 @@ def write_weights(file: pathlib.Path, seed: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["weights.safetensors", "weights.pt"])
-def test_a_weights_file_gives_a_judge_with_those_weights(name: str, tmp_path: pathlib.Path) -> None:
+def test_a_weights_file_gives_a_scorer_with_those_weights(name: str, tmp_path: pathlib.Path) -> None:
     file = tmp_path / name
     write_weights(file, seed=1)
     wanted = sections.ClipModel(model=ARCHITECTURE, pretrained=str(file))
-    judge, again = clip.load(wanted, CPU, tmp_path), clip.load(wanted, CPU, tmp_path)
+    scorer, again = clip.load(wanted, CPU, tmp_path), clip.load(wanted, CPU, tmp_path)
     picture = Image.new("RGB", (64, 48), (200, 30, 30))
-    assert torch.equal(judge.images([picture]), again.images([picture]))
-    assert judge.images([picture] * 2).shape == (2, 256)
-    assert judge.texts(["a dog", "a cat", "a hat"]).norm(dim=1).tolist() == pytest.approx([1.0] * 3, abs=1e-5)
+    assert torch.equal(scorer.images([picture]), again.images([picture]))
+    assert scorer.images([picture] * 2).shape == (2, 256)
+    assert scorer.texts(["a dog", "a cat", "a hat"]).norm(dim=1).tolist() == pytest.approx([1.0] * 3, abs=1e-5)
 
 
 @pytest.mark.slow
-def test_a_judge_is_named_by_what_is_in_its_weights_file(tmp_path: pathlib.Path) -> None:
+def test_a_scorer_is_named_by_what_is_in_its_weights_file(tmp_path: pathlib.Path) -> None:
     file, moved = tmp_path / "weights.safetensors", tmp_path / "elsewhere" / "same.safetensors"
     write_weights(file, seed=1)
     moved.parent.mkdir()

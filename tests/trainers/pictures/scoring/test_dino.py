@@ -1,4 +1,4 @@
-"""A real timm model, its weights in a file, through all that the second eye does."""
+"""A real timm model, its weights in a file, through all that the second scorer does."""
 
 import pathlib
 from collections.abc import Callable

@@ -12,7 +12,7 @@ from PIL import Image
 from trainers.contract import job
 from trainers.lora import sections
 from trainers.pictures import sampling
-from trainers.pictures.scoring import clip, judges, scores, verdicts
+from trainers.pictures.scoring import clip, scorers, scores, symptoms
 
 
 class Embedder:
@@ -41,12 +41,12 @@ SHOWN = [
     drawn("c", 0, 3, held_out=True),
 ]
 EYES: Any = Embedder({1: [1.0, 0.0], 2: [0.6, 0.8], 3: [0.0, 1.0]}, {"a": [1.0, 0.0], "b": [0.0, 1.0], "c": [0.8, 0.6]})
-JUDGE = judges.Scorers(EYES)
+SCORER = scorers.Scorers(EYES)
 REFERENCES = scores.References(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), "hash")
 
 
 def test_each_picture_is_compared_with_its_own_prompt_and_all_training_images() -> None:
-    cosines = scores.score(JUDGE, SHOWN, REFERENCES)
+    cosines = scores.score(SCORER, SHOWN, REFERENCES)
     assert cosines.text == pytest.approx([1.0, 0.8, 0.6])
     assert cosines.subject == pytest.approx(numpy.array([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]]))
     assert cosines.alike == pytest.approx((0.6 + 0.0 + 0.8) / 3)
@@ -55,15 +55,15 @@ def test_each_picture_is_compared_with_its_own_prompt_and_all_training_images() 
 def test_a_second_eye_has_an_opinion_of_its_own_on_the_subject() -> None:
     second: Any = Embedder({1: [0.0, 1.0], 2: [1.0, 0.0], 3: [1.0, 0.0]}, {})
     references = scores.References(REFERENCES.embeddings, "hash", dino=torch.tensor([[0.0, 1.0]]))
-    cosines = scores.score(judges.Scorers(EYES, second), SHOWN, references)
+    cosines = scores.score(scorers.Scorers(EYES, second), SHOWN, references)
     assert scores.metrics(SHOWN, cosines, None)["subject_similarity_dino"] == pytest.approx(0.5)
-    alone = scores.score(JUDGE, SHOWN, REFERENCES)
+    alone = scores.score(SCORER, SHOWN, REFERENCES)
     assert scores.metrics(SHOWN, alone, None)["subject_similarity_dino"] is None
     assert numpy.array_equal(cosines.subject, alone.subject)
 
 
 def test_held_out_pictures_do_not_move_what_the_search_sees() -> None:
-    cosines = scores.score(JUDGE, SHOWN, REFERENCES)
+    cosines = scores.score(SCORER, SHOWN, REFERENCES)
     metrics = scores.metrics(SHOWN, cosines, numpy.array([0.5, 0.5, 0.5]))
     assert metrics["clip_score"] == pytest.approx(0.9)
     assert metrics["clip_score_gain"] == pytest.approx(0.4)
@@ -93,7 +93,7 @@ def test_the_bootstrap_interval_covers_as_often_as_it_says() -> None:
 
 
 def test_a_picture_that_lost_its_prompt_is_one_far_below_the_untrained_base_s() -> None:
-    cosines = scores.score(JUDGE, SHOWN, REFERENCES)  # 1.0, 0.8 and, held out, 0.6
+    cosines = scores.score(SCORER, SHOWN, REFERENCES)  # 1.0, 0.8 and, held out, 0.6
     before = numpy.array([1.3, 1.3, 1.3])
     assert [each.failure for each in scores.off_prompt(SHOWN, cosines, before, None)] == [None, "black-images", None]
     judged = scores.off_prompt(SHOWN, cosines, before, 0.4)
@@ -122,36 +122,36 @@ def test_a_wider_margin_never_finds_more_and_no_gain_is_ever_off_prompt(
     assert found[1] <= found[0] <= set(numpy.flatnonzero(text < before))
 
 
-def findings(thresholds: job.Thresholds, **changes: Any) -> list[str]:
+def told(thresholds: job.Thresholds, **changes: Any) -> list[str]:
     sound = scores.Scores(numpy.array([0.5, 0.5]), numpy.array([[0.9, 0.2], [0.3, 0.999]]), 0.999)
     images = [{"path": "a.png", "failure": changes.get("failure")}, {"path": "b.png", "failure": None}]
     metrics = {"clip_score_gain": -0.2}
-    return [finding.kind for finding in verdicts.findings(metrics, images, sound, thresholds, 10)]
+    return [symptom.kind for symptom in symptoms.found(metrics, images, sound, thresholds, 10)]
 
 
 def test_collapse_copying_and_falling_below_the_base_are_found() -> None:
-    assert findings(job.Thresholds()) == ["collapse"]
-    assert findings(job.Thresholds(copying_similarity=0.99, below_base_margin=0.1, collapse_similarity=1.0)) == [
+    assert told(job.Thresholds()) == ["collapse"]
+    assert told(job.Thresholds(copying_similarity=0.99, below_base_margin=0.1, collapse_similarity=1.0)) == [
         "below-base",
         "copying",
     ]
-    assert findings(job.Thresholds(below_base_margin=0.3, collapse_similarity=1.0)) == []
+    assert told(job.Thresholds(below_base_margin=0.3, collapse_similarity=1.0)) == []
 
 
 def test_pictures_without_their_prompt_come_first_and_may_be_a_collapse() -> None:
-    found = findings(job.Thresholds(below_base_margin=0.1), failure="off-prompt")
+    found = told(job.Thresholds(below_base_margin=0.1), failure="off-prompt")
     assert found == ["off-prompt", "below-base", "collapse"]
 
 
 def test_broken_pictures_come_last_and_are_no_collapse() -> None:
-    assert findings(job.Thresholds(below_base_margin=0.1), failure="flat-images") == ["below-base", "flat-images"]
+    assert told(job.Thresholds(below_base_margin=0.1), failure="flat-images") == ["below-base", "flat-images"]
 
 
-def test_the_demo_judge_tells_matching_captions_from_others(tmp_path: Any) -> None:
-    judge = clip.load(sections.ClipModel(), torch.device("cpu"), tmp_path)
+def test_the_demo_scorer_tells_matching_captions_from_others(tmp_path: Any) -> None:
+    scorer = clip.load(sections.ClipModel(), torch.device("cpu"), tmp_path)
     red = Image.new("RGB", (64, 64), (220, 40, 40))
     red.paste((50, 80, 220), (16, 16, 48, 48))
-    texts = judge.texts(["a blue square on a red background", "a yellow star on a black background"])
-    right, wrong = (judge.images([red]) @ texts.T)[0].tolist()
+    texts = scorer.texts(["a blue square on a red background", "a yellow star on a black background"])
+    right, wrong = (scorer.images([red]) @ texts.T)[0].tolist()
     assert right > wrong + 0.3
-    assert judge.images([red]).norm(dim=1).item() == pytest.approx(1.0, abs=1e-5)
+    assert scorer.images([red]).norm(dim=1).item() == pytest.approx(1.0, abs=1e-5)

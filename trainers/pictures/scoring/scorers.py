@@ -1,4 +1,4 @@
-"""Everything that looks at a trial's pictures: CLIP always, a second eye for the subject where a job names one."""
+"""Everything that looks at a trial's pictures: CLIP always, a second scorer for the subject where a job names one."""
 
 import dataclasses
 import pathlib
@@ -15,12 +15,12 @@ class Scorers:
     """The loaded models of one evaluation."""
 
     clip: clip.ClipScorer
-    eye: dino.DinoScorer | None = None
+    second: dino.DinoScorer | None = None
 
     @property
     def identity(self) -> str:
         """Names what all scores follow from."""
-        return self.clip.identity if self.eye is None else f"{self.clip.identity} {self.eye.identity}"
+        return self.clip.identity if self.second is None else f"{self.clip.identity} {self.second.identity}"
 
 
 def load(evaluation: sections.Evaluation, device: torch.device, cache: pathlib.Path) -> Scorers:
@@ -29,8 +29,8 @@ def load(evaluation: sections.Evaluation, device: torch.device, cache: pathlib.P
     Raises:
         errors.ModelError: one cannot be loaded, or would have random weights.
     """
-    eye = None if evaluation.dino is None else dino.load(evaluation.dino, device, cache)
-    return Scorers(clip.load(evaluation.clip, device, cache), eye)
+    second = None if evaluation.dino is None else dino.load(evaluation.dino, device, cache)
+    return Scorers(clip.load(evaluation.clip, device, cache), second)
 
 
 def version(evaluation: sections.Evaluation, cache: pathlib.Path) -> str:

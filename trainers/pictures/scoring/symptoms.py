@@ -8,7 +8,7 @@ from trainers.pictures.scoring import scores
 from trainers.training import health
 
 
-def findings(
+def found(
     metrics: Mapping[str, Any],
     images: Sequence[Mapping[str, Any]],
     cosines: scores.Scores,

@@ -1,7 +1,7 @@
 import pytest
 
+from storage import attempts, errors, leases
 from storage import database as db
-from storage import errors, leases, runs
 from tests.storage import holding
 
 
@@ -13,8 +13,8 @@ def study(database: db.Database) -> str:
 def test_attempts_are_counted_from_one_and_keep_how_they_ended(database: db.Database, study: str) -> None:
     first = holding.take(database, study, 3, "ada")
     assert first is not None
-    assert runs.start(database, first, gpu="cuda:0") == 1
-    runs.finish(
+    assert attempts.start(database, first, gpu="cuda:0") == 1
+    attempts.finish(
         database,
         study,
         3,
@@ -29,9 +29,9 @@ def test_attempts_are_counted_from_one_and_keep_how_they_ended(database: db.Data
     leases.release(database, first)
     second = holding.take(database, study, 3, "bob")
     assert second is not None
-    assert runs.start(database, second) == 2
+    assert attempts.start(database, second) == 2
 
-    crashed, running = runs.listed(database, study)
+    crashed, running = attempts.listed(database, study)
     assert (crashed.attempt, crashed.worker_id, crashed.gpu, crashed.outcome) == (1, "ada", "cuda:0", "crashed")
     assert (crashed.exit_code, crashed.failure_kind, crashed.step) == (74, "machine", 12)
     assert (crashed.seconds, crashed.message) == ({"train": 2.5}, "lost\ufffddevice")
@@ -45,18 +45,18 @@ def test_only_the_holder_of_a_trial_begins_an_attempt(database: db.Database, stu
     assert lease is not None
     leases.release(database, lease)
     with pytest.raises(errors.LeaseLost):
-        runs.start(database, lease)
-    assert runs.listed(database, study) == []
+        attempts.start(database, lease)
+    assert attempts.listed(database, study) == []
 
 
 def test_an_attempt_whose_worker_vanished_is_lost_when_the_next_one_begins(database: db.Database, study: str) -> None:
     lease = holding.take(database, study, 0, "ada")
     assert lease is not None
-    assert [runs.start(database, lease), runs.start(database, lease)] == [1, 2]
-    vanished, running = runs.of_trial(database, study, 0)
+    assert [attempts.start(database, lease), attempts.start(database, lease)] == [1, 2]
+    vanished, running = attempts.of_trial(database, study, 0)
     assert (vanished.outcome, vanished.message) == ("lost", "its worker ended without a word")
     assert vanished.finished_at is not None
     assert running.finished_at is None
-    runs.finish(database, study, 0, 1, outcome="usable")
-    assert [run.outcome for run in runs.of_trial(database, study, 0)] == ["usable", None]
-    assert runs.of_trial(database, study, 1) == []
+    attempts.finish(database, study, 0, 1, outcome="usable")
+    assert [run.outcome for run in attempts.of_trial(database, study, 0)] == ["usable", None]
+    assert attempts.of_trial(database, study, 1) == []

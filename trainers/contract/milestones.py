@@ -1,6 +1,6 @@
-"""Evaluation points: when a trial is scored while it still trains. Torch-free.
+"""Milestones: when a trial is scored while it still trains. Torch-free.
 
-Points are counted in samples seen, steps times the effective batch, so that trials with other batch sizes and
+Milestones are counted in samples seen, steps times the effective batch, so that trials with other batch sizes and
 accumulation are compared after the same amount of training data.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 class Milestones:
     """When a trial is scored while it trains: once every so many samples seen.
 
-    `instances` are what each score is the mean of (prompts, clips), `pictures` what is drawn at each point.
+    `instances` are what each score is the mean of (prompts, clips), `pictures` what is drawn at each milestone.
     """
 
     every_samples: int
@@ -23,9 +23,9 @@ class Milestones:
 
 
 def due(step: int, effective_batch: int, every_samples: int) -> int | None:
-    """The point that is due after a step, in samples; None where none is.
+    """The milestone that is due after a step, in samples; None where none is.
 
-    It is due after the first step that has seen so many samples. A step that passes several points is the last one's.
+    It is due after the first step that has seen so many samples. A step that passes several is the last one's.
     """
     passed = step * effective_batch // every_samples
     before = max(step - 1, 0) * effective_batch // every_samples
@@ -33,7 +33,7 @@ def due(step: int, effective_batch: int, every_samples: int) -> int | None:
 
 
 def count(total_steps: Any, effective_batch: Any, every_samples: int) -> Any:
-    """How many points a trial of so many steps has; the last step has none, since the whole evaluation follows it.
+    """How many milestones a trial of so many steps has; the last step has none, since the whole evaluation follows it.
 
     Args:
         total_steps: one number or a column of shape (points,), as is `effective_batch`.

@@ -1,4 +1,4 @@
-"""The judge: a tiny open_clip model that tells whether a picture shows what its caption says.
+"""The scorer: a tiny open_clip model that tells whether a picture shows what its caption says.
 
 Unlike the base model it knows the character by name, as a large CLIP knows what is famous; otherwise the name in a
 validation prompt would mean any monster, and CLIP score could not tell the character from another one.
@@ -31,7 +31,7 @@ _WEIGHTS = "open_clip_model.safetensors"
 
 
 def build(vocabulary: int) -> open_clip.CLIP:
-    """An untrained judge, 1.26 million parameters."""
+    """An untrained scorer, 1.26 million parameters."""
     return open_clip.CLIP(
         embed_dim=EMBEDDING, vision_cfg=dict(VISION_CONFIG), text_cfg={**TEXT_CONFIG, "vocab_size": vocabulary}
     )
@@ -40,7 +40,7 @@ def build(vocabulary: int) -> open_clip.CLIP:
 def train(
     tokenizer: transformers.CLIPTokenizer, steps: int, work: pathlib.Path, *, start: pathlib.Path | None, seed: int = 0
 ) -> open_clip.CLIP:
-    """Train a judge for `steps` batches of 128, from the folder `start` or from nothing."""
+    """Train a scorer for `steps` batches of 128, from the folder `start` or from nothing."""
     torch.manual_seed(seed)
     model = build(len(tokenizer))
     if start is not None:
@@ -55,7 +55,7 @@ def train(
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
 
-    stage = training.Stage("judge", steps, work / "judge.pt", save, load)
+    stage = training.Stage("scorer", steps, work / "scorer.pt", save, load)
     for step in stage.steps():
         rng = random.Random(f"judge {seed} {step}")
         for group in optimizer.param_groups:
@@ -73,7 +73,7 @@ def train(
 
 
 def write(model: open_clip.CLIP, tokenizer: transformers.CLIPTokenizer, folder: pathlib.Path) -> None:
-    """Write the judge as a folder that open_clip loads with `local-dir:`, in half precision."""
+    """Write the scorer as a folder that open_clip loads with `local-dir:`, in half precision."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder)
     weights = {name: value.half().contiguous() for name, value in model.state_dict().items()}

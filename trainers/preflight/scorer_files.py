@@ -1,4 +1,4 @@
-"""The judges' weights as a study names them; finds what would keep them from being loaded. Torch-free.
+"""The scorers' weights as a study names them; finds what would keep them from being loaded. Torch-free.
 
 What open_clip and timm know by name is read from their own files, since importing them takes torch.
 """
@@ -62,7 +62,7 @@ def _of_clip_name(model: str, pretrained: str) -> Iterator[str]:
         yield f"open_clip knows no such model{suggestions.nearest(name, known)}"
         return
     if not pretrained:
-        yield "give `pretrained` (a tag such as openai, or a weights file): random weights judge nothing"
+        yield "give `pretrained` (a tag such as openai, or a weights file): random weights score nothing"
         return
     file = pathlib.Path(pretrained).expanduser()
     if file.is_file():
