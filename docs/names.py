@@ -61,7 +61,9 @@ def _first_line(node: ast.Module | ast.ClassDef) -> str:
 
 
 def _alias(node: ast.stmt) -> str | None:
-    """The type that an assignment names: in CamelCase, and no constant in capitals."""
+    """The type that an assignment names: in CamelCase, no constant in capitals, and none that stands for any type."""
+    if "TypeVar(" in ast.unparse(node):
+        return None
     target = (
         node.targets[0] if isinstance(node, ast.Assign) else node.target if isinstance(node, ast.AnnAssign) else None
     )

@@ -57,7 +57,9 @@ def measured(source: database.Database, study: study_module.Study) -> list[estim
 
 
 def taken(
-    study: study_module.Study, trials: Sequence[optuna.trial.FrozenTrial], attempts: Sequence[stored_attempts.Attempt]
+    study: study_module.Study,
+    trials: Sequence[optuna.trial.FrozenTrial],
+    attempts: Sequence[stored_attempts.AttemptRow],
 ) -> list[estimates.Measured]:
     """What a study's finished trials took, of those whose attempts are given, in the order of their numbers."""
     warm = study.launch.isolation == "warm"

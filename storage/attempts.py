@@ -21,7 +21,7 @@ _LOST = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Attempt:
+class AttemptRow:
     """One attempt, counted from 1. `seconds`: phase (launch, load, train, sample, score) -> seconds.
 
     All from `finished_at` on is None, empty or '' while it runs; one whose worker vanished is `lost` when the next
@@ -60,7 +60,7 @@ def start(source: database.Database, lease: leases.Lease, gpu: str = "cpu") -> i
         return number
 
 
-def of_trial(source: database.Database, study_id: str, trial_number: int) -> list[Attempt]:
+def of_trial(source: database.Database, study_id: str, trial_number: int) -> list[AttemptRow]:
     """The attempts at one trial, in order."""
     query = sa.select(_T).where(_of(study_id, trial_number)).order_by(_T.c.attempt)
     with source.transaction() as connection:
@@ -98,7 +98,7 @@ def finish(
         connection.execute(ended)
 
 
-def listed(source: database.Database, study_id: str, since: int = 0) -> list[Attempt]:
+def listed(source: database.Database, study_id: str, since: int = 0) -> list[AttemptRow]:
     """The attempts of a study at trials from number `since` on, by trial and attempt."""
     wanted = (_T.c.study_id == study_id) & (_T.c.trial_number >= since)
     query = sa.select(_T).where(wanted).order_by(_T.c.trial_number, _T.c.attempt)
@@ -110,7 +110,7 @@ def _of(study_id: str, trial_number: int) -> sa.ColumnElement[bool]:
     return (_T.c.study_id == study_id) & (_T.c.trial_number == trial_number)
 
 
-def _run(row: sa.Row[Any]) -> Attempt:
+def _run(row: sa.Row[Any]) -> AttemptRow:
     values = dict(row._mapping)
     del values["study_id"]
-    return Attempt(**values)
+    return AttemptRow(**values)

@@ -23,7 +23,7 @@ class Attempt:
     message: str
 
 
-def of(run: stored_attempts.Attempt) -> Attempt:
+def of(run: stored_attempts.AttemptRow) -> Attempt:
     """An attempt as the database keeps it."""
     return Attempt(
         attempt=run.attempt,

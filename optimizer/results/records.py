@@ -142,7 +142,7 @@ def read(
     trials: Sequence[optuna.trial.FrozenTrial],
     objectives: Sequence[str],
     measured: Sequence[results.TrialResult] = (),
-    tries: Sequence[stored_attempts.Attempt] = (),
+    tries: Sequence[stored_attempts.AttemptRow] = (),
     abandoned: Collection[int] = (),
 ) -> list[TrialRecord]:
     """Trials as records, in the order of their numbers: Optuna's rows beside what our tables keep of them.
@@ -155,7 +155,7 @@ def read(
         abandoned: numbers of running trials that no worker holds.
     """
     result_of = {result.trial_number: result for result in measured}
-    runs_of: dict[int, list[stored_attempts.Attempt]] = {}
+    runs_of: dict[int, list[stored_attempts.AttemptRow]] = {}
     for run in tries:
         runs_of.setdefault(run.trial_number, []).append(run)
     return [
@@ -175,7 +175,7 @@ def _record(
     state: str,
     objectives: Sequence[str],
     result: results.TrialResult | None,
-    tries: Sequence[stored_attempts.Attempt],
+    tries: Sequence[stored_attempts.AttemptRow],
 ) -> TrialRecord:
     metrics = {} if result is None else result.metrics
     values: dict[str, float | None] = dict(zip(objectives, trial.values or (), strict=False))
@@ -207,7 +207,7 @@ def _record(
     )
 
 
-def _phases(tries: Sequence[stored_attempts.Attempt]) -> dict[str, float]:
+def _phases(tries: Sequence[stored_attempts.AttemptRow]) -> dict[str, float]:
     """Seconds by phase over all attempts: what an interrupted one did before its checkpoint counts, too."""
     total: dict[str, float] = {}
     for run in tries:

@@ -34,10 +34,10 @@ logger = logging.getLogger(__name__)
 _RACES = 8
 
 
-Found: TypeAlias = claims.Claim | claims.Refused | claims.Nothing
+Claimed: TypeAlias = claims.Claim | claims.Refused | claims.Nothing
 
 
-class Lost(Exception):
+class Overtaken(Exception):
     """What was proposed was overtaken meanwhile: another worker has the point, or newer rules refuse it."""
 
 
@@ -72,7 +72,7 @@ class Proposer:
         self.design = self.begin(self.standing.admission)
         self._generation = self.rows.generation
 
-    def claim(self) -> Found:
+    def claim(self) -> Claimed:
         """The next thing to do: a trial to run, a refusal that took a trial's place, or nothing, with the reason.
 
         Raises:
@@ -171,7 +171,7 @@ class Proposer:
 
     # -- what the design proposes --------------------------------------------------------------------------------------
 
-    def _propose(self) -> Found:
+    def _propose(self) -> Claimed:
         """The next trial that the design wants, or why there is none."""
         if self._is_spent():
             return self._out_of_budget()
@@ -179,7 +179,7 @@ class Proposer:
             proposal = self.design.next()
             try:
                 return self._write(proposal)
-            except Lost:
+            except Overtaken:
                 logger.debug("what was proposed was overtaken; proposing again")
             finally:
                 self._tell(proposal)
@@ -195,7 +195,7 @@ class Proposer:
     def _tell(self, proposal: designs.Proposal | designs.Exhausted) -> None:
         self.observer.refused(tuple(verdict for _, verdict in proposal.refused))
 
-    def _write(self, proposal: designs.Proposal | designs.Exhausted) -> Found:
+    def _write(self, proposal: designs.Proposal | designs.Exhausted) -> Claimed:
         """Write what a proposal came to, unless the budget was spent meanwhile.
 
         Raises:
@@ -213,10 +213,10 @@ class Proposer:
         except storage_errors.StudyGone:
             raise
         except storage_errors.NotFound as error:  # renamed at this very moment; the next look follows it
-            raise Lost from error
-        raise Lost
+            raise Overtaken from error
+        raise Overtaken
 
-    def _begin(self, writing: trial_rows.Writing, proposal: designs.Proposal | designs.Exhausted) -> Found:
+    def _begin(self, writing: trial_rows.Writing, proposal: designs.Proposal | designs.Exhausted) -> Claimed:
         """Write a proposal whose point is this worker's to begin.
 
         An accepted point is a running trial that this worker holds; a refused one stands here only under

@@ -114,7 +114,7 @@ def _is_another_try_wanted(ending: score.Ending) -> bool:
     return ending in (score.Ending.CRASHED, score.Ending.REJECTED)
 
 
-def _was_refused(run: stored_attempts.Attempt) -> bool:
+def _was_refused(run: stored_attempts.AttemptRow) -> bool:
     return run.outcome == score.Ending.REJECTED and run.failure_kind == "refused-job"
 
 

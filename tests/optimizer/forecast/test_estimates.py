@@ -136,9 +136,9 @@ def test_trials_are_read_from_their_attempts() -> None:
         made.number = number
         return made
 
-    def attempt(number: int, step: int | None, **seconds: float) -> attempts.Attempt:
+    def attempt(number: int, step: int | None, **seconds: float) -> attempts.AttemptRow:
         nothing: Any = None
-        return attempts.Attempt(number, 1, "w", "cpu", nothing, nothing, 0, "usable", None, step, seconds, "")
+        return attempts.AttemptRow(number, 1, "w", "cpu", nothing, nothing, 0, "usable", None, step, seconds, "")
 
     found = remembered.taken(
         study,
