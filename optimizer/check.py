@@ -10,10 +10,11 @@ from constraints.rules import ruleset as rulesets
 from constraints.text import errors as constraint_errors
 from optimizer import beforehand, errors, remembered
 from optimizer.designs import asked
-from optimizer.designs.search import pruning, sketch
+from optimizer.designs.search import pruning
+from optimizer.designs.search import sketch as sketches
 from optimizer.forecast import cautions, readiness
 from optimizer.forecast import outlook as outlooks
-from optimizer.forecast import situation as facts
+from optimizer.forecast import situation as situations
 from optimizer.rules import book as rulebook
 from optimizer.study import idle
 from optimizer.study import resolved as studies
@@ -43,7 +44,7 @@ class Looked:
 
     problems: tuple[str, ...]
     notes: tuple[str, ...] = ()
-    situation: facts.Situation | None = None
+    situation: situations.Situation | None = None
     rules: rulesets.RuleSet | None = None
 
     def demand(self) -> None:
@@ -120,7 +121,7 @@ def _rules(study: studies.Study, broken: frozenset[str], before: beforehand.Befo
 
 
 def _of_points(
-    study: studies.Study, rules: rulesets.RuleSet, situation: facts.Situation
+    study: studies.Study, rules: rulesets.RuleSet, situation: situations.Situation
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Points that the study begins with and that are refused, and tables of earlier trials that cannot be read."""
     for at, point in enumerate(study.search.start):
@@ -164,7 +165,7 @@ def check(drafted: studies.Draft, before: beforehand.Before | None = None) -> St
     )
 
 
-def _stopping(study: studies.Study, situation: facts.Situation) -> Iterator[str]:
+def _stopping(study: studies.Study, situation: situations.Situation) -> Iterator[str]:
     """What milestones are good for here, and what the pruner will do with them."""
     milestones = study.milestones
     if milestones is None:
@@ -187,4 +188,4 @@ def _notes(study: studies.Study) -> Sequence[str]:
         f"{name} has an effect only when {when}; say `when: {when}` to spare the search from values that change nothing"
         for name, when in idle.conditions(study).items()
     ]
-    return [*notes, *sketch.notes(study.search.sampler)]
+    return [*notes, *sketches.notes(study.search.sampler)]

@@ -15,7 +15,7 @@ from constraints.text import document as documents
 from constraints.text import errors as constraint_errors
 from optimizer import errors
 from optimizer.designs import judgement
-from optimizer.forecast import situation as facts
+from optimizer.forecast import situation as situations
 from optimizer.study import points
 from optimizer.study import resolved as studies
 from optimizer.study import space as spaces
@@ -57,7 +57,7 @@ def alone(source: loading.RuleSource, point: Mapping[str, Any]) -> Explanation:
     mentioned = files[0].mentioned()
     _check_names(point, mentioned)
     rules = _load_alone(source, point, mentioned)
-    known = {**facts.Situation(facts.gpus(), counters.StepCounter(None)).facts(point), **point}
+    known = {**situations.Situation(situations.gpus(), counters.StepCounter(None)).facts(point), **point}
     needed = {name for rule in _before(rules) for name in rule.scope.inputs(rule.broken)}
     missing = _missing(sorted(needed - known.keys()), "rules that need it do not apply")
     return _explained(rules.check_point(known), explain.sentences(rules, known), missing)
@@ -107,7 +107,7 @@ def _before(rules: rulesets.RuleSet) -> list[rulesets.Rule]:
 
 
 def in_study(
-    study: studies.Study, rules: rulesets.RuleSet, situation: facts.Situation, point: Mapping[str, Any]
+    study: studies.Study, rules: rulesets.RuleSet, situation: situations.Situation, point: Mapping[str, Any]
 ) -> Explanation:
     """Judge a point as the study's search would.
 

@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 
 from optimizer import jsonable
 from optimizer.forecast import estimates
-from optimizer.forecast import situation as facts
+from optimizer.forecast import situation as situations
 from optimizer.results import reading, records
 from optimizer.study import resolved as study_module
 from storage import attempts as stored_attempts
@@ -24,13 +24,13 @@ def step_counter(study: study_module.Study, shown: showings.Showings | None) -> 
     return counters.StepCounter(study.declared.batches, shown, None if base is None else base.resolution)
 
 
-def situation(study: study_module.Study, shown: showings.Showings | None) -> facts.Situation:
+def situation(study: study_module.Study, shown: showings.Showings | None) -> situations.Situation:
     """What is known before a point is drawn, with estimates that no trial has corrected yet; asks for GPUs."""
-    gpu = facts.gpus()
-    return facts.Situation(gpu, step_counter(study, shown), estimates.of(study, on_gpu=gpu.count > 0))
+    gpu = situations.gpus()
+    return situations.Situation(gpu, step_counter(study, shown), estimates.of(study, on_gpu=gpu.count > 0))
 
 
-def stored_situation(source: database.Database, study: study_module.Study) -> facts.Situation:
+def stored_situation(source: database.Database, study: study_module.Study) -> situations.Situation:
     """The same for a stored study, with estimates as good as its trials make them; its data set need not be there."""
     before = situation(study, _shown(reading.row_of(source, study)))
     assert before.estimator is not None

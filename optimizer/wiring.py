@@ -5,7 +5,7 @@ import os
 import socket
 
 from optimizer import opening
-from optimizer.designs.search import pruning as pruners
+from optimizer.designs.search import pruning as search_pruning
 from optimizer.designs.search import search
 from optimizer.forecast import readiness
 from optimizer.running import attempt, launch, pruning, worker
@@ -32,7 +32,7 @@ def open_worker(services: opening.Services, study: studies.Study, device: launch
         study=begun.study,
         rows=rows,
         book=begun.book,
-        pruning=pruning.Pruning(begun.study, pruners.of(begun.study, begun.situation), rows.scores),
+        pruning=pruning.Pruning(begun.study, search_pruning.of(begun.study, begun.situation), rows.scores),
         settings=services.settings,
         launcher=_launcher(services, begun.study, begun.stored, device),
         device=device,

@@ -18,7 +18,7 @@ from optimizer.results import reading
 from optimizer.running import worker as workers
 from optimizer.study import space
 from optimizer.trials import beginning, claims
-from optimizer.trials import conclusion as score
+from optimizer.trials import conclusion as conclusions
 
 SIZES = (20, 1000, 10000)
 
@@ -168,5 +168,7 @@ def reopened(opened: opening.Services) -> optuna.storages.BaseStorage:
 
 def finish(worker: workers.Worker, claim: claims.Claim, values: list[float]) -> None:
     """Tell a trial as if it had been trained."""
-    conclusion = score.Conclusion(score.Ending.USABLE, values=tuple(values), constraints={attributes.TRAINING: 0.0})
+    conclusion = conclusions.Conclusion(
+        conclusions.Ending.USABLE, values=tuple(values), constraints={attributes.TRAINING: 0.0}
+    )
     worker.teller.settle(claim, conclusion)

@@ -14,7 +14,7 @@ from benchmarks.search import kept, landscapes, regret
 from optimizer import attributes
 from optimizer.designs import design
 from optimizer.designs.search import search as searches
-from optimizer.designs.search import sketch as sampler
+from optimizer.designs.search import sketch as sketches
 from tests.optimizer import searching
 
 #: numbers of trials after which searches are compared
@@ -43,7 +43,7 @@ CASES = (Case("ridge", 1), Case("ridge", 2), Case("source", 1))
 
 def search(case: Case, seed: int, rows: int) -> list[float]:
     """How bad the search is after each of `SIZES`: its least loss, or what it leaves undominated."""
-    sampler.MOST_ROWS = rows
+    sketches.MOST_ROWS = rows
     landscape = next(each for each in landscapes.LANDSCAPES if each.name == case.landscape)
     under_rules = regret.open_search(landscape, seed)
     if case.objectives == 2:
@@ -94,7 +94,7 @@ def _one(job: Job) -> list[float]:
 
 def run(seeds: int, processes: int, file: pathlib.Path | None = None) -> str:
     """Every case with every seed; returns a table in Markdown."""
-    sizes = (sampler.MOST_ROWS, EVERYTHING)
+    sizes = (sketches.MOST_ROWS, EVERYTHING)
     jobs = [(at, seed, rows) for seed in range(seeds) for at in range(len(CASES)) for rows in sizes]
     return table(kept.run(_one, jobs, processes, file))
 

@@ -13,7 +13,7 @@ from psycopg2 import extras
 from optimizer import opening, remembered, settings, wiring
 from optimizer.designs import judgement
 from optimizer.designs.search import search as searches
-from optimizer.forecast import situation as facts
+from optimizer.forecast import situation as situations
 from optimizer.rules import book as rulebook
 from optimizer.running import launch, worker
 from optimizer.study import resolved as studies
@@ -72,7 +72,7 @@ def open_worker(opened: opening.Services, spec: studies.Study) -> worker.Worker:
 def search(spec: studies.Study) -> searches.Search:
     """A search without a database, over sixteen pictures of one size."""
     shown = showings.Showings(16, ((64, 64, 16),))
-    situation = facts.Situation(facts.Gpu(0, None), remembered.step_counter(spec, shown))
+    situation = situations.Situation(situations.Gpu(0, None), remembered.step_counter(spec, shown))
     return searches.once(judgement.Admission(spec, rulebook.of_files(spec), situation), 0)
 
 

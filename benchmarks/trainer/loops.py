@@ -12,7 +12,7 @@ import torch
 from benchmarks.trainer.bench import Bench
 from benchmarks.trainer.parts import DATA, REST, Parts
 from trainers.adapters import adapters
-from trainers.bases import latents as data
+from trainers.bases import latents as cached_latents
 from trainers.bases import models, text
 from trainers.data import dataset
 from trainers.lora import settings
@@ -103,7 +103,7 @@ def _encode(
 ) -> tuple[torch.Tensor, text.Conditioning]:
     """Latents (B, C, h, w) and conditioning of some pictures."""
     side = own.resolution or base.resolution
-    pixels = torch.stack([data._pixels(picture, (side, side), False) for picture in pictures])
+    pixels = torch.stack([cached_latents._pixels(picture, (side, side), False) for picture in pictures])
     encoded = base.vae.encode(pixels.to(base.vae.device, base.vae.dtype))
     latents = encoded.latent_dist.sample() if hasattr(encoded, "latent_dist") else encoded.latents
     tokens = [ids.to(latents.device) for ids in text.tokenize(base, [picture.caption for picture in pictures])]

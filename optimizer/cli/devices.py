@@ -13,10 +13,10 @@ def chosen(services: "opening.Services", gpu: int | None, cpu: bool, workers: in
     Several workers on the CPU share its cores, since more threads than cores slow all of them down.
     """
     from optimizer import errors
-    from optimizer.forecast import situation as facts
+    from optimizer.forecast import situation as situations
     from optimizer.running import launch
 
-    there = facts.gpus().count
+    there = situations.gpus().count
     threads = services.settings.trainer_threads
     if gpu is not None:
         if gpu >= there:

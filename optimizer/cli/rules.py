@@ -10,7 +10,7 @@ from optimizer.cli import options
 if TYPE_CHECKING:
     from constraints.history import replay as replays
     from optimizer import opening
-    from optimizer.forecast import situation as facts
+    from optimizer.forecast import situation as situations
     from optimizer.study import resolved as studies
 
 
@@ -111,7 +111,7 @@ def explain(file: str, params: str, name: str | None, as_json: bool) -> None:
         click.echo(found.render(options.width()))
 
 
-def _study_of(name: str) -> "tuple[studies.Study, facts.Situation]":
+def _study_of(name: str) -> "tuple[studies.Study, situations.Situation]":
     """A study and what its search knows: of a file that is there, else of the study of that name."""
     from optimizer import opening, remembered, settings
     from optimizer.forecast import readiness

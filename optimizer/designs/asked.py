@@ -7,7 +7,7 @@ from constraints.names import domain as domains
 from constraints.proving import sample
 from constraints.rules import ruleset as rulesets
 from optimizer.designs import judgement
-from optimizer.forecast import situation as facts
+from optimizer.forecast import situation as situations
 from optimizer.study import resolved as studies
 
 #: points that are looked at where a person leaves parameters out
@@ -15,7 +15,7 @@ _POINTS = 4096
 
 
 def refused_by(
-    study: studies.Study, rules: rulesets.RuleSet, situation: facts.Situation, point: Mapping[str, Any]
+    study: studies.Study, rules: rulesets.RuleSet, situation: situations.Situation, point: Mapping[str, Any]
 ) -> tuple[str, ...]:
     """The rules that refuse a point, whatever is drawn for the parameters that it leaves out; empty where none has to.
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from constraints.judging import verdict as verdicts
 from constraints.rules import ruleset as rulesets
-from optimizer.forecast import situation as facts
+from optimizer.forecast import situation as situations
 from optimizer.study import resolved as studies
 
 #: what refuses a point that its trainer cannot train, beside the study's rules; no rule's id holds a colon
@@ -25,7 +25,7 @@ class Admission:
 
     study: studies.Study
     rules: rulesets.RuleSet
-    situation: facts.Situation
+    situation: situations.Situation
 
     def judge(self, params: Mapping[str, Any]) -> verdicts.Verdict:
         """What the rules and the trainer say of a point (sampled parameters; the fixed ones are added)."""

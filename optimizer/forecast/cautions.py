@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 
 from constraints.proving import sample
-from optimizer.forecast import situation as facts
+from optimizer.forecast import situation as situations
 from optimizer.study import resolved as studies
 
 #: points of the space that are looked at
 _POINTS = 4096
 
 
-def space(study: studies.Study, situation: facts.Situation) -> tuple[list[str], list[str]]:
+def space(study: studies.Study, situation: situations.Situation) -> tuple[list[str], list[str]]:
     """Points that the trainer cannot train: a problem where that is all of them, else a note."""
     columns, count = _looked_at(study)
     points = {**study.fixed, **columns}

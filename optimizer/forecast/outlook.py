@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from constraints.proving import sample
 from constraints.rules import ruleset as rulesets
-from optimizer.forecast import situation as facts
+from optimizer.forecast import situation as situations
 from optimizer.study import resolved as studies
 from trainers.contract import milestones
 
@@ -57,7 +57,7 @@ class Outlook:
     milestone_pictures: int = 0
 
 
-def outlook(study: studies.Study, rules: rulesets.RuleSet, situation: facts.Situation) -> Outlook:
+def outlook(study: studies.Study, rules: rulesets.RuleSet, situation: situations.Situation) -> Outlook:
     """Look at points spread over a study's space, as a search that knows nothing yet would draw them."""
     drawn = sample.draw(study.space, study.fixed).fewer(_POINTS)
     columns = drawn.columns

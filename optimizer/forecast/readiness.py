@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Collection, Iterator, Sequence
 
 from optimizer import errors
-from optimizer.forecast import situation as facts
+from optimizer.forecast import situation as situations
 from optimizer.study import resolved as studies
 from trainers.contract import errors as trainer_errors
 from trainers.declared import declaration, registry
@@ -74,7 +74,7 @@ def inspect_dataset(study: studies.Study) -> declaration.InspectedDataset:
 def inquiry(study: studies.Study) -> Inquiry:
     """A study as its trainer sees it."""
     values = {name: (value,) for name, value in study.fixed.items()} | dict(_values(study))
-    return Inquiry(study.base, study.fixed, values, study.evaluation, lambda: facts.gpus().count)
+    return Inquiry(study.base, study.fixed, values, study.evaluation, lambda: situations.gpus().count)
 
 
 def _images(study: studies.Study) -> tuple[declaration.InspectedDataset | None, list[Obstacle]]:

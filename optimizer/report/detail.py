@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from optimizer import wording
-from optimizer.report import outcome, running
-from optimizer.results import asked, attempts, judged, live, records
+from optimizer.report import outcome
+from optimizer.report import running as running_trials
+from optimizer.results import asked, judged, live, records
+from optimizer.results import attempts as trial_attempts
 from trainers.contract import paths
 
 
@@ -32,7 +34,7 @@ def render(record: records.TrialRecord, beside: Beside, fixed: Mapping[str, Any]
     """
     sections = [
         ("", _outcome(record)),
-        ("now", running.facts(beside.signals[-1]) if record.state == "running" and beside.signals else []),
+        ("now", running_trials.facts(beside.signals[-1]) if record.state == "running" and beside.signals else []),
         ("asked", [(_moment(wish.asked_at), wish.sentence()) for wish in beside.wishes]),
         ("parameters", [(name, wording.value(value)) for name, value in record.params.items()]),
         ("fixed", [(name, wording.value(value)) for name, value in fixed.items() if name not in record.params]),
@@ -67,8 +69,8 @@ def _outcome(record: records.TrialRecord) -> list[tuple[str, str]]:
     found += [(name, wording.value(value)) for name, value in record.values.items()]
     if record.gain is not None:
         found.append(("gain", outcome.gained(record.gain).removeprefix("gain ")))
-    if record.likeness is not None:
-        found.append(("likeness", f"{wording.value(record.likeness)} (subject_similarity)"))
+    if record.subject_similarity is not None:
+        found.append(("subject_similarity", wording.value(record.subject_similarity)))
     if record.steps is not None:
         found.append(("steps", record.progress().removeprefix(" at step ")))
     if record.seconds is not None:
@@ -101,7 +103,7 @@ def _metric(value: Any) -> str:
     return wording.value(value)
 
 
-def _attempt(of: attempts.Attempt) -> str:
+def _attempt(of: trial_attempts.Attempt) -> str:
     said = f"{of.outcome or 'not ended'}, by {of.worker} on {of.device}, from {_moment(of.started_at)}"
     if of.exit_code is not None:
         said += f", exit code {of.exit_code}"

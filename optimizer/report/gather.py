@@ -12,7 +12,7 @@ from optuna.artifacts import exceptions as artifact_exceptions
 from constraints.judging import kinds
 from optimizer import opening, remembered
 from optimizer.designs import judgement
-from optimizer.forecast import situation as facts
+from optimizer.forecast import situation as situations
 from optimizer.report import curves, grid, html
 from optimizer.report import detail as details
 from optimizer.report import overview as overviews
@@ -124,7 +124,7 @@ def balance(services: opening.Services, study: studies.Study, trials: Sequence[r
 
 
 def _spent(
-    known_here: facts.Situation,
+    known_here: situations.Situation,
     params: Mapping[str, Any],
     seconds: float,
     steps: int,
@@ -142,7 +142,9 @@ def _spent(
     return ledger.Spent(seconds, 0.0 if estimator is None else float(estimator.train_seconds(params, left)), left)
 
 
-def _seconds(known_here: facts.Situation, study: studies.Study, points: Sequence[Mapping[str, Any]]) -> list[float]:
+def _seconds(
+    known_here: situations.Situation, study: studies.Study, points: Sequence[Mapping[str, Any]]
+) -> list[float]:
     """What trials of these points would have taken, NaN where that cannot be known."""
     columns = space.columns(points, study.space)
     minutes = known_here.facts({**study.fixed, **columns}).get("estimate.minutes", np.nan)

@@ -6,12 +6,12 @@ from optimizer.results import records, repeats
 
 
 def of(record: records.TrialRecord) -> str:
-    """A trial's objectives, gain and likeness."""
+    """A trial's objectives, gain and subject similarity."""
     said = [f"{name} {wording.value(value)}" for name, value in record.values.items()]
     if record.gain is not None:
         said.append(gained(record.gain))
-    if record.likeness is not None:
-        said.append(f"likeness {wording.value(record.likeness)}")
+    if record.subject_similarity is not None:
+        said.append(f"subject_similarity {wording.value(record.subject_similarity)}")
     return f"trial {record.number}, {', '.join(said)}"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from optimizer import columns, errors, wording
 from optimizer.report import outcome as outcomes
-from optimizer.report import running as doing
+from optimizer.report import running as running_trials
 from optimizer.results import asked, live, records, remarks, repeats
 
 #: rank of columns that find room after all parameters
@@ -60,7 +60,7 @@ class Overview:
         lines += [f"asked: {wish.sentence()}" for wish in self.standing_wishes()]
         lines = [wording.wrapped(line, width) for line in lines]
         if self.running:
-            lines += ["", "running now:", *doing.lines(self.running, width)]
+            lines += ["", "running now:", *running_trials.lines(self.running, width)]
         if chosen:
             lines += ["", *self._table(chosen, width)]
         if self.refused_points:
@@ -159,9 +159,9 @@ def choose(
         keys = {record.number: _key(overview, record, sort) for record in chosen}
         known = [record for record in chosen if keys[record.number] is not None]
         if chosen and not known:
-            there = [*overview.objectives, "gain", "likeness", "seconds", "state", *overview.parameters]
+            there = [*overview.objectives, "gain", "subject_similarity", "seconds", "state", *overview.parameters]
             raise errors.BadInput(f"--sort {sort}: no trial has it; there are {', '.join(there)}, and each metric")
-        falling = overview.objectives.get(sort) == "maximize" or sort in ("gain", "likeness")
+        falling = overview.objectives.get(sort) == "maximize" or sort in ("gain", "subject_similarity")
         figures = all(isinstance(keys[record.number], int | float) for record in known)
         known.sort(key=lambda record: keys[record.number] if figures else str(keys[record.number]), reverse=falling)
         chosen = known + [record for record in chosen if keys[record.number] is None]
@@ -171,7 +171,6 @@ def choose(
 def _key(overview: Overview, record: records.TrialRecord, name: str) -> Any:
     gained = None if record.gain is None else record.gain.value
     own = {"trial": record.number, "state": record.state, "seconds": record.seconds, "gain": gained}
-    own["likeness"] = record.likeness
     return {**record.metrics, **record.params, **record.values, **own}.get(name)
 
 
@@ -180,7 +179,9 @@ def _measured(chosen: Sequence[records.TrialRecord]) -> list[columns.Column]:
     gains = [None if record.gain is None else record.gain.value for record in chosen]
     found = [
         columns.Column("gain", ["-" if gain is None else wording.signed(gain) for gain in gains], rank=_LATER),
-        columns.Column("likeness", [wording.value(record.likeness, 3) for record in chosen], rank=_LATER),
+        columns.Column(
+            "subject_similarity", [wording.value(record.subject_similarity, 3) for record in chosen], rank=_LATER
+        ),
         columns.Column("seconds", [wording.value(record.seconds, 3) for record in chosen], rank=_LATER),
         columns.Column("why", [record.why() for record in chosen], is_figure=False, rank=_LATER),
     ]

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from trainers.data import dataset
 from trainers.kohya import images as sd_scripts_images
-from trainers.kohya import settings as sd_scripts
+from trainers.kohya import settings as kohya_settings
 from trainers.lora import architecture, parameters, settings, steps
 
 #: family -> the script that trains it
@@ -39,7 +39,7 @@ class ScriptArguments:
 def told(
     own: settings.LoraSettings,
     plan: steps.StepPlan,
-    base: sd_scripts.BaseTraits,
+    base: kohya_settings.BaseTraits,
     pictures: Sequence[dataset.TrainingImage],
     *,
     flip: bool,
@@ -99,7 +99,7 @@ def told(
     )
 
 
-def _lost(own: settings.LoraSettings, base: sd_scripts.BaseTraits) -> Iterator[str]:
+def _lost(own: settings.LoraSettings, base: kohya_settings.BaseTraits) -> Iterator[str]:
     """Settings of the network, optimizer and schedule that the script has no argument for."""
     optimizer = parameters.steps_of(own.optimizer_type)
     if optimizer not in ("AdamW", "AdamW8bit"):

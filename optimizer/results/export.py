@@ -19,7 +19,7 @@ from trainers.contract import errors as trainer_errors
 from trainers.data import counters, dataset, showings
 from trainers.kohya import images as sd_scripts_images
 from trainers.kohya import limits as sd_scripts_limits
-from trainers.kohya import settings as sd_scripts
+from trainers.kohya import settings as kohya_settings
 from trainers.lora import parameters, settings, steps
 
 #: states of which there is nothing to export, and why
@@ -39,7 +39,7 @@ class ExportedTrial:
     study: studies.Study
     record: records.TrialRecord
     pictures: tuple[dataset.TrainingImage, ...]
-    base: sd_scripts.BaseTraits
+    base: kohya_settings.BaseTraits
 
     @property
     def trained(self) -> settings.LoraSettings:
@@ -139,7 +139,7 @@ def source(
             "that knows what its settings mean; --format json or csv writes them as they are"
         )
     try:
-        return ExportedTrial(study, record, tuple(pictures), sd_scripts.known_base(study.base))
+        return ExportedTrial(study, record, tuple(pictures), kohya_settings.known_base(study.base))
     except trainer_errors.ModelError as error:
         raise errors.BadInput(str(error)) from error
 
@@ -156,7 +156,7 @@ def to_sd_scripts(source: ExportedTrial, images: pathlib.Path | None) -> Export:
     if different and images is not None:
         folders = sd_scripts_images.written(source.pictures, images)
     output = pathlib.Path("output") / f"{source.study.name}-{source.record.number}.safetensors"
-    files = sd_scripts.files(own, source.plan, base, folders, output, flip=source.study.dataset.flip)
+    files = kohya_settings.files(own, source.plan, base, folders, output, flip=source.study.dataset.flip)
     lost = [f"{reason}; with -o the images are written out beside it" for reason in different if images is None]
     lost += sd_scripts_limits.setting_problems(
         base.family, {name: (value,) for name, value in dataclasses.asdict(own).items()}

@@ -9,7 +9,7 @@ import pydantic
 from optuna.trial import TrialState
 
 from optimizer import attributes, wording
-from optimizer.results import attempts as tried
+from optimizer.results import attempts as trial_attempts
 from optimizer.results import gain as gains
 from storage import attempts as stored_attempts
 from storage import results
@@ -101,7 +101,7 @@ class TrialRecord:
     #: whether the outcome is another trial's, of the same point and seed
     taken_over: bool = False
     #: oldest first
-    attempts: Sequence[tried.Attempt] = ()
+    attempts: Sequence[trial_attempts.Attempt] = ()
     images: Annotated[Sequence[Mapping[str, Any]], pydantic.Field(exclude=True)]
     #: which training of its point this is: 0 is the first, and each has a seed of its own
     repeat: Annotated[int, pydantic.Field(exclude=True)] = 0
@@ -114,8 +114,8 @@ class TrialRecord:
 
     @pydantic.computed_field
     @property
-    def likeness(self) -> float | None:
-        """How alike its pictures and the training images are (`subject_similarity`), where that was measured."""
+    def subject_similarity(self) -> float | None:
+        """How alike its pictures and the training images are (CLIP-I), where that was measured."""
         measured = self.metrics.get("subject_similarity")
         return float(measured) if isinstance(measured, int | float) else None
 
@@ -203,7 +203,7 @@ def _record(
         stop_rule=attributes.text(trial.user_attrs, attributes.STOP_RULE),
         total_steps=attributes.whole(trial.user_attrs, attributes.TOTAL_STEPS),
         lora_sha256=None if result is None else result.lora_sha256,
-        attempts=tuple(map(tried.of, tries)),
+        attempts=tuple(map(trial_attempts.of, tries)),
     )
 
 

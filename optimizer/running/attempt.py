@@ -14,7 +14,7 @@ from optimizer.running import pruning as prunings
 from optimizer.running import watch as watches
 from optimizer.study import resolved as studies
 from optimizer.trials import claims
-from optimizer.trials import conclusion as score
+from optimizer.trials import conclusion as conclusions
 from optimizer.trials import observer as observers
 from optimizer.trials import rows as trial_rows
 from storage import attempts as stored_attempts
@@ -50,7 +50,7 @@ class Attempts:
     device: launch.Device
     observer: observers.Observer
 
-    def run(self, claim: claims.Claim, waiting: patience.Patience) -> score.Conclusion:
+    def run(self, claim: claims.Claim, waiting: patience.Patience) -> conclusions.Conclusion:
         """Run one attempt at a trial, from its job file to what its events come to.
 
         Raises:
@@ -65,7 +65,7 @@ class Attempts:
         self._finish(claim, number, conclusion, waiting)
         return conclusion
 
-    def left_behind(self, claim: claims.Claim, waiting: patience.Patience) -> score.Conclusion | None:
+    def left_behind(self, claim: claims.Claim, waiting: patience.Patience) -> conclusions.Conclusion | None:
         """What an earlier attempt at this trial came to that nobody has told: its worker ended before it could.
 
         An attempt counts where its job is the one that this worker would write, and its events say that it came to its
@@ -78,7 +78,7 @@ class Attempts:
                 continue
             reader = events.Reader(folder.events)
             conclusion = self._conclude(_of_trial(reader.fresh(), claim.number), claim)
-            if conclusion.ending not in score.FINAL or not _is_whole(conclusion):
+            if conclusion.ending not in conclusions.FINAL or not _is_whole(conclusion):
                 continue
             conclusion = _with_problems(conclusion, reader)
             self._finish(claim, number, conclusion, waiting)
@@ -94,7 +94,7 @@ class Attempts:
 
     def _train(
         self, claim: claims.Claim, number: int, waiting: patience.Patience, folder: paths.JobPaths
-    ) -> score.Conclusion:
+    ) -> conclusions.Conclusion:
         trial = self.place(claim)
         with disk.writing(folder.directory):
             disk.make_own(folder.directory)
@@ -108,7 +108,7 @@ class Attempts:
         watching.finish()
         conclusion = self._conclude(told, claim, asked_to_stop=watching.interrupted)
         conclusion = _with_problems(dataclasses.replace(conclusion, seconds=_seconds(conclusion, told, began)), reader)
-        if conclusion.ending is score.Ending.CRASHED:
+        if conclusion.ending is conclusions.Ending.CRASHED:
             self.launcher.close()
             with disk.writing(folder.directory):  # where it took no last words, a trainer looks like one that crashed
                 disk.probe(folder.directory)
@@ -136,9 +136,9 @@ class Attempts:
 
     def _conclude(
         self, told: Sequence[events.Event], claim: claims.Claim, *, asked_to_stop: bool = False
-    ) -> score.Conclusion:
+    ) -> conclusions.Conclusion:
         objectives = self.study.objectives
-        return score.conclude(told, self.book.rules, objectives, claim.params, asked_to_stop=asked_to_stop)
+        return conclusions.conclude(told, self.book.rules, objectives, claim.params, asked_to_stop=asked_to_stop)
 
     def _job(self, claim: claims.Claim, folder: paths.JobPaths) -> job.TrainJob:
         study = self.study.model_copy(update={"name": self.rows.name})
@@ -151,7 +151,7 @@ class Attempts:
         return job_file.of(study, claim, self.place(claim), folder, self.settings.cache, record)
 
     def _finish(
-        self, claim: claims.Claim, number: int, conclusion: score.Conclusion, waiting: patience.Patience
+        self, claim: claims.Claim, number: int, conclusion: conclusions.Conclusion, waiting: patience.Patience
     ) -> None:
         waiting.call(
             lambda: stored_attempts.finish(
@@ -174,14 +174,14 @@ def _of_trial(told: list[events.Event], number: int) -> list[events.Event]:
     return [event for event in told if event.trial in (None, number)]
 
 
-def _is_whole(conclusion: score.Conclusion) -> bool:
+def _is_whole(conclusion: conclusions.Conclusion) -> bool:
     """Whether the LoRA and the pictures that an attempt told of are still there."""
     files = [str(image["path"]) for image in conclusion.images]
     files += [conclusion.lora] if conclusion.lora is not None else []
     return all(pathlib.Path(file).is_file() for file in files)
 
 
-def _with_problems(conclusion: score.Conclusion, reader: events.Reader) -> score.Conclusion:
+def _with_problems(conclusion: conclusions.Conclusion, reader: events.Reader) -> conclusions.Conclusion:
     """Name the lines that were left out of an event file."""
     if not reader.problems:
         return conclusion
@@ -191,7 +191,7 @@ def _with_problems(conclusion: score.Conclusion, reader: events.Reader) -> score
     return dataclasses.replace(conclusion, message="\n".join(filter(None, (conclusion.message, said))))
 
 
-def _seconds(conclusion: score.Conclusion, told: list[events.Event], began: float) -> dict[str, float]:
+def _seconds(conclusion: conclusions.Conclusion, told: list[events.Event], began: float) -> dict[str, float]:
     """The trainer's own phases, with the time before its first word as the launch."""
     first = told[0].time if told else time.time()
     return {"launch": round(max(0.0, first - began), 3), **conclusion.seconds}

@@ -16,7 +16,7 @@ from optimizer import columns, wording
 from optimizer.results import records, remarks, repeats
 from optimizer.running import live_signals
 from optimizer.study import resolved as studies
-from optimizer.trials import conclusion as score
+from optimizer.trials import conclusion as conclusions
 from storage import errors as storage_errors
 from trainers.contract import events
 
@@ -137,14 +137,14 @@ class Progress:
         elif event.event == "failed":
             row.why = str(event.data["kind"])
 
-    def concluded(self, trial: int, conclusion: score.Conclusion) -> None:
+    def concluded(self, trial: int, conclusion: conclusions.Conclusion) -> None:
         row = self._rows.setdefault(trial, ShownTrial(trial, {}))
         row.state = conclusion.ending.value
         row.seconds = sum(conclusion.seconds.values())
         row.metrics = conclusion.metrics or row.metrics
         row.why = conclusion.why()
         self._look()
-        if conclusion.ending is score.Ending.USABLE:
+        if conclusion.ending is conclusions.Ending.USABLE:
             said = ", ".join(f"{name} {wording.value(row.metrics.get(name))}" for name in self._objectives)
         else:
             at_point = row.metrics.get(self._primary)

@@ -10,7 +10,7 @@ from typing import Any
 from optimizer import errors, patience
 from optimizer.running import attempt
 from optimizer.trials import claims, duplicates, heirs, propose, tell
-from optimizer.trials import conclusion as score
+from optimizer.trials import conclusion as conclusions
 from optimizer.trials import observer as observers
 from optimizer.trials import rows as trial_rows
 from storage import errors as storage_errors
@@ -34,14 +34,14 @@ class Tally:
     interrupted: int = 0
     why: str = ""
 
-    def count(self, ending: score.Ending) -> None:
-        if ending != score.Ending.REJECTED:
+    def count(self, ending: conclusions.Ending) -> None:
+        if ending != conclusions.Ending.REJECTED:
             name = ending.name.lower()
             setattr(self, name, getattr(self, name) + 1)
 
     def sentence(self) -> str:
         """In a line what was done, and why it ended."""
-        counts = {ending.value: getattr(self, ending.name.lower(), 0) for ending in score.Ending}
+        counts = {ending.value: getattr(self, ending.name.lower(), 0) for ending in conclusions.Ending}
         done = ", ".join(f"{count} {ending}" for ending, count in counts.items() if count)
         return f"this worker's trials: {done or 'none'}; it ended because {self.why}"
 
@@ -96,7 +96,7 @@ class Worker:
                 _log(claim, conclusion)
         return tally
 
-    def _run(self, claim: claims.Claim, waiting: patience.Patience) -> score.Conclusion | None:
+    def _run(self, claim: claims.Claim, waiting: patience.Patience) -> conclusions.Conclusion | None:
         """From a claim to its telling; None where another trial's result was taken over.
 
         Raises: see `work`.
@@ -121,13 +121,13 @@ class Worker:
             raise
         with contextlib.suppress(storage_errors.DatabaseUnreachable):  # it reads what is shown; the next claim waits
             self.observer.concluded(claim.number, conclusion)
-        if conclusion.ending is score.Ending.REJECTED and not is_told:
+        if conclusion.ending is conclusions.Ending.REJECTED and not is_told:
             place = self.attempts.place(claim).directory
             raise errors.BadInput(f"{place}: {conclusion.message or 'the trainer rejected the job'}")
         return conclusion
 
 
-def _log(claim: claims.Claim, conclusion: score.Conclusion) -> None:
+def _log(claim: claims.Claim, conclusion: conclusions.Conclusion) -> None:
     """One canonical line when a trial ends."""
     facts: dict[str, Any] = {
         "trial": claim.number,

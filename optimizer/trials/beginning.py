@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from optimizer import errors, jsonable, opening, provenance, remembered
 from optimizer.designs import judgement
-from optimizer.forecast import situation as facts
+from optimizer.forecast import situation as situations
 from optimizer.results import reading
 from optimizer.rules import book as rulebook
 from optimizer.study import resolved as study_module
@@ -38,7 +38,7 @@ class Begun:
     study: study_module.Study
     stored: stored_studies.StudyRow
     book: rulebook.Rulebook
-    situation: facts.Situation
+    situation: situations.Situation
     seed: int
     taught: Sequence[optuna.trial.FrozenTrial]
     environment: Mapping[str, str]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from constraints.judging import verdict as verdicts
-from optimizer.trials import conclusion as score
+from optimizer.trials import conclusion as conclusions
 from trainers.contract import events
 
 
@@ -24,7 +24,7 @@ class Observer(Protocol):
     def event(self, trial: int, event: events.Event) -> None:
         """The trainer told something."""
 
-    def concluded(self, trial: int, conclusion: score.Conclusion) -> None:
+    def concluded(self, trial: int, conclusion: conclusions.Conclusion) -> None:
         """An attempt came to its end and, if it is final, Optuna has been told."""
 
 
@@ -50,6 +50,6 @@ class Audience:
         for each in self.watching:
             each.event(trial, event)
 
-    def concluded(self, trial: int, conclusion: score.Conclusion) -> None:
+    def concluded(self, trial: int, conclusion: conclusions.Conclusion) -> None:
         for each in self.watching:
             each.concluded(trial, conclusion)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from optimizer import remembered
 from optimizer.designs import judgement
 from optimizer.forecast import estimates
-from optimizer.forecast import situation as facts
+from optimizer.forecast import situation as situations
 from optimizer.rules import book as rulebook
 from storage import attempts as stored_attempts
 from storage import database
@@ -24,7 +24,7 @@ class Standing:
     """
 
     def __init__(
-        self, book: rulebook.Rulebook, situation: facts.Situation, source: database.Database, study_id: str
+        self, book: rulebook.Rulebook, situation: situations.Situation, source: database.Database, study_id: str
     ) -> None:
         self.book = book
         self._database = source

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from optimizer import attributes, jsonable
 from optimizer.rules import book as rulebook
 from optimizer.trials import claims
-from optimizer.trials import conclusion as score
+from optimizer.trials import conclusion as conclusions
 from optimizer.trials import rows as trial_rows
 from storage import attempts as stored_attempts
 from storage import errors, results
@@ -21,9 +21,9 @@ logger = logging.getLogger(__name__)
 
 #: what is final, and how Optuna is told (docs/explanation/architecture.md, decision 2)
 _STATES = {
-    score.Ending.USABLE: TrialState.COMPLETE,
-    score.Ending.UNUSABLE: TrialState.PRUNED,
-    score.Ending.STOPPED_EARLY: TrialState.PRUNED,
+    conclusions.Ending.USABLE: TrialState.COMPLETE,
+    conclusions.Ending.UNUSABLE: TrialState.PRUNED,
+    conclusions.Ending.STOPPED_EARLY: TrialState.PRUNED,
 }
 
 
@@ -41,7 +41,7 @@ class Teller:
     book: rulebook.Rulebook
     attempts: int
 
-    def settle(self, claim: claims.Claim, conclusion: score.Conclusion) -> bool:
+    def settle(self, claim: claims.Claim, conclusion: conclusions.Conclusion) -> bool:
         """Tell what is final, give back what is not, and let the trial go; returns whether the trial has ended.
 
         Telling twice is as good as once. A worker whose lease was taken over tells nothing: its successor does. A trial
@@ -78,7 +78,7 @@ class Teller:
             self._keep_beside(claim, conclusion)
         return True
 
-    def _keep_beside(self, claim: claims.Claim, conclusion: score.Conclusion) -> None:
+    def _keep_beside(self, claim: claims.Claim, conclusion: conclusions.Conclusion) -> None:
         """Keep what was measured of a trial that Optuna has another outcome of."""
         with self.rows.telling(claim.lease) as writing:
             result = self._result(claim, conclusion, list(conclusion.images))
@@ -92,11 +92,11 @@ class Teller:
     def _attempts_are_used_up(self, claim: claims.Claim) -> bool:
         """Whether a trial has failed as often as the study allows; what the machine alone is to blame for is free."""
         attempts = stored_attempts.of_trial(self.rows.database, self.rows.study_id, claim.number)
-        failed = [run for run in attempts if run.outcome == score.Ending.CRASHED or _was_refused(run)]
+        failed = [run for run in attempts if run.outcome == conclusions.Ending.CRASHED or _was_refused(run)]
         return len(failed) >= self.attempts
 
     def _result(
-        self, claim: claims.Claim, conclusion: score.Conclusion, images: Sequence[Mapping[str, Any]]
+        self, claim: claims.Claim, conclusion: conclusions.Conclusion, images: Sequence[Mapping[str, Any]]
     ) -> results.TrialResult:
         return results.TrialResult(
             trial_number=claim.number,
@@ -110,15 +110,15 @@ class Teller:
         )
 
 
-def _is_another_try_wanted(ending: score.Ending) -> bool:
-    return ending in (score.Ending.CRASHED, score.Ending.REJECTED)
+def _is_another_try_wanted(ending: conclusions.Ending) -> bool:
+    return ending in (conclusions.Ending.CRASHED, conclusions.Ending.REJECTED)
 
 
 def _was_refused(run: stored_attempts.AttemptRow) -> bool:
-    return run.outcome == score.Ending.REJECTED and run.failure_kind == "refused-job"
+    return run.outcome == conclusions.Ending.REJECTED and run.failure_kind == "refused-job"
 
 
-def _said(conclusion: score.Conclusion) -> dict[str, object]:
+def _said(conclusion: conclusions.Conclusion) -> dict[str, object]:
     """What a person browsing the dashboard wants to see beside parameters and values; flat, so that it can be sorted.
 
     An unusable trial has no values in Optuna, so what was measured of it stands here alone.
@@ -140,7 +140,9 @@ def _said(conclusion: score.Conclusion) -> dict[str, object]:
     return said
 
 
-def _attach(writing: trial_rows.Writing, number: int, conclusion: score.Conclusion) -> Sequence[Mapping[str, Any]]:
+def _attach(
+    writing: trial_rows.Writing, number: int, conclusion: conclusions.Conclusion
+) -> Sequence[Mapping[str, Any]]:
     """Upload the images before the trial is told (afterwards Optuna refuses); returns them with their artifact ids."""
     if not conclusion.images:
         return []

@@ -14,7 +14,7 @@ from hypothesis import strategies
 from optimizer import attributes, errors
 from optimizer.designs import design
 from optimizer.designs.search import search as searches
-from optimizer.designs.search import sketch as sampler
+from optimizer.designs.search import sketch as sketches
 from optimizer.study import space
 from optimizer.study import written as study_file
 from tests.optimizer import searching
@@ -128,7 +128,7 @@ class TestSampler:
     def test_it_is_made_without_a_warning(self, name: str, caplog: pytest.LogCaptureFixture) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            made = sampler.make(name, seed=1, objectives=1, startup_trials=2, conditional=True)
+            made = sketches.make(name, seed=1, objectives=1, startup_trials=2, conditional=True)
         assert isinstance(made, optuna.samplers.BaseSampler)
         assert not caplog.records
 
@@ -190,12 +190,12 @@ class TestSampler:
     def test_trials_that_run_and_trials_that_crashed_do_not_disturb(self, open_search: Any) -> None:
         search = open_search(searching.LORA, {"refuse": "learning_rate > 0.001"})
         trials = searching.Trials(search)
-        states = (sampler.TrialState.RUNNING, sampler.TrialState.FAIL, sampler.TrialState.COMPLETE)
+        states = (sketches.TrialState.RUNNING, sketches.TrialState.FAIL, sketches.TrialState.COMPLETE)
         for at in range(3 * STARTUP):
             params = searching.drawn(search).params
             assert params is not None
             state = states[at % 3]
-            trials.add(params, [float(at)] if state is sampler.TrialState.COMPLETE else None, state=state)
+            trials.add(params, [float(at)] if state is sketches.TrialState.COMPLETE else None, state=state)
             trials.look()
         assert len(search.history.running) == STARTUP
         assert not any(search.admission.judge(trial.params).refused_by for trial in trials.trials)
@@ -235,5 +235,5 @@ def _open(name: str, parameters: Mapping[str, Any], *rules: Mapping[str, Any], *
 
 
 def test_patience_is_that_of_samplers_there_are() -> None:
-    assert sampler.PATIENCE.keys() == sampler.LEAST_PATIENCE.keys()
-    assert sampler.PATIENCE.keys() <= set(SAMPLERS)
+    assert sketches.PATIENCE.keys() == sketches.LEAST_PATIENCE.keys()
+    assert sketches.PATIENCE.keys() <= set(SAMPLERS)

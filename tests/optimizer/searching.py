@@ -9,7 +9,7 @@ import optuna
 from constraints.rules import loading
 from optimizer.designs import design, judgement
 from optimizer.designs.search import search as searches
-from optimizer.forecast import situation as facts
+from optimizer.forecast import situation as situations
 from optimizer.rules import book as rulebook
 from optimizer.study import resolved as studies
 from optimizer.study import space
@@ -27,10 +27,12 @@ LORA = {
 }
 
 
-def situation(gpu: facts.Gpu | None = None, images: int = 20, **more: Any) -> facts.Situation:
+def situation(gpu: situations.Gpu | None = None, images: int = 20, **more: Any) -> situations.Situation:
     """What is known where a data set holds square images, each shown once an epoch."""
     shown = showings.Showings(images, ((64, 64, images),))
-    return facts.Situation(gpu or facts.Gpu(0, None), counters.StepCounter(buckets.training_size, shown, 64), **more)
+    return situations.Situation(
+        gpu or situations.Gpu(0, None), counters.StepCounter(buckets.training_size, shown, 64), **more
+    )
 
 
 SITUATION = situation()

@@ -13,7 +13,7 @@ from optimizer.designs import design
 from optimizer.running import launch
 from optimizer.study import resolved as studies
 from optimizer.trials import claims
-from optimizer.trials import conclusion as score
+from optimizer.trials import conclusion as conclusions
 from storage import database as databases
 from storage import rule_versions
 
@@ -72,7 +72,9 @@ class Race:
                 assert isinstance(claim, claims.Claim)
                 self.claims.append(claim)
                 value = claim.params["network_dim"] / POINTS
-                ending = score.Conclusion(score.Ending.USABLE, values=(value,), constraints={attributes.TRAINING: 0.0})
+                ending = conclusions.Conclusion(
+                    conclusions.Ending.USABLE, values=(value,), constraints={attributes.TRAINING: 0.0}
+                )
                 campaign.teller.settle(claim, ending)
             services.database.close()
         except BaseException as error:

@@ -20,7 +20,7 @@ from optimizer.running import launch
 from optimizer.running import worker as workers_
 from optimizer.study import resolved as studies
 from optimizer.trials import claims
-from optimizer.trials import conclusion as score
+from optimizer.trials import conclusion as conclusions
 from optimizer.web import app
 from storage import database as databases
 from storage import errors, migration
@@ -103,7 +103,9 @@ def claimed(campaign: workers_.Worker) -> claims.Claim:
 
 
 def finish(campaign: workers_.Worker, claim: claims.Claim, value: float) -> None:
-    ending = score.Conclusion(score.Ending.USABLE, values=(value, 0.0), constraints={attributes.TRAINING: 0.0})
+    ending = conclusions.Conclusion(
+        conclusions.Ending.USABLE, values=(value, 0.0), constraints={attributes.TRAINING: 0.0}
+    )
     campaign.teller.settle(claim, ending)
 
 

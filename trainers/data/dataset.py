@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 
 from trainers.contract import errors
 from trainers.data import captions as captions_of
-from trainers.data import image_files, layouts
-from trainers.data import showings as shown
+from trainers.data import image_files, layouts, showings
 from trainers.files import plain_files
 from trainers.lora import sections
 
@@ -59,9 +58,9 @@ class DatasetFacts:
     notes: tuple[str, ...] = ()
 
     @property
-    def showings(self) -> shown.Showings:
+    def showings(self) -> showings.Showings:
         """What an epoch shows."""
-        return shown.of(self.pictures)
+        return showings.of(self.pictures)
 
 
 def inspect(dataset: sections.Dataset) -> DatasetFacts:

@@ -14,8 +14,8 @@ from trainers.contract.milestones import Milestones
 from trainers.data.showings import Showings, Sizing
 from trainers.lora import footprint as footprints
 from trainers.preflight import cautions as cautions_
-from trainers.terms import contradictions as untrainable
-from trainers.terms import metrics as told
+from trainers.terms import contradictions as trainer_contradictions
+from trainers.terms import metrics as trainer_metrics
 from trainers.terms import suggestions
 from trainers.terms.inquiry import Inquiry, Obstacle, TrainerReadiness
 from trainers.terms.parameters import OpenTable, ParameterTable
@@ -111,10 +111,10 @@ class Declaration:
     parameters: ParameterTable
     dataset: DatasetSection
     evaluation: EvaluationSection
-    metrics: told.MetricTable | None
+    metrics: trainer_metrics.MetricTable | None
     signals: Mapping[str, str] | None
     needs: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    contradictions: Sequence[untrainable.Contradiction] = ()
+    contradictions: Sequence[trainer_contradictions.Contradiction] = ()
     batches: Sizing | None = None
     footprint: Callable[[str, Any], footprints.Footprint | None] = lambda _base, _evaluation: None
     obstacles: Callable[[Inquiry], Iterable[Obstacle]] = _nothing
@@ -165,11 +165,11 @@ class Declaration:
 
     def contradicted(self, params: Mapping[str, job.Scalar]) -> list[str]:
         """What one trial's parameters contradict, in words; empty where they can be trained."""
-        return untrainable.of_point(self.contradictions, params)
+        return trainer_contradictions.of_point(self.contradictions, params)
 
-    def contradicted_points(self, columns: Mapping[str, Any], count: int) -> untrainable.Mask:
+    def contradicted_points(self, columns: Mapping[str, Any], count: int) -> trainer_contradictions.Mask:
         """Which of many points contradict something, shape (points,); see `contradictions.of_points`."""
-        return untrainable.of_points(self.contradictions, columns, count)
+        return trainer_contradictions.of_points(self.contradictions, columns, count)
 
     # -- what it tells -------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from trainers.kohya import settings as sd_scripts
+from trainers.kohya import settings as kohya_settings
 from trainers.lora import architecture, noise
 from trainers.terms.contradictions import Contradiction, Mask, Points
 
@@ -57,7 +57,7 @@ def setting_problems(family: architecture.Family, values: Mapping[str, Iterable[
         )
 
 
-def base_problems(base: sd_scripts.BaseTraits) -> Iterator[str]:
+def base_problems(base: kohya_settings.BaseTraits) -> Iterator[str]:
     """Why sd-scripts cannot train this base as it is, whatever the settings."""
     shape = architecture.read(str(base.configuration)) if base.configuration else None
     known = architecture.standard(base.family)
@@ -74,7 +74,7 @@ def base_problems(base: sd_scripts.BaseTraits) -> Iterator[str]:
         yield f"base: it predicts {told.prediction_type!r}; sd-scripts trains epsilon and v_prediction alone"
 
 
-def text_encoder_problem(base: sd_scripts.BaseTraits, transformers: str) -> str | None:
+def text_encoder_problem(base: kohya_settings.BaseTraits, transformers: str) -> str | None:
     """Why a version of transformers would load the base's text encoder with random weights, or None.
 
     It only warns where a weight is missing, and would train on.

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainers.kohya import limits as sd_scripts_limits
-from trainers.kohya import settings as sd_scripts
+from trainers.kohya import settings as kohya_settings
 
 #: seconds that the imports of an environment may take; ten to thirty are usual
 TIMEOUT_SECONDS = 300.0
@@ -83,7 +83,7 @@ def ask(params: Mapping[str, Any], script: str, timeout_seconds: float = TIMEOUT
 
     Args:
         params: hold `sd_scripts` and perhaps `sd_scripts_python`.
-        script: the file that trains, as `sd_scripts.SCRIPTS` names it.
+        script: the file that trains, as `kohya_settings.SCRIPTS` names it.
     """
     folder, interpreter = checkout(params), python(params)
     if not (folder / script).is_file():
@@ -104,7 +104,7 @@ def ask(params: Mapping[str, Any], script: str, timeout_seconds: float = TIMEOUT
 
 
 def problems(
-    params: Mapping[str, Any], answer: ProbeAnswer, base: sd_scripts.BaseTraits | None = None, gpus: int = 0
+    params: Mapping[str, Any], answer: ProbeAnswer, base: kohya_settings.BaseTraits | None = None, gpus: int = 0
 ) -> list[str]:
     """Why sd-scripts cannot train as it is set up, in words; an empty list means that it can.
 
@@ -114,7 +114,7 @@ def problems(
     """
     if answer.problem:
         return [answer.problem]
-    unknown = sorted(set(sd_scripts.OPTIONS) - answer.options)
+    unknown = sorted(set(kohya_settings.OPTIONS) - answer.options)
     found = []
     if gpus and not answer.cuda:
         found.append(

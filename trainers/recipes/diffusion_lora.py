@@ -17,8 +17,7 @@ import torch
 from diffusers import DDPMScheduler
 
 from trainers.adapters import adapters, lora_files, lora_metadata
-from trainers.bases import captions, diffusion, models
-from trainers.bases import latents as data
+from trainers.bases import captions, diffusion, latents, models
 from trainers.contract import events, interruption, job
 from trainers.data import dataset
 from trainers.files import cache, randomness
@@ -74,7 +73,7 @@ def load(order: orders.Order, spec: job.TrialSpec, seconds: dict[str, float]) ->
     device = accelerator.device
     base = order.kept.base(order.job.base, own.mixed_precision, device, order.cache)
     order.asked.check()
-    examples = data.prepare(base, facts, own, order.cache, flip=order.job.dataset.flip)
+    examples = latents.prepare(base, facts, own, order.cache, flip=order.job.dataset.flip)
     yardstick = evaluation.yardstick(order, spec, base, facts, device)
     noise_schedule = DDPMScheduler.from_config(base.pipeline.scheduler.config)
     noise_schedule.alphas_cumprod = noise_schedule.alphas_cumprod.to(device)
@@ -103,7 +102,7 @@ class _Batch:
     """Rows (B,) of a shelf; `number` counts batches over the whole run and seeds everything random about it."""
 
     number: int
-    shelf: data.Shelf
+    shelf: latents.Shelf
     rows: torch.Tensor
 
 
@@ -123,7 +122,7 @@ class DiffusionLora:
     noise_schedule: Any
     yardstick: evaluation.Yardstick
     facts: dataset.DatasetFacts
-    examples: data.Examples
+    examples: latents.Examples
     captions: captions.Captions
     seconds: dict[str, float]
     began: float

@@ -19,7 +19,7 @@ from trainers.files import digests
 from trainers.kohya import images as sd_scripts_images
 from trainers.kohya import limits as sd_scripts_limits
 from trainers.kohya import probe as sd_scripts_probe
-from trainers.kohya import settings as sd_scripts
+from trainers.kohya import settings as kohya_settings
 from trainers.lora import settings, steps
 from trainers.recipes import evaluation, kept, orders, processes
 
@@ -52,8 +52,8 @@ def _run_trial(order: orders.Order, spec: job.TrialSpec, seconds: dict[str, floa
         base = order.kept.base(order.job.base, own.mixed_precision, device, order.cache)
         yardstick = evaluation.yardstick(order, spec, base, facts, device)
     order.reporter.tell("loaded", spec.number, seconds=seconds["load"])
-    described = sd_scripts.known_base(order.job.base)
-    plan = sd_scripts.plan(own, facts.pictures, described)
+    described = kohya_settings.known_base(order.job.base)
+    plan = kohya_settings.plan(own, facts.pictures, described)
     order.reporter.tell(
         "train-started",
         spec.number,
@@ -87,7 +87,7 @@ def _train(
     spec: job.TrialSpec,
     own: settings.LoraSettings,
     plan: steps.StepPlan,
-    base: sd_scripts.BaseTraits,
+    base: kohya_settings.BaseTraits,
     facts: dataset.DatasetFacts,
 ) -> None:
     """Write the TOML files and run the script in its checkout.
@@ -101,7 +101,7 @@ def _train(
         sd_scripts_limits.setting_problems(base.family, {name: (value,) for name, value in spec.params.items()})
     )
     checkout = sd_scripts_probe.checkout(spec.params)
-    script = checkout / sd_scripts.SCRIPTS[base.family]
+    script = checkout / kohya_settings.SCRIPTS[base.family]
     if not script.is_file():
         refused.append(f"sd_scripts: {script}: no such file; name the folder of an sd-scripts checkout")
     if refused:
@@ -109,7 +109,7 @@ def _train(
     trial = paths.TrialPaths(pathlib.Path(spec.directory))
     trial.directory.mkdir(parents=True, exist_ok=True)
     trial.lora.unlink(missing_ok=True)  # one of an earlier attempt would pass for this one's
-    files = sd_scripts.files(
+    files = kohya_settings.files(
         own,
         plan,
         base,
@@ -143,9 +143,9 @@ def _folders(order: orders.Order, facts: dataset.DatasetFacts) -> list[sd_script
     return sd_scripts_images.write(facts.pictures, target, link=True)
 
 
-def _tokenizers(base: sd_scripts.BaseTraits, trial: paths.TrialPaths) -> pathlib.Path | None:
+def _tokenizers(base: kohya_settings.BaseTraits, trial: paths.TrialPaths) -> pathlib.Path | None:
     """A folder of the base's own tokenizers under the names that sd-scripts looks for; else it asks the hub."""
-    found = sd_scripts.tokenizers(base)
+    found = kohya_settings.tokenizers(base)
     if not found:
         return None
     folder = trial.directory / "tokenizers"

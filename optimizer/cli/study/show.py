@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.argument("name")
 @click.option("--trial", type=int, help="Everything about this trial alone.")
 @click.option("--state", help="Only trials in this state: usable, unusable, refused, running, ...")
-@click.option("--sort", help="Order by a parameter, objective or metric, gain, likeness or seconds; the best first.")
+@click.option("--sort", help="Order by a parameter, objective, metric, gain or seconds; the best first.")
 @click.option("--reverse", is_flag=True, help="The other way round.")
 @click.option("--last", type=click.IntRange(min=1), help="Only the last so many trials.")
 @click.option("--wide", is_flag=True, help="Every column under its full name, however wide.")

@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 
 from constraints.proving import sample
 from optimizer import attributes, errors
-from optimizer.forecast import situation as facts
+from optimizer.forecast import situation as situations
 from optimizer.study import resolved as studies
 from trainers.data import counters
 
@@ -70,7 +70,7 @@ def noted(study: studies.Study, milestone: int, metrics: Mapping[str, Any]) -> M
     return {}
 
 
-def of(study: studies.Study, situation: facts.Situation) -> optuna.pruners.BasePruner | None:
+def of(study: studies.Study, situation: situations.Situation) -> optuna.pruners.BasePruner | None:
     """The study's pruner. Only Hyperband needs the longest trial, which takes a look at the whole space.
 
     Raises:
@@ -152,7 +152,7 @@ def _by_prompt(trial: optuna.trial.FrozenTrial) -> dict[int, float]:
     return scores
 
 
-def most_samples(study: studies.Study, situation: facts.Situation) -> int | None:
+def most_samples(study: studies.Study, situation: situations.Situation) -> int | None:
     """Samples that the longest trial of a study's space sees; None where that cannot be worked out."""
     counted = _counted(study, situation)
     if counted.total_steps is None or counted.effective_batch is None:
@@ -162,13 +162,13 @@ def most_samples(study: studies.Study, situation: facts.Situation) -> int | None
     return int(finite.max()) if finite.size else None
 
 
-def largest_batch(study: studies.Study, situation: facts.Situation) -> int | None:
+def largest_batch(study: studies.Study, situation: situations.Situation) -> int | None:
     """Samples of a study's largest optimizer step; None where that cannot be known."""
     batch = _counted(study, situation).effective_batch
     return None if batch is None else int(np.nanmax(batch))
 
 
-def _counted(study: studies.Study, situation: facts.Situation) -> counters.Counted:
+def _counted(study: studies.Study, situation: situations.Situation) -> counters.Counted:
     """Steps of points all over a study's space."""
     return situation.counter.count({**study.fixed, **sample.draw(study.space, study.fixed).columns})
 

@@ -10,7 +10,7 @@ import optuna
 from optimizer.designs import design, judgement, repeats
 from optimizer.designs.search import feasible as feasibles
 from optimizer.designs.search import history as histories
-from optimizer.designs.search import sketch as sampler
+from optimizer.designs.search import sketch as sketches
 from optimizer.study import space
 
 
@@ -29,7 +29,7 @@ class Search:
     """
 
     admission: judgement.Admission
-    sketch: sampler.Sketch
+    sketch: sketches.Sketch
     seed: int
     most_patience: int
     least_patience: int
@@ -53,7 +53,7 @@ class Search:
 
     def next(self) -> design.Proposal | design.Exhausted:
         refused: list[design.RefusedPoint] = []
-        first: sampler.Draw | None = None
+        first: sketches.Draw | None = None
         self.sketch.begin()
         try:
             for _ in range(self._patience):
@@ -88,7 +88,7 @@ class Search:
         """What is not given is drawn: the first draw that is new and that the rules accept is taken, else the last."""
         self.sketch.begin()
         try:
-            for _ in range(sampler.USUAL_PATIENCE):
+            for _ in range(sketches.USUAL_PATIENCE):
                 params = self.sketch.draw(given).params
                 if params.keys() <= given.keys():
                     break
@@ -133,21 +133,21 @@ def once(admission: judgement.Admission, seed: int, taught: Sequence[optuna.tria
     """As `of`, without repeats."""
     study, wanted = admission.study, admission.study.search
     make = functools.partial(
-        sampler.make,
+        sketches.make,
         wanted.sampler,
         objectives=len(study.objectives),
         startup_trials=wanted.startup_trials,
         conditional=any(domain.when is not None for domain in study.space.values()),
     )
-    guided_from = None if wanted.sampler in sampler.UNGUIDED else wanted.startup_trials
-    sketch = sampler.Sketch(make, list(study.objectives.values()), study.space, study.fixed, seed, guided_from)
+    guided_from = None if wanted.sampler in sketches.UNGUIDED else wanted.startup_trials
+    sketch = sketches.Sketch(make, list(study.objectives.values()), study.space, study.fixed, seed, guided_from)
     sketch.learn(taught)
     return Search(
         admission,
         sketch,
         seed,
-        most_patience=sampler.PATIENCE.get(wanted.sampler, sampler.USUAL_PATIENCE),
-        least_patience=sampler.LEAST_PATIENCE.get(wanted.sampler, sampler.USUAL_LEAST_PATIENCE),
+        most_patience=sketches.PATIENCE.get(wanted.sampler, sketches.USUAL_PATIENCE),
+        least_patience=sketches.LEAST_PATIENCE.get(wanted.sampler, sketches.USUAL_LEAST_PATIENCE),
         avoids_tried=wanted.duplicates == "avoid",
         keeps_refused=wanted.refusals == "prune",
     )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from optimizer import remembered
 from optimizer.forecast import estimates
-from optimizer.forecast import situation as facts
+from optimizer.forecast import situation as situations
 from storage import attempts
 from tests.optimizer import searching
 from trainers.lora import footprint, sections
@@ -169,7 +169,7 @@ def test_trials_are_read_from_their_attempts() -> None:
 RULE = {"refuse": "estimate.vram_gb > gpu.vram_gb - 1"}
 
 
-def judged(gpu: facts.Gpu, dim: int) -> Any:
+def judged(gpu: situations.Gpu, dim: int) -> Any:
     study = searching.study({"network_dim": {"choices": [1, 1024]}, "max_train_epochs": {"choices": [1, 2]}})
     rules = searching.rules(study, RULE)
     situation = searching.situation(gpu, estimator=FRESH).for_rules(rules)
@@ -179,13 +179,13 @@ def judged(gpu: facts.Gpu, dim: int) -> Any:
 
 def test_a_rule_refuses_what_does_not_fit_from_the_first_trial_on() -> None:
     needs = FRESH.facts({"network_dim": 1024}, 1)["estimate.vram_gb"]
-    assert judged(facts.Gpu(1, needs + 1.01), 1024).verdict == "accepted"
-    assert judged(facts.Gpu(1, needs + 0.99), 1024).refused_by == ("rule-0",)
-    assert judged(facts.Gpu(1, needs + 0.99), 1).verdict == "accepted"
+    assert judged(situations.Gpu(1, needs + 1.01), 1024).verdict == "accepted"
+    assert judged(situations.Gpu(1, needs + 0.99), 1024).refused_by == ("rule-0",)
+    assert judged(situations.Gpu(1, needs + 0.99), 1).verdict == "accepted"
 
 
 def test_without_a_gpu_the_rule_cannot_be_decided_and_refuses() -> None:
-    found = judged(facts.Gpu(0, None), 1)
+    found = judged(situations.Gpu(0, None), 1)
     assert found.refused_by == ("rule-0",)
     assert "gpu.vram_gb" in found.undecided["rule-0"]
 
@@ -199,7 +199,7 @@ def test_nothing_is_estimated_where_no_rule_asks() -> None:
 
 @given(points=st.lists(st.tuples(st.sampled_from([1, 16, 1024]), st.integers(1, 9)), min_size=1, max_size=9))
 def test_facts_of_a_table_are_those_of_its_points(points: list[tuple[int, int]]) -> None:
-    situation = searching.situation(facts.Gpu(1, 24.0), estimator=FRESH)
+    situation = searching.situation(situations.Gpu(1, 24.0), estimator=FRESH)
     dims, epochs = (np.array(column, dtype=float) for column in zip(*points, strict=True))
     table = situation.facts({"network_dim": dims, "max_train_epochs": epochs})
     for at, (dim, epoch) in enumerate(points):

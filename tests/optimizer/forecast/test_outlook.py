@@ -3,7 +3,7 @@
 import pytest
 
 from optimizer.forecast import estimates, outlook
-from optimizer.forecast import situation as facts
+from optimizer.forecast import situation as situations
 from optimizer.report import expected
 from tests.optimizer import searching
 from trainers.lora import sections
@@ -11,7 +11,7 @@ from trainers.lora import sections
 SPACE = {"network_dim": {"choices": [4, 1024]}, "max_train_epochs": {"choices": [1, 3]}}
 
 
-def looked_at(gpu: facts.Gpu, *rules: dict[str, str], **search: object) -> outlook.Outlook:
+def looked_at(gpu: situations.Gpu, *rules: dict[str, str], **search: object) -> outlook.Outlook:
     study = searching.study(SPACE, trials=10, **search)
     estimator = estimates.of(study, on_gpu=gpu.count > 0)
     situation = searching.situation(gpu, estimator=estimator)
@@ -19,7 +19,10 @@ def looked_at(gpu: facts.Gpu, *rules: dict[str, str], **search: object) -> outlo
 
 
 def test_the_budget_is_counted_in_hours_over_the_points_that_the_rules_accept() -> None:
-    every, short = looked_at(facts.Gpu(2, 24.0)), looked_at(facts.Gpu(2, 24.0), {"refuse": "max_train_epochs == 3"})
+    every, short = (
+        looked_at(situations.Gpu(2, 24.0)),
+        looked_at(situations.Gpu(2, 24.0), {"refuse": "max_train_epochs == 3"}),
+    )
     assert every.minutes is not None
     assert short.minutes is not None
     assert short.minutes < every.minutes
@@ -29,21 +32,21 @@ def test_the_budget_is_counted_in_hours_over_the_points_that_the_rules_accept() 
 
 
 def test_refused_draws_that_use_the_budget_up_train_nothing() -> None:
-    found = looked_at(facts.Gpu(1, 24.0), {"refuse": "max_train_epochs == 3"}, refusals="prune")
+    found = looked_at(situations.Gpu(1, 24.0), {"refuse": "max_train_epochs == 3"}, refusals="prune")
     assert found.trials == pytest.approx(5)
 
 
 def test_a_gpu_that_is_too_small_for_some_trials_is_said_with_the_remedy() -> None:
-    most = looked_at(facts.Gpu(1, 24.0)).vram_gb_most
+    most = looked_at(situations.Gpu(1, 24.0)).vram_gb_most
     assert most is not None
-    found = looked_at(facts.Gpu(1, most - 0.01))
+    found = looked_at(situations.Gpu(1, most - 0.01))
     assert found.too_large_share == pytest.approx(0.5)
     assert "too few for 50% of the trials" in expected.render(found)
     assert "refuse: estimate.vram_gb > gpu.vram_gb - 1" in expected.render(found)
 
 
 def test_a_rule_that_needs_a_gpu_where_there_is_none_is_named() -> None:
-    found = looked_at(facts.Gpu(0, None), {"refuse": "estimate.vram_gb > gpu.vram_gb - 1"})
+    found = looked_at(situations.Gpu(0, None), {"refuse": "estimate.vram_gb > gpu.vram_gb - 1"})
     assert found.undecided == ("rule-0",)
     assert "rule-0 cannot be decided on this machine" in expected.render(found)
     assert found.vram_gb is not None
@@ -51,7 +54,7 @@ def test_a_rule_that_needs_a_gpu_where_there_is_none_is_named() -> None:
 
 
 def test_it_says_that_nothing_is_calibrated_before_a_trial_has_finished() -> None:
-    assert "not calibrated yet" in expected.render(looked_at(facts.Gpu(0, None)))
+    assert "not calibrated yet" in expected.render(looked_at(situations.Gpu(0, None)))
 
 
 def watched(every_samples: int, **fixed: int) -> outlook.Outlook:
@@ -64,7 +67,7 @@ def watched(every_samples: int, **fixed: int) -> outlook.Outlook:
 
 def test_evaluation_points_are_counted_and_charged() -> None:
     """20 images, 1 or 3 epochs: 19 or 59 samples before the last one; one prompt, two seeds."""
-    found, none = watched(10), looked_at(facts.Gpu(0, None))
+    found, none = watched(10), looked_at(situations.Gpu(0, None))
     assert found.milestones == outlook.MilestonesATrial(3.0, 5.0)
     assert "3.0 in the mean trial, 5 at most, 2 pictures at each" in expected.render(found)
     assert (none.milestones, none.milestone_pictures) == (None, 0)

@@ -8,7 +8,7 @@ from optimizer import check, errors
 from optimizer.forecast import readiness
 from optimizer.study import resolved as study
 from tests.trainers.kohya import test_probe as probes
-from trainers.kohya import settings as sd_scripts
+from trainers.kohya import settings as kohya_settings
 
 STUDY = """\
 study_version: 1
@@ -27,7 +27,7 @@ DATASET = pathlib.Path(__file__).resolve().parents[3] / "examples" / "quickstart
 
 
 def read(folder: pathlib.Path, base: str, **words: object) -> study.Draft:
-    known = {"imported": "json", "cuda": True, "options": list(sd_scripts.OPTIONS), **words}
+    known = {"imported": "json", "cuda": True, "options": list(kohya_settings.OPTIONS), **words}
     (folder / "train_network.py").write_text(probes.SCRIPT.format(**known), encoding="utf-8")
     path = folder / "study.yaml"
     path.write_text(STUDY.format(base=base, dataset=DATASET, checkout=folder), encoding="utf-8")
@@ -35,7 +35,7 @@ def read(folder: pathlib.Path, base: str, **words: object) -> study.Draft:
 
 
 def test_the_check_names_all_that_stands_in_the_way_of_sd_scripts(tmp_path: pathlib.Path) -> None:
-    options = [name for name in sd_scripts.OPTIONS if name != "v2"]
+    options = [name for name in kohya_settings.OPTIONS if name != "v2"]
     with pytest.raises(errors.BadInput) as caught:
         check.check(read(tmp_path, "demo", options=options))
     for said in ("knows no option v2", "own size", "multiples of 64", "not 32"):

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer import jsonable
-from optimizer.forecast import situation as facts
+from optimizer.forecast import situation as situations
 from trainers.data import buckets, counters, showings
 from trainers.declared import registry
 from trainers.lora import settings
 
-NO_GPU = facts.Gpu(0, None)
+NO_GPU = situations.Gpu(0, None)
 SHOWN = showings.Showings(5, ((64, 64, 30), (64, 128, 7), (96, 64, 4), (128, 64, 9), (300, 64, 1)))
 
 #: parameters that steps depend on, as a trial may have them
@@ -47,7 +47,7 @@ def test_a_point_has_the_steps_of_its_trial(values: dict[str, Any], trainer: str
     counter = counters.StepCounter(registry.of(trainer).batches, SHOWN, 64)
     plan = counter.plan(own)
     assert plan is not None
-    found = facts.Situation(NO_GPU, counter).facts(values)
+    found = situations.Situation(NO_GPU, counter).facts(values)
     assert (found["total_steps"], found["dataset.steps_per_epoch"]) == (plan.total_steps, plan.steps_per_epoch)
     assert found["effective_batch"] == plan.effective_batch
     assert found["warmup_share"] == plan.warmup_steps / plan.total_steps
@@ -56,7 +56,7 @@ def test_a_point_has_the_steps_of_its_trial(values: dict[str, Any], trainer: str
 
 @given(table=st.lists(points(), min_size=1, max_size=6), resolution=st.sampled_from([None, 64]))
 def test_facts_of_a_table_are_those_of_its_points(table: list[dict[str, Any]], resolution: int | None) -> None:
-    situation = facts.Situation(NO_GPU, counters.StepCounter(buckets.training_size, SHOWN, resolution))
+    situation = situations.Situation(NO_GPU, counters.StepCounter(buckets.training_size, SHOWN, resolution))
     names = {name for point in table for name in point}
     columns: dict[str, Any] = {}
     for name in names:
@@ -72,14 +72,14 @@ def test_facts_of_a_table_are_those_of_its_points(table: list[dict[str, Any]], r
 
 
 def test_a_column_of_choices_is_a_column_of_texts() -> None:
-    situation = facts.Situation(NO_GPU, counters.StepCounter(buckets.training_size, SHOWN, 64))
+    situation = situations.Situation(NO_GPU, counters.StepCounter(buckets.training_size, SHOWN, 64))
     schedulers = np.array(["constant", "cosine"])
     found = situation.facts({"lr_scheduler": schedulers, "max_train_steps": 80, "lr_warmup_ratio": 0.25})
     assert found["warmup_share"].tolist() == [0.0, 0.25]
 
 
 def test_bucketed_steps_need_a_resolution_and_squares_do_not() -> None:
-    situation = facts.Situation(NO_GPU, counters.StepCounter(buckets.training_size, SHOWN, None))
+    situation = situations.Situation(NO_GPU, counters.StepCounter(buckets.training_size, SHOWN, None))
     assert "total_steps" not in situation.facts({"enable_bucket": True})
     assert situation.facts({"enable_bucket": True, "resolution": 64})["total_steps"] == 510
     assert situation.facts({})["total_steps"] == 510
@@ -100,12 +100,12 @@ def test_bucketed_steps_need_a_resolution_and_squares_do_not() -> None:
 )
 def test_of_a_script_of_ones_own_only_what_it_is_told_is_known(params: dict[str, Any], known: dict[str, Any]) -> None:
     """How it cuts an epoch into batches, and what it does where nothing is said, is its own affair."""
-    found = facts.Situation(NO_GPU, counters.StepCounter(None, SHOWN, 64)).facts(params)
+    found = situations.Situation(NO_GPU, counters.StepCounter(None, SHOWN, 64)).facts(params)
     assert found == {"gpu.count": 0, "dataset.images": 5, **known}
 
 
 def test_without_a_data_set_steps_are_known_where_they_are_given() -> None:
-    situation = facts.Situation(NO_GPU, counters.StepCounter(buckets.training_size))
+    situation = situations.Situation(NO_GPU, counters.StepCounter(buckets.training_size))
     assert situation.facts({"max_train_samples": 90})["total_steps"] == 90
     assert "total_steps" not in situation.facts({"max_train_epochs": 3})
     assert "dataset.images" not in situation.facts({})
@@ -140,8 +140,8 @@ def test_what_contradicts_the_data_set_or_the_base_is_refused(params: dict[str, 
 @pytest.mark.parametrize(
     ("script", "found"),
     [
-        ("echo 24576; echo 8192", facts.Gpu(2, 8.0)),
-        ("echo '[N/A]'", facts.Gpu(1, None)),
+        ("echo 24576; echo 8192", situations.Gpu(2, 8.0)),
+        ("echo '[N/A]'", situations.Gpu(1, None)),
         ("echo NVIDIA-SMI has failed because it could not communicate with the driver.; exit 9", NO_GPU),
         ("printf '\\377\\376 1.2.3\\n'; exit 1", NO_GPU),
         ("exec sleep 60", NO_GPU),
@@ -149,12 +149,12 @@ def test_what_contradicts_the_data_set_or_the_base_is_refused(params: dict[str, 
     ],
 )
 def test_a_driver_that_does_not_answer_has_no_gpu(
-    script: str | None, found: facts.Gpu, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    script: str | None, found: situations.Gpu, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The tool is one that cannot be run at all where there is no script."""
     tool = tmp_path / "nvidia-smi"
     tool.write_bytes(b"\x7fELF" if script is None else f"#!/bin/sh\n{script}\n".encode())
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(facts, "_DRIVER_SECONDS", 1.0)
-    assert facts.gpus() == found
+    monkeypatch.setattr(situations, "_DRIVER_SECONDS", 1.0)
+    assert situations.gpus() == found

@@ -55,7 +55,7 @@ def test_a_pipe_gets_every_column_under_its_full_name_on_one_line() -> None:
     head = next(line for line in shown.render(shown.trials, None).splitlines() if line.startswith("trial"))
     differing = [name for name in NAMES if name != "network_dim"]
     assert head.split() == [
-        "trial", "state", "clip_score", *differing, "failure_rate", "gain", "likeness", "seconds", "why",
+        "trial", "state", "clip_score", *differing, "failure_rate", "gain", "subject_similarity", "seconds", "why",
     ]  # fmt: skip
 
 
@@ -95,14 +95,14 @@ def test_a_person_chooses_and_orders_trials() -> None:
         numbers(sort="clip_scroe")
 
 
-def test_the_untrained_base_is_compared_and_likeness_is_said() -> None:
+def test_the_untrained_base_is_compared_and_subject_similarity_is_said() -> None:
     metrics = {
         "clip_score": 0.3, "clip_score_gain": 0.18, "clip_score_gain_low": 0.15, "clip_score_gain_high": 0.21,
         "subject_similarity": 0.4658,
     }  # fmt: skip
     said = outcome.of(recorded.trial(0, metrics=metrics))
     assert "gain +0.18 over the untrained base (95 % interval +0.15 to +0.21)" in said
-    assert "likeness 0.4658" in said
+    assert "subject_similarity 0.4658" in said
 
 
 def test_a_parameter_that_no_listed_trial_has_takes_no_column() -> None:

@@ -13,7 +13,7 @@ from optimizer.results import export, records
 from optimizer.study import resolved as study
 from trainers.data import dataset
 from trainers.kohya import images as sd_scripts_images
-from trainers.kohya import settings as sd_scripts
+from trainers.kohya import settings as kohya_settings
 from trainers.lora import parameters, sections
 
 STUDY = """\
@@ -176,10 +176,10 @@ def test_sd_scripts_is_told_whether_the_text_encoder_is_trained(spec: study.Stud
 def test_the_exported_files_are_those_that_the_recipe_runs(spec: study.Study) -> None:
     """One function makes both; only the name of the LoRA and where tokenizers lie are a run's own."""
     made = source(spec)
-    own, base = made.trained, sd_scripts.known_base(spec.base)
+    own, base = made.trained, kohya_settings.known_base(spec.base)
     folders = sd_scripts_images.as_they_lie(made.pictures)
-    plan = sd_scripts.plan(own, made.pictures, base)
-    run = sd_scripts.files(own, plan, base, folders, pathlib.Path("/runs/lora.safetensors"), flip=False)
+    plan = kohya_settings.plan(own, made.pictures, base)
+    run = kohya_settings.files(own, plan, base, folders, pathlib.Path("/runs/lora.safetensors"), flip=False)
     exported = export.to_sd_scripts(made, None)
     assert tomllib.loads(exported.texts[".dataset"]) == tomllib.loads(run.dataset)
     differing = {"output_dir", "output_name"}

@@ -10,7 +10,7 @@ from constraints.judging import verdict as verdicts
 from optimizer import attributes
 from optimizer.results import records
 from optimizer.running import progress
-from optimizer.trials import conclusion as score
+from optimizer.trials import conclusion as conclusions
 from tests.optimizer import recorded, searching
 from trainers.contract import events
 
@@ -48,7 +48,8 @@ def train(told: progress.Progress, trial: int, steps: Mapping[int, float], total
 def end(told: progress.Progress, trial: int, **changes: Any) -> None:
     metrics = {"clip_score": 0.3}
     told.concluded(
-        trial, score.Conclusion(score.Ending.USABLE, (0.3,), metrics=metrics, seconds={"train": 9.0}, **changes)
+        trial,
+        conclusions.Conclusion(conclusions.Ending.USABLE, (0.3,), metrics=metrics, seconds={"train": 9.0}, **changes),
     )
 
 
@@ -93,8 +94,8 @@ def test_a_log_tells_a_step_now_and_then_with_the_time_left() -> None:
 def test_the_rule_that_ended_a_trial_is_named_in_table_and_log() -> None:
     told, written = shown()
     train(told, 0, {1: 0.0})
-    failure = score.Failure("stopped-by-rule", 7, "the stop rule loud ended the training", "loud")
-    told.concluded(0, score.Conclusion(score.Ending.UNUSABLE, failure=failure, steps=7, total_steps=40))
+    failure = conclusions.Failure("stopped-by-rule", 7, "the stop rule loud ended the training", "loud")
+    told.concluded(0, conclusions.Conclusion(conclusions.Ending.UNUSABLE, failure=failure, steps=7, total_steps=40))
     assert "trial 0 is unusable: stop rule loud at step 7 of 40" in written.getvalue()
     assert "stop rule loud at step 7 of 40" in told.screen().plain
 
@@ -103,7 +104,9 @@ def test_broken_expect_rules_are_named_in_the_log() -> None:
     told, written = shown()
     train(told, 0, {1: 0.0})
     constraints = {attributes.TRAINING: 0.0, "sharp": 0.2}
-    told.concluded(0, score.Conclusion(score.Ending.UNUSABLE, constraints=constraints, metrics={"clip_score": 0.2}))
+    told.concluded(
+        0, conclusions.Conclusion(conclusions.Ending.UNUSABLE, constraints=constraints, metrics={"clip_score": 0.2})
+    )
     assert "trial 0 is unusable: broke sharp, clip_score 0.2" in written.getvalue()
 
 

@@ -8,7 +8,7 @@ import pytest
 from constraints.rules import loading
 from constraints.rules import ruleset as rulesets
 from optimizer import attributes
-from optimizer.trials import conclusion as score
+from optimizer.trials import conclusion as conclusions
 from trainers.contract import events
 
 RULES = """\
@@ -48,8 +48,8 @@ def finished(exit_code: int = 0, **metrics: Any) -> list[events.Event]:
 
 
 def test_a_usable_trial_has_its_values_in_the_objectives_order(rules: rulesets.RuleSet) -> None:
-    found = score.conclude(finished(failure_rate=0.0, clip_score=0.3), rules, OBJECTIVES, {})
-    assert found.ending is score.Ending.USABLE
+    found = conclusions.conclude(finished(failure_rate=0.0, clip_score=0.3), rules, OBJECTIVES, {})
+    assert found.ending is conclusions.Ending.USABLE
     assert found.values == (0.3, 0.0)
     assert found.constraints["usable"] <= 0
     assert found.constraints[attributes.TRAINING] == 0
@@ -57,24 +57,24 @@ def test_a_usable_trial_has_its_values_in_the_objectives_order(rules: rulesets.R
 
 
 def test_a_broken_expect_rule_makes_it_unusable_and_says_by_how_much(rules: rulesets.RuleSet) -> None:
-    slightly = score.conclude(finished(failure_rate=0.2, clip_score=0.3), rules, OBJECTIVES, {})
-    badly = score.conclude(finished(failure_rate=0.9, clip_score=0.3), rules, OBJECTIVES, {})
-    assert slightly.ending is badly.ending is score.Ending.UNUSABLE
+    slightly = conclusions.conclude(finished(failure_rate=0.2, clip_score=0.3), rules, OBJECTIVES, {})
+    badly = conclusions.conclude(finished(failure_rate=0.9, clip_score=0.3), rules, OBJECTIVES, {})
+    assert slightly.ending is badly.ending is conclusions.Ending.UNUSABLE
     assert slightly.values is None
     assert 0 < slightly.constraints["usable"] < badly.constraints["usable"]
     assert slightly.metrics["clip_score"] == 0.3
 
 
 def test_a_missing_or_non_finite_objective_makes_it_unusable(rules: rulesets.RuleSet) -> None:
-    found = score.conclude(finished(failure_rate=1.0, clip_score=None), rules, OBJECTIVES, {})
-    assert found.ending is score.Ending.UNUSABLE
+    found = conclusions.conclude(finished(failure_rate=1.0, clip_score=None), rules, OBJECTIVES, {})
+    assert found.ending is conclusions.Ending.UNUSABLE
     assert found.failure is not None
     assert found.failure.kind == "no-score"
     assert "clip_score is None" in found.failure.message
 
 
 def test_an_objective_that_was_never_told_is_named_beside_what_was(rules: rulesets.RuleSet) -> None:
-    found = score.conclude(finished(failure_rate=0.0, clip_score=0.3), rules, {"clip_scor": "maximize"}, {})
+    found = conclusions.conclude(finished(failure_rate=0.0, clip_score=0.3), rules, {"clip_scor": "maximize"}, {})
     assert found.failure is not None
     assert "clip_scor was not told" in found.failure.message
     assert "clip_score, failure_rate" in found.failure.message
@@ -85,24 +85,24 @@ def test_a_rule_named_like_our_own_constraint_hides_nothing() -> None:
     own = rulesets.load([loading.RuleText(text=text, name="usable")], {})
     told_ = finished(failure_rate=0.0, clip_score=0.3)
     told_.insert(3, events.Event(2.5, 0, "failed", {"kind": "collapse", "step": None, "message": "all alike"}))
-    found = score.conclude(told_, own, OBJECTIVES, {})
+    found = conclusions.conclude(told_, own, OBJECTIVES, {})
     assert found.constraints["training"] <= 0
-    assert found.ending is score.Ending.UNUSABLE
+    assert found.ending is conclusions.Ending.UNUSABLE
 
 
 @pytest.mark.parametrize(
     ("kind", "ending"),
     [
-        pytest.param("black-images", score.Ending.USABLE, id="one image in twenty; the rules allow one in ten"),
-        pytest.param("below-base", score.Ending.UNUSABLE, id="all images are worse than without any training"),
-        pytest.param("collapse", score.Ending.UNUSABLE, id="every prompt gives the same image"),
+        pytest.param("black-images", conclusions.Ending.USABLE, id="one image in twenty; the rules allow one in ten"),
+        pytest.param("below-base", conclusions.Ending.UNUSABLE, id="all images are worse than without any training"),
+        pytest.param("collapse", conclusions.Ending.UNUSABLE, id="every prompt gives the same image"),
     ],
 )
 def test_a_failure_of_single_images_is_for_the_rules_and_one_of_the_whole_trial_is_not(
-    rules: rulesets.RuleSet, kind: str, ending: score.Ending
+    rules: rulesets.RuleSet, kind: str, ending: conclusions.Ending
 ) -> None:
     story = told("failed", failed={"kind": kind, "step": None, "message": "seen in the images"})
-    found = score.conclude([*story, *finished(failure_rate=0.05, clip_score=0.1)], rules, OBJECTIVES, {})
+    found = conclusions.conclude([*story, *finished(failure_rate=0.05, clip_score=0.1)], rules, OBJECTIVES, {})
     assert found.ending is ending
     assert found.failure is not None
     assert found.failure.kind == kind
@@ -113,8 +113,8 @@ def test_a_failure_of_single_images_never_hides_one_of_the_whole_trial(rules: ru
     below = told("failed", failed={"kind": "below-base", "step": None, "message": "the CLIP score fell"})
     single = told("failed", failed={"kind": later, "step": None, "message": "one picture"})
     for story in ([*below, *single], [*single, *below]):
-        found = score.conclude([*story, *finished(failure_rate=0.05, clip_score=0.1)], rules, OBJECTIVES, {})
-        assert found.ending is score.Ending.UNUSABLE
+        found = conclusions.conclude([*story, *finished(failure_rate=0.05, clip_score=0.1)], rules, OBJECTIVES, {})
+        assert found.ending is conclusions.Ending.UNUSABLE
         assert found.failure is not None
         assert found.failure.kind == "below-base"
 
@@ -128,10 +128,10 @@ def test_a_failure_in_training_teaches_the_search(rules: rulesets.RuleSet) -> No
         trial_finished={"outcome": "failed", "seconds": {"train": 1.0}},
         job_finished={"exit_code": 0},
     )
-    found = score.conclude(story, rules, OBJECTIVES, {})
-    assert found.ending is score.Ending.UNUSABLE
+    found = conclusions.conclude(story, rules, OBJECTIVES, {})
+    assert found.ending is conclusions.Ending.UNUSABLE
     assert found.constraints == {attributes.TRAINING: 1.0}
-    assert found.failure == score.Failure("nonfinite-loss", 31, "the loss became NaN")
+    assert found.failure == conclusions.Failure("nonfinite-loss", 31, "the loss became NaN")
     assert found.steps == 31
 
 
@@ -153,8 +153,8 @@ def stopped(rule: str) -> list[events.Event]:
 
 
 def test_a_trial_that_a_pruner_ended_is_not_held_against_its_parameters(rules: rulesets.RuleSet) -> None:
-    found = score.conclude(stopped("pruner:asha"), rules, OBJECTIVES, {})
-    assert found.ending is score.Ending.STOPPED_EARLY
+    found = conclusions.conclude(stopped("pruner:asha"), rules, OBJECTIVES, {})
+    assert found.ending is conclusions.Ending.STOPPED_EARLY
     assert found.constraints == {attributes.TRAINING: 0.0}
     assert found.failure is None
     assert found.values is None
@@ -162,8 +162,8 @@ def test_a_trial_that_a_pruner_ended_is_not_held_against_its_parameters(rules: r
 
 
 def test_a_trial_that_a_stop_rule_ended_is_unusable(rules: rulesets.RuleSet) -> None:
-    found = score.conclude(stopped("below-base"), rules, OBJECTIVES, {})
-    assert found.ending is score.Ending.UNUSABLE
+    found = conclusions.conclude(stopped("below-base"), rules, OBJECTIVES, {})
+    assert found.ending is conclusions.Ending.UNUSABLE
     assert found.constraints == {attributes.TRAINING: 1.0}
     assert found.failure is not None
     assert found.failure.kind == "stopped-by-rule"
@@ -173,40 +173,44 @@ def test_a_trial_that_a_stop_rule_ended_is_unusable(rules: rulesets.RuleSet) -> 
 @pytest.mark.parametrize(
     ("story", "ending"),
     [
-        pytest.param([], score.Ending.INTERRUPTED, id="it died while it was starting"),
-        pytest.param(told("loaded"), score.Ending.INTERRUPTED, id="... while it was loading"),
-        pytest.param(told("job-finished", job_finished={"exit_code": 1}), score.Ending.INTERRUPTED, id="... badly"),
-        pytest.param(finished(failure_rate=0.0, clip_score=0.3), score.Ending.USABLE, id="it had just come to its end"),
-        pytest.param(told("job-finished", job_finished={"exit_code": 74}), score.Ending.REJECTED, id="disk full"),
+        pytest.param([], conclusions.Ending.INTERRUPTED, id="it died while it was starting"),
+        pytest.param(told("loaded"), conclusions.Ending.INTERRUPTED, id="... while it was loading"),
+        pytest.param(
+            told("job-finished", job_finished={"exit_code": 1}), conclusions.Ending.INTERRUPTED, id="... badly"
+        ),
+        pytest.param(
+            finished(failure_rate=0.0, clip_score=0.3), conclusions.Ending.USABLE, id="it had just come to its end"
+        ),
+        pytest.param(told("job-finished", job_finished={"exit_code": 74}), conclusions.Ending.REJECTED, id="disk full"),
     ],
 )
 def test_a_trainer_that_was_asked_to_stop_has_not_crashed(
-    rules: rulesets.RuleSet, story: list[events.Event], ending: score.Ending
+    rules: rulesets.RuleSet, story: list[events.Event], ending: conclusions.Ending
 ) -> None:
-    assert score.conclude(story, rules, OBJECTIVES, {}, asked_to_stop=True).ending is ending
+    assert conclusions.conclude(story, rules, OBJECTIVES, {}, asked_to_stop=True).ending is ending
 
 
 @pytest.mark.parametrize(
     ("story", "ending"),
     [
-        pytest.param([], score.Ending.CRASHED, id="the process died without a word"),
-        pytest.param(told("job-finished", job_finished={"exit_code": 1}), score.Ending.CRASHED, id="a bug"),
-        pytest.param(told("job-finished", job_finished={"exit_code": 2}), score.Ending.REJECTED, id="bad input"),
-        pytest.param(told("job-finished", job_finished={"exit_code": 74}), score.Ending.REJECTED, id="disk full"),
+        pytest.param([], conclusions.Ending.CRASHED, id="the process died without a word"),
+        pytest.param(told("job-finished", job_finished={"exit_code": 1}), conclusions.Ending.CRASHED, id="a bug"),
+        pytest.param(told("job-finished", job_finished={"exit_code": 2}), conclusions.Ending.REJECTED, id="bad input"),
+        pytest.param(told("job-finished", job_finished={"exit_code": 74}), conclusions.Ending.REJECTED, id="disk full"),
         pytest.param(
-            told("job-finished", job_finished={"exit_code": 75}), score.Ending.INTERRUPTED, id="asked to stop"
+            told("job-finished", job_finished={"exit_code": 75}), conclusions.Ending.INTERRUPTED, id="asked to stop"
         ),
         pytest.param(
             told("trial-finished", trial_finished={"outcome": "interrupted", "seconds": {}}),
-            score.Ending.INTERRUPTED,
+            conclusions.Ending.INTERRUPTED,
             id="interrupted, then gone",
         ),
     ],
 )
 def test_what_the_machine_did_is_not_held_against_the_parameters(
-    rules: rulesets.RuleSet, story: list[events.Event], ending: score.Ending
+    rules: rulesets.RuleSet, story: list[events.Event], ending: conclusions.Ending
 ) -> None:
-    found = score.conclude(story, rules, OBJECTIVES, {})
+    found = conclusions.conclude(story, rules, OBJECTIVES, {})
     assert found.ending is ending
     assert found.values is None
     assert not found.constraints

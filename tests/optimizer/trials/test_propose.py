@@ -18,7 +18,7 @@ from optimizer.running import launch
 from optimizer.running import worker as workers_
 from optimizer.study import resolved as studies
 from optimizer.trials import beginning, claims, duplicates
-from optimizer.trials import conclusion as score
+from optimizer.trials import conclusion as conclusions
 from optimizer.trials import rows as trial_rows
 from storage import artifacts, database, judgements, optuna_store, refusals, workers
 from tests.optimizer.designs import cells
@@ -106,9 +106,11 @@ def enqueue(campaign: workers_.Worker, params: Mapping[str, Any]) -> None:
 def finish(campaign: workers_.Worker, claim: claims.Claim, value: float | None) -> None:
     """Tell a claim as if it had been trained; None: it came to nothing usable."""
     if value is None:
-        ending = score.Conclusion(score.Ending.UNUSABLE, constraints={attributes.TRAINING: 1.0})
+        ending = conclusions.Conclusion(conclusions.Ending.UNUSABLE, constraints={attributes.TRAINING: 1.0})
     else:
-        ending = score.Conclusion(score.Ending.USABLE, values=(value,), constraints={attributes.TRAINING: 0.0})
+        ending = conclusions.Conclusion(
+            conclusions.Ending.USABLE, values=(value,), constraints={attributes.TRAINING: 0.0}
+        )
     campaign.teller.settle(claim, ending)
 
 
@@ -116,8 +118,8 @@ def stop_early(campaign: workers_.Worker, claim: claims.Claim) -> None:
     """Tell a claim as if a pruner had ended it at step 20 of 160, at the score of 0.4."""
     row = trials(campaign)[claim.number]
     campaign.rows.optuna.set_trial_intermediate_value(row._trial_id, 64, 0.4)
-    ending = score.Conclusion(
-        score.Ending.STOPPED_EARLY,
+    ending = conclusions.Conclusion(
+        conclusions.Ending.STOPPED_EARLY,
         constraints={attributes.TRAINING: 0.0},
         stopped_by="pruner:asha",
         steps=20,
@@ -435,9 +437,11 @@ def test_an_early_stopped_trial_is_pruned_and_feasible_and_read_back_as_such(pla
 def test_the_stop_rule_that_ended_a_trial_is_named_in_the_dashboard_and_in_what_is_read_back(place: Place) -> None:
     campaign = place.open(place.study(trials=2))
     claim = claimed(campaign)
-    failure = score.Failure("stopped-by-rule", 12, "the stop rule loud ended the training", "loud")
+    failure = conclusions.Failure("stopped-by-rule", 12, "the stop rule loud ended the training", "loud")
     constraints = {attributes.TRAINING: 1.0}
-    ended = score.Conclusion(score.Ending.UNUSABLE, constraints=constraints, failure=failure, steps=12, total_steps=160)
+    ended = conclusions.Conclusion(
+        conclusions.Ending.UNUSABLE, constraints=constraints, failure=failure, steps=12, total_steps=160
+    )
     campaign.teller.settle(claim, ended)
     (trial,) = trials(campaign)
     told = trial.user_attrs

@@ -12,7 +12,7 @@ from optimizer import attributes, opening, patience, settings
 from optimizer.running import launch
 from optimizer.running import worker as workers_
 from optimizer.trials import claims, heirs
-from optimizer.trials import conclusion as score
+from optimizer.trials import conclusion as conclusions
 from optimizer.trials import rows as trial_rows
 from storage import artifacts, attempts, database, optuna_store, refusals, results
 from storage import errors as storage_errors
@@ -34,10 +34,10 @@ def waiting(campaign: workers_.Worker) -> patience.Patience:
     return patience.Patience(campaign.rows.database, 0, lambda: False)
 
 
-def usable(*pictures: pathlib.Path) -> score.Conclusion:
+def usable(*pictures: pathlib.Path) -> conclusions.Conclusion:
     images = tuple({"path": str(picture)} for picture in pictures)
-    return score.Conclusion(
-        score.Ending.USABLE,
+    return conclusions.Conclusion(
+        conclusions.Ending.USABLE,
         values=(0.5,),
         constraints={attributes.TRAINING: 0.0},
         metrics={"clip_score": 0.5},
@@ -154,7 +154,7 @@ def test_a_finished_attempt_that_nobody_told_is_found_by_the_next_holder(
     concluded = dataclasses.replace(campaign.attempts, launcher=trainer).run(claim, waiting(campaign))
     found = campaign.attempts.left_behind(claim, waiting(campaign))
     assert found is not None
-    assert (found.ending, found.values) == (concluded.ending, concluded.values) == (score.Ending.USABLE, (0.5,))
+    assert (found.ending, found.values) == (concluded.ending, concluded.values) == (conclusions.Ending.USABLE, (0.5,))
     (run,) = attempts.of_trial(campaign.rows.database, campaign.rows.study_id, claim.number)
     assert run.outcome == "usable"
 
@@ -194,7 +194,7 @@ def test_a_line_that_is_no_event_is_named_in_what_the_trial_is_told_with(
     claim = proposing.claimed(campaign)
     trainer = Trainer(tmp_path, *trained(tmp_path / "lora.safetensors")[:-1], broken="loss: 0.3\nloss: 0.2\n")
     conclusion = dataclasses.replace(campaign.attempts, launcher=trainer).run(claim, waiting(campaign))
-    assert conclusion.ending is score.Ending.USABLE
+    assert conclusion.ending is conclusions.Ending.USABLE
     assert "events.jsonl:4: no JSON" in conclusion.message
     assert "1 more line" in conclusion.message
 
@@ -219,7 +219,7 @@ def test_only_what_may_be_the_trial_s_own_fault_is_given_up(
         conclusion = dataclasses.replace(campaign.attempts, launcher=Trainer(tmp_path, failed, ended)).run(
             claim, waiting(campaign)
         )
-        assert conclusion.ending is score.Ending.REJECTED
+        assert conclusion.ending is conclusions.Ending.REJECTED
         settled.append(campaign.teller.settle(claim, conclusion))
     assert settled == [False, False, gives_up]
     assert proposing.trials(campaign)[0].state is (State.FAIL if gives_up else State.RUNNING)

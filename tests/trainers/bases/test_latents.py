@@ -8,8 +8,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from trainers.bases import latents as data
-from trainers.bases import models
+from trainers.bases import latents, models
 from trainers.data import dataset
 from trainers.lora import sections, settings
 
@@ -30,10 +29,10 @@ def pictures(tmp_path: pathlib.Path) -> pathlib.Path:
     return folder
 
 
-def prepare(base: models.Base, folder: pathlib.Path, cache: pathlib.Path, **params: Any) -> data.Examples:
+def prepare(base: models.Base, folder: pathlib.Path, cache: pathlib.Path, **params: Any) -> latents.Examples:
     described = sections.Dataset(path=str(folder), repeats=params.pop("repeats", 1), flip=params.pop("flip", False))
     facts = dataset.inspect(described)
-    return data.prepare(base, facts, settings.lora_settings(params, 0), cache, flip=described.flip)
+    return latents.prepare(base, facts, settings.lora_settings(params, 0), cache, flip=described.flip)
 
 
 def test_buckets_keep_sizes_apart(base: models.Base, pictures: pathlib.Path, tmp_path: pathlib.Path) -> None:
@@ -62,30 +61,30 @@ def test_an_edited_picture_is_encoded_again(base: models.Base, pictures: pathlib
 
 
 def test_captions_are_encoded_as_the_pipeline_does(base: models.Base, tmp_path: pathlib.Path) -> None:
-    encoded = data.encode_captions(base, ["a red circle", ""], tmp_path)
+    encoded = latents.encode_captions(base, ["a red circle", ""], tmp_path)
     expected, _ = base.pipeline.encode_prompt(["a red circle", ""], "cpu", 1, False)
     torch.testing.assert_close(encoded.hidden, expected)
-    again = data.encode_captions(base, ["", "a red circle"], tmp_path)
+    again = latents.encode_captions(base, ["", "a red circle"], tmp_path)
     torch.testing.assert_close(again.hidden, expected.flip(0))
 
 
 def test_sdxl_captions_are_encoded_as_the_pipeline_does(sdxl_folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
     sdxl = models.load(str(sdxl_folder), "no", torch.device("cpu"), tmp_path)
-    encoded = data.encode_captions(sdxl, ["a red circle"], tmp_path)
+    encoded = latents.encode_captions(sdxl, ["a red circle"], tmp_path)
     hidden, _, pooled, _ = sdxl.pipeline.encode_prompt("a red circle", do_classifier_free_guidance=False)
     torch.testing.assert_close(encoded.hidden, hidden)
     torch.testing.assert_close(encoded.pooled, pooled)
 
 
-def shelf(rows: int) -> data.Shelf:
+def shelf(rows: int) -> latents.Shelf:
     empty = torch.empty(0)
-    return data.Shelf(tuple(range(rows)), empty, None, empty, empty)
+    return latents.Shelf(tuple(range(rows)), empty, None, empty, empty)
 
 
 @hypothesis_settings(deadline=None)
 @given(sizes=st.lists(st.integers(1, 20), min_size=1, max_size=4), batch=st.integers(1, 7), seed=st.integers(0, 99))
 def test_an_epoch_shows_every_row_once_in_batches_of_one_shelf(sizes: list[int], batch: int, seed: int) -> None:
-    examples = data.Examples(tuple(shelf(size) for size in sizes), (), 1)
+    examples = latents.Examples(tuple(shelf(size) for size in sizes), (), 1)
     batches = examples.epoch(batch, seed, 3)
     assert len(batches) == examples.batches_per_epoch(batch)
     for number, size in enumerate(sizes):

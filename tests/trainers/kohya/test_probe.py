@@ -9,7 +9,7 @@ import pytest
 
 from trainers.kohya import limits as sd_scripts_limits
 from trainers.kohya import probe
-from trainers.kohya import settings as sd_scripts
+from trainers.kohya import settings as kohya_settings
 from trainers.lora import noise
 
 SCRIPT = """\
@@ -31,7 +31,7 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def asked(folder: pathlib.Path, timeout: float = 60, **changes: Any) -> probe.ProbeAnswer:
-    words = {"imported": "json", "cuda": True, "options": list(sd_scripts.OPTIONS), **changes}
+    words = {"imported": "json", "cuda": True, "options": list(kohya_settings.OPTIONS), **changes}
     (folder / "train_network.py").write_text(SCRIPT.format(**words), encoding="utf-8")
     return probe.ask(params(folder), "train_network.py", timeout)
 
@@ -60,7 +60,7 @@ def test_what_cannot_be_imported_is_named_with_what_to_do(folder: pathlib.Path) 
 
 def test_an_option_that_a_checkout_does_not_know_is_named(folder: pathlib.Path) -> None:
     """sd-scripts leaves unknown options out in silence."""
-    options = [name for name in sd_scripts.OPTIONS if name != "zero_terminal_snr"]
+    options = [name for name in kohya_settings.OPTIONS if name != "zero_terminal_snr"]
     assert "knows no option zero_terminal_snr" in problems(folder, asked(folder, options=options))
 
 
@@ -95,17 +95,17 @@ def test_the_interpreter_of_an_environment_is_not_followed_to_where_it_links(fol
 
 
 def test_a_base_of_another_size_or_noise_is_refused() -> None:
-    (shape, *_) = sd_scripts_limits.base_problems(sd_scripts.known_base("demo"))
+    (shape, *_) = sd_scripts_limits.base_problems(kohya_settings.known_base("demo"))
     assert "own size" in shape
-    linear = sd_scripts.BaseTraits("x", "sd15", 512, False, noise.Noise(), None)
+    linear = kohya_settings.BaseTraits("x", "sd15", 512, False, noise.Noise(), None)
     assert "scaled_linear" in "".join(sd_scripts_limits.base_problems(linear))
-    usual = sd_scripts.BaseTraits("x", "sd15", 512, False, noise.STABLE_DIFFUSION, None)
+    usual = kohya_settings.BaseTraits("x", "sd15", 512, False, noise.STABLE_DIFFUSION, None)
     assert list(sd_scripts_limits.base_problems(usual)) == []
 
 
 def test_a_text_encoder_that_old_transformers_would_draw_at_random_is_named(folder: pathlib.Path) -> None:
     (folder / "text_encoder").mkdir()
-    base = sd_scripts.BaseTraits(str(folder), "sd15", 512, False, noise.STABLE_DIFFUSION, folder)
+    base = kohya_settings.BaseTraits(str(folder), "sd15", 512, False, noise.STABLE_DIFFUSION, folder)
     for name, is_flat in (("encoder.layers.0.weight", True), ("text_model.encoder.layers.0.weight", False)):
         header = json.dumps({name: {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}}).encode()
         content = len(header).to_bytes(8, "little") + header

@@ -13,7 +13,7 @@ import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
 from diffusers.optimization import get_scheduler
 
-from trainers.bases import latents as data
+from trainers.bases import latents
 from trainers.contract import job
 from trainers.data import dataset
 from trainers.files import randomness
@@ -133,8 +133,8 @@ def epochs(train_job: job.TrainJob, own: settings.LoraSettings) -> Iterable[Batc
     """The batches that the trainer draws: its order and its noise are the only things taken from it."""
     pictures = dataset.inspect(train_job.dataset).pictures
     empty = torch.empty(0)
-    shelf = data.Shelf(tuple(range(len(pictures))), empty, None, empty, empty)
-    examples, number = data.Examples((shelf,), (), 1), 0
+    shelf = latents.Shelf(tuple(range(len(pictures))), empty, None, empty, empty)
+    examples, number = latents.Examples((shelf,), (), 1), 0
     for epoch in range(100):
         for _, rows in examples.epoch(own.train_batch_size, own.seed, epoch):
             chosen = [pictures[row] for row in rows]
@@ -144,7 +144,7 @@ def epochs(train_job: job.TrainJob, own: settings.LoraSettings) -> Iterable[Batc
             torch.randn(shape, generator=generator)
             noise = torch.randn(shape, generator=generator)
             times = torch.randint(1000, (len(chosen),), generator=generator)
-            pixels = torch.stack([data._pixels(picture, (64, 64), False) for picture in chosen])
+            pixels = torch.stack([latents._pixels(picture, (64, 64), False) for picture in chosen])
             yield Batch(pixels, [picture.caption for picture in chosen], noise, times)
             number += 1
 

@@ -18,7 +18,7 @@ from trainers.adapters import adapters, lora_files
 from trainers.bases import models
 from trainers.contract import errors, events, interruption, job, paths
 from trainers.kohya import images as sd_scripts_images
-from trainers.kohya import settings as sd_scripts
+from trainers.kohya import settings as kohya_settings
 from trainers.lora import architecture, noise, sections, settings, steps
 from trainers.recipes import sd_scripts as recipe
 
@@ -55,7 +55,7 @@ said = {"interpreter": sys.executable, "environment": environment}
 FOLDERS = [sd_scripts_images.Folder(pathlib.Path('/a "b"'), 10)]
 
 
-def base(**changes: Any) -> sd_scripts.BaseTraits:
+def base(**changes: Any) -> kohya_settings.BaseTraits:
     known: dict[str, Any] = {
         "source": "/models/base",
         "family": "sd15",
@@ -64,7 +64,7 @@ def base(**changes: Any) -> sd_scripts.BaseTraits:
         "noise": noise.STABLE_DIFFUSION,
         "configuration": None,
     }
-    return sd_scripts.BaseTraits(**{**known, **changes})
+    return kohya_settings.BaseTraits(**{**known, **changes})
 
 
 V_PREDICTION = noise.Noise(prediction_type="v_prediction", rescale_betas_zero_snr=True, beta_schedule="scaled_linear")
@@ -87,19 +87,19 @@ def resolve(**params: Any) -> tuple[settings.LoraSettings, steps.StepPlan]:
 def test_only_options_that_sd_scripts_knows_are_written_in_the_kind_it_expects(params: dict[str, Any]) -> None:
     own, plan = resolve(**params)
     described, output = base(noise=V_PREDICTION, is_sd2=True), pathlib.Path("/out/lora.safetensors")
-    options = sd_scripts.config(own, plan, described, output, tokenizer_folder=pathlib.Path("/out/tokenizers"))
-    assert options.keys() <= set(sd_scripts.OPTIONS)
-    for name, value in tomllib.loads(sd_scripts.toml(options)).items():
+    options = kohya_settings.config(own, plan, described, output, tokenizer_folder=pathlib.Path("/out/tokenizers"))
+    assert options.keys() <= set(kohya_settings.OPTIONS)
+    for name, value in tomllib.loads(kohya_settings.toml(options)).items():
         assert type(value) in OPTIONS[name], (name, value)
-    assert OPTIONS.keys() == set(sd_scripts.OPTIONS)
+    assert OPTIONS.keys() == set(kohya_settings.OPTIONS)
     assert ("network_train_unet_only" in options) != ("text_encoder_lr" in options)
     assert options["no_half_vae"]  # SDXL's VAE overflows in half precision; our own trainer keeps it in float32, too
     assert all(argument.count("=") == 1 for argument in options["optimizer_args"])
 
 
-def options_of(described: sd_scripts.BaseTraits, **params: Any) -> dict[str, Any]:
+def options_of(described: kohya_settings.BaseTraits, **params: Any) -> dict[str, Any]:
     own, plan = resolve(**params)
-    return sd_scripts.config(own, plan, described, pathlib.Path("/out/lora.safetensors"))
+    return kohya_settings.config(own, plan, described, pathlib.Path("/out/lora.safetensors"))
 
 
 def test_sd_scripts_is_told_what_the_base_predicts_and_where_its_noise_ends() -> None:
@@ -121,7 +121,7 @@ def test_what_is_told_of_a_base_is_what_the_loaded_one_says(
     folder: str, sdxl_folder: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     source = "demo" if folder == "demo" else str(sdxl_folder)
-    read = sd_scripts.known_base(source)
+    read = kohya_settings.known_base(source)
     loaded = models.load(source, "no", torch.device("cpu"), tmp_path)
     assert (read.family, read.resolution) == (loaded.family, loaded.resolution)
     assert read.noise == noise.of(loaded.pipeline.scheduler.config)
@@ -129,17 +129,17 @@ def test_what_is_told_of_a_base_is_what_the_loaded_one_says(
 
 def test_a_base_that_is_not_here_is_named() -> None:
     with pytest.raises(errors.ModelError, match=r"'someone/model'.*hf download someone/model"):
-        sd_scripts.known_base("someone/model")
+        kohya_settings.known_base("someone/model")
 
 
 def test_text_outside_of_the_basic_plane_is_toml_too() -> None:
     """TOML has no halves of characters, as JSON writes them."""
-    assert tomllib.loads(sd_scripts.toml({"image_dir": "/a \U0001f600\x7f"})) == {"image_dir": "/a \U0001f600\x7f"}
+    assert tomllib.loads(kohya_settings.toml({"image_dir": "/a \U0001f600\x7f"})) == {"image_dir": "/a \U0001f600\x7f"}
 
 
 def test_the_dataset_file_says_what_the_job_says() -> None:
     own, _ = resolve(train_batch_size=2, caption_dropout=0.1, enable_bucket=True)
-    text = sd_scripts.toml(sd_scripts.dataset_config(own, FOLDERS, 512, flip=True))
+    text = kohya_settings.toml(kohya_settings.dataset_config(own, FOLDERS, 512, flip=True))
     (images,) = tomllib.loads(text)["datasets"]
     assert (images["resolution"], images["batch_size"], images["enable_bucket"]) == (512, 2, True)
     assert images["subsets"] == [
@@ -150,10 +150,10 @@ def test_the_dataset_file_says_what_the_job_says() -> None:
 def test_buckets_are_those_that_our_own_trainer_uses() -> None:
     """sd-scripts takes no bucket resolution above the training's own, and knows none below 256 unless it is told."""
     own, _ = resolve(enable_bucket=True, bucket_reso_steps=64)
-    (images,) = sd_scripts.dataset_config(own, FOLDERS, 64, flip=False)["datasets"]
+    (images,) = kohya_settings.dataset_config(own, FOLDERS, 64, flip=False)["datasets"]
     assert (images["min_bucket_reso"], images["max_bucket_reso"], images["bucket_reso_steps"]) == (64, 128, 64)
     square, _ = resolve()
-    (images,) = sd_scripts.dataset_config(square, FOLDERS, 1536, flip=False)["datasets"]
+    (images,) = kohya_settings.dataset_config(square, FOLDERS, 1536, flip=False)["datasets"]
     assert {"min_bucket_reso", "max_bucket_reso"}.isdisjoint(images)
 
 

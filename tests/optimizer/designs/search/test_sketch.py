@@ -6,7 +6,7 @@ import optuna
 import pytest
 
 from optimizer import attributes
-from optimizer.designs.search import sketch as sampler
+from optimizer.designs.search import sketch as sketches
 from optimizer.designs.search import thinning
 from optimizer.study import space
 from optimizer.trials import duplicates
@@ -75,12 +75,12 @@ def test_running_trials_stand_in_until_they_end() -> None:
 def test_a_long_study_is_thinned_and_goes_on() -> None:
     search = searching.search(searching.study(SPACE))
     trials = searching.Trials(search)
-    for at in range(sampler.MOST_ROWS + 50):
+    for at in range(sketches.MOST_ROWS + 50):
         trials.add({"learning_rate": (at % 997) / 997, "network_dropout": (at % 89) / 178}, [float(at % 101)])
         if at % 100 == 0:
             trials.look()
     trials.look()
-    assert search.sketch.rows <= sampler.MOST_ROWS
+    assert search.sketch.rows <= sketches.MOST_ROWS
     assert searching.drawn(search).params is not None
 
 
