@@ -90,7 +90,7 @@ class Declaration:
     Attributes:
         name: what a study file calls it.
         summary: one line for people.
-        recipe: the module that runs it, whose `Recipe` is a `trainers.recipes.Recipe`.
+        recipe: what runs it, a `trainers.recipes.Recipe`, as `module:class`; imported in the trainer's process alone.
         parameters: what it can be told; an `OpenTable` takes other names, too.
         needs: parameters that it cannot do without, each with what to do about it.
         contradictions: what it cannot train together.

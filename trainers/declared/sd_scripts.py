@@ -41,7 +41,7 @@ def _problems(evaluation: written.EvaluationEntry) -> Iterator[SectionProblem]:
 DECLARATION = declaration.Declaration(
     name="sd-scripts",
     summary="LoRA for Stable Diffusion 1.5 and SDXL, by kohya's sd-scripts",
-    recipe="trainers.recipes.sd_scripts",
+    recipe="trainers.recipes.sd_scripts:SdScriptsRecipe",
     parameters=_PARAMETERS,
     needs={"sd_scripts": "say under `fixed` where sd-scripts is checked out"},
     contradictions=(*contradictions.TABLE, limits.UNEVEN_STEP),

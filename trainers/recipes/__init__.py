@@ -1,6 +1,6 @@
 """One file a trainer: load, adapt, train, save, draw, score. Read a recipe from top to bottom."""
 
-import importlib
+import pkgutil
 from typing import Protocol
 
 from trainers.contract import events, interruption, job
@@ -24,5 +24,5 @@ class Recipe(Protocol):
 
 def load(trainer: str) -> Recipe:
     """Import the recipe of a trainer that `trainers.declared.registry` knows; seconds for those that need torch."""
-    recipe: Recipe = importlib.import_module(registry.of(trainer).recipe).Recipe()
+    recipe: Recipe = pkgutil.resolve_name(registry.of(trainer).recipe)()
     return recipe

@@ -79,7 +79,7 @@ def problems(written: Evaluation) -> Iterator[SectionProblem]:
 DECLARATION = declaration.Declaration(
     name="clip-classes",
     summary="tells classes of clips apart",
-    recipe="clips_recipe",
+    recipe="clips_recipe:ClipsRecipe",
     parameters=parameters.table(
         parameters.Parameter("learning_rate", "float", "Rate of the classifier.", low=0, high=10),
         parameters.Parameter("max_train_epochs", "int", "Passes over the clips.", unit="epochs", low=1, default=10),

@@ -9,7 +9,7 @@ import numpy as np
 from trainers.contract import events, interruption, job, paths
 
 
-class Recipe:
+class ClipsRecipe:
     def __init__(self) -> None:
         self.device = "cpu"
 

@@ -1,7 +1,6 @@
 """A trainer's name is known in one place, and what is declared of it holds together."""
 
 import ast
-import importlib.util
 import json
 import pathlib
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from collections.abc import Iterator
 import pydantic
 import pytest
 
+from trainers import recipes
 from trainers.declared import registry
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -63,7 +63,7 @@ def test_what_stands_in_for_a_section_can_be_written_and_trained(name: str, tmp_
 def test_its_recipe_is_there_and_what_it_needs_is_a_parameter(name: str) -> None:
     declared = registry.of(name)
     assert declared.name == name
-    assert importlib.util.find_spec(declared.recipe) is not None
+    assert callable(recipes.load(name).run)
     assert declared.needs.keys() <= declared.parameters.keys()
 
 
