@@ -1,7 +1,7 @@
 """What people ask of running work: who asked for what and when, who heard it, and what came of it.
 
 A wish concerns a study, or one trial of it. Workers ask for theirs as often as they renew their leases; nothing is sent
-to them, so a connection pool between may do as it likes. Each call is one statement.
+to them, so a connection pool between may do as it likes. Each call is one transaction.
 
 Who is in charge of a wish hears it, once: of a trial's the worker that holds the trial (any worker, where nobody does),
 of a study's any worker. Where whoever heard it can no longer do it, the next one in charge hears it again: a trial that
@@ -52,7 +52,11 @@ WITH asked AS (
 ) {_SEEN.format(wishes="asked")}
 """).bindparams(sa.bindparam("details", type_=tables.wishes.c.details.type))  # noqa: S608 - nothing but constants
 
-# Rows that another worker is about to hear are passed over, and those that it heard meanwhile are looked at again.
+# One worker of a study hears at a time. Without that, a wish that another one heard within this statement would be
+# looked at again with its new row, but beside the hearer of the row as it was: nobody, as of one whose hearer is dead.
+_ONE_HEARS = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:study_id, 2))")
+
+# A wish that is being answered is passed over.
 _HEAR = sa.text(f"""
 WITH mine AS (
     SELECT wish.id, held.token
@@ -151,6 +155,7 @@ def hear(source: database.Database, study_id: str, worker_id: str, silent_second
     """
     values = {"study_id": study_id, "worker_id": worker_id, "silent_seconds": silent_seconds}
     with source.transaction() as connection:
+        connection.execute(_ONE_HEARS, {"study_id": study_id})
         return [_wish(row) for row in connection.execute(_HEAR, values)]
 
 
