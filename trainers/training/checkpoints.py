@@ -77,6 +77,7 @@ class TrainingState:
             if state is None:
                 return Restored(0)
             self._go_to(state)
+            self._same_optimizer_as(beginning)
         except torch.OutOfMemoryError:
             raise  # the device's affair; the checkpoint is as good as before
         except (Unusable, *_UNREADABLE) as error:
@@ -94,6 +95,17 @@ class TrainingState:
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
             "health": self.health.state(),
         }
+
+    def _same_optimizer_as(self, beginning: StateDict) -> None:
+        """Whether the groups still hold all that this optimizer steps by: loading takes those of any other as well.
+
+        Raises:
+            Unusable: they do not.
+        """
+        for first, group in zip(beginning["optimizer"]["param_groups"], self.optimizer.param_groups, strict=True):
+            missing = sorted(first.keys() - group.keys())
+            if missing:
+                raise Unusable(f"the checkpoint was written by another optimizer, which has no {', '.join(missing)}")
 
     @torch.no_grad()
     def _go_to(self, state: StateDict) -> None:

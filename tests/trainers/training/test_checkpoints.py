@@ -75,6 +75,13 @@ def without_optimizer(file: pathlib.Path) -> None:
     torch.save(state, file)
 
 
+def of_another_optimizer(file: pathlib.Path) -> None:
+    """It reads and fits, and would break in the next step: an optimizer's name meant another one before."""
+    state = torch.load(file, weights_only=True)
+    del state["optimizer"]["param_groups"][0]["momentum"]
+    torch.save(state, file)
+
+
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [
@@ -84,6 +91,7 @@ def without_optimizer(file: pathlib.Path) -> None:
         (of_another_trial, "belongs to other parameters"),
         (of_another_form, "size"),
         (without_optimizer, "group"),
+        (of_another_optimizer, "momentum"),
     ],
 )
 def test_a_checkpoint_that_cannot_be_used_is_kept_aside_and_the_training_begins_anew(
