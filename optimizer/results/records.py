@@ -20,7 +20,7 @@ TRAINED = ("usable", "unusable", "stopped-early")
 STATES = {
     "usable": "trained, and its pictures are fit for use",
     "unusable": "trained, but its parameters made it fail or a rule on the result is broken",
-    "stopped-early": "others were ahead of it at an milestone, so a pruner ended its training",
+    "stopped-early": "others were ahead of it at a milestone, so a pruner ended its training",
     "refused": "a rule refused it before any training",
     "crashed": "the machine failed at every attempt",
     "running": "is being trained",

@@ -31,7 +31,7 @@ class Guard:
         return fired[0] if fired else None
 
     def _told(self, event: events.Event) -> dict[str, Any]:
-        """The signals of an event: of a step, or of an milestone."""
+        """The signals of an event: of a step, or of a milestone."""
         if event.event == "evaluated":
             found = {"step": event.data["step"], **event.data["metrics"]}
         elif event.event == "step":

@@ -21,7 +21,7 @@ from trainers.recipes import orders
 class Yardstick:
     """What the trials of a job are measured with.
 
-    `during` is the base's own score at an milestone: the same pictures, drawn in as many sampler steps.
+    `during` is the base's own score at a milestone: the same pictures, drawn in as many sampler steps.
     """
 
     base: models.Base

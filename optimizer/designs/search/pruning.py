@@ -1,4 +1,4 @@
-"""Optuna's pruners, for any number of objectives: a trial that falls behind others at an milestone is ended.
+"""Optuna's pruners, for any number of objectives: a trial that falls behind others at a milestone is ended.
 
 A pruner reads a study of one objective, and notes with its trials how far they came. So it decides in a mirror: a study
 in memory with the same trials under the same numbers, their scores at milestones, and the primary objective
