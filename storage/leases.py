@@ -133,15 +133,14 @@ def claiming(source: database.Database, study_id: str) -> Iterator[sa.Connection
 
 
 @contextlib.contextmanager
-def telling(source: database.Database, lease: Lease) -> Iterator[sa.Connection]:
-    """Tell a trial inside: nobody else can take it meanwhile, and the lease is released in the same transaction.
+def telling(connection: sa.Connection, lease: Lease) -> Iterator[None]:
+    """Tell a trial inside, in this transaction: until it ends nobody else can take the trial, which is let go with it.
 
-    Our own tables are to be written through the connection that is given; another one would wait for this one.
+    Our own tables are to be written through the same connection; another one would wait for this one.
 
     Raises:
         errors.LeaseLost: see `require`; nothing was told.
     """
-    with source.transaction() as connection:
-        require(connection, lease)
-        yield connection
-        connection.execute(_RELEASE, dataclasses.asdict(lease))
+    require(connection, lease)
+    yield
+    give_back(connection, lease)

@@ -35,7 +35,7 @@ def record(connection: sa.Connection, lease: leases.Lease, result: TrialResult) 
     """Keep the result, in place of an earlier one of the same trial.
 
     Args:
-        connection: of `leases.telling`, which sees to it that the lease is still its holder's.
+        connection: inside of `leases.telling`, which sees to it that the lease is still its holder's.
     """
     values = {
         "token": lease.token,

@@ -60,8 +60,8 @@ class Rulebook:
         seen = rule_versions.latest_ids(connection, self.sets)
         if seen == self.seen:
             return None
-        self.seen = seen
         newest = tuple(rule_versions.latest(connection, self.sets))
+        self.seen = seen  # only now: the database may go away between the two
         try:
             self.rules = load_versions(self.study, newest)
         except errors.BadInput as error:

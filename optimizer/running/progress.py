@@ -141,6 +141,7 @@ class Progress:
         row = self._rows.setdefault(trial, ShownTrial(trial, {}))
         row.state = conclusion.ending.value
         row.seconds = sum(conclusion.seconds.values())
+        row.live = live_signals.LiveSignals()  # nothing of it is shown any more, and a study may have many trials
         row.metrics = conclusion.metrics or row.metrics
         row.why = conclusion.why()
         self._look()

@@ -88,8 +88,8 @@ class Rows:
         Raises:
             storage.errors.LeaseLost: somebody else holds it by now.
         """
-        with leases.telling(self.database, lease) as connection:
-            yield self._writing(connection)
+        with self.transaction() as writing, leases.telling(writing.connection, lease):
+            yield writing
 
     def read(self) -> Sequence[optuna.trial.FrozenTrial]:
         """The study's trials as they stand, not to be changed. Nobody learns from them by this."""

@@ -50,11 +50,11 @@ class Standing:
             return
         ended = sum(trial.state.is_finished() for trial in trials)
         if ended > self._ended:
-            self._ended = ended
             newest = trials[-estimates.NEWEST :]
             attempts = stored_attempts.listed(self._database, self._study_id, newest[0].number)
             now = now.calibrated(remembered.taken(self.book.study, newest, attempts))
             self._situation = dataclasses.replace(self._situation, estimator=now)
+            self._ended = ended
         if not now.is_close_to(known):
             self.admission = self._admit()
 

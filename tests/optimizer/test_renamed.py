@@ -1,10 +1,12 @@
 """Studies that people rename, delete, tell and edit in optuna-dashboard, by its own HTTP interface."""
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import json
 import pathlib
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -122,6 +124,33 @@ def every_command_works(place: Place, name: str, trials: int) -> None:
     assert page.status_code == 200
     assert name in page.text
     assert place.browser.get(f"/tuneguard/studies/{name}/report").status_code == 200
+
+
+def test_who_tells_late_and_who_takes_the_trial_up_do_not_wait_for_each_other_where_a_study_was_renamed(
+    place: Place,
+) -> None:
+    late, heir = place.open(), place.open("kitten")
+    claim = claimed(late)
+    watching = databases.Database(late.rows.database.url)
+    with watching.transaction() as connection:
+        connection.exec_driver_sql("UPDATE tuneguard_data.leases SET expires_at = expires_at - interval '1 day'")
+    place.rename("kitten", "cat")
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with heir.rows.claiming() as writing:
+            telling = pool.submit(finish, late, claim, 0.5)
+            while not telling.done() and not waiting(watching):
+                time.sleep(0.01)
+            assert writing.lease(claim.number) is not None
+        telling.result()
+    watching.close()
+    assert heir.rows.read()[claim.number].state is optuna.trial.TrialState.RUNNING
+
+
+def waiting(source: databases.Database) -> bool:
+    """Whether anybody waits for a lock of this database."""
+    with source.transaction() as connection:
+        blocked = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        return connection.exec_driver_sql(blocked).first() is not None
 
 
 @pytest.mark.slow

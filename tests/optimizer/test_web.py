@@ -15,7 +15,7 @@ from optimizer import attributes, errors, opening, settings
 from optimizer.study import resolved as studies
 from optimizer.trials import beginning
 from optimizer.web import access, app, serving
-from storage import artifacts, leases, optuna_store, refusals, results, workers
+from storage import artifacts, optuna_store, refusals, results, workers
 from storage import database as db
 from storage import studies as stored_studies
 from tests.storage import holding
@@ -64,7 +64,7 @@ def services(database: db.Database, home: pathlib.Path) -> opening.Services:
     lease = holding.take(database, stored.id, usable.number, "ada")
     assert lease is not None
     image = {"path": str(picture), "prompt": "a cat", "seed": 1, "held_out": False, "artifact": artifact}
-    with leases.telling(database, lease) as connection:
+    with holding.telling(database, lease) as connection:
         result = results.TrialResult(usable.number, "usable", {"clip_score": 0.25}, [image])
         results.record(connection, lease, result)
     study.tell(usable, [0.25, 0.0])

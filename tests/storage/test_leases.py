@@ -56,7 +56,7 @@ def test_a_lease_that_ran_out_is_the_next_workers_and_the_late_one_can_do_nothin
     assert heir.token > late.token
     assert not leases.renew(database, late, holding.LONG)
     assert not leases.release(database, late)
-    with pytest.raises(errors.LeaseLost, match="Trial 0 belongs to another worker"), leases.telling(database, late):
+    with pytest.raises(errors.LeaseLost, match="Trial 0 belongs to another worker"), holding.telling(database, late):
         pass
     assert holding.is_held(database, heir)
 
@@ -99,7 +99,7 @@ def test_whoever_tells_keeps_others_out_until_it_is_done(database: db.Database, 
 
     thread = threading.Thread(target=take)
     run_out(database, study, 0)  # a lease may run out while its trial is told; still nobody may come between
-    with leases.telling(database, teller):
+    with holding.telling(database, teller):
         thread.start()
         begun.wait()
         thread.join(0.3)
@@ -113,7 +113,7 @@ def test_whoever_tells_keeps_others_out_until_it_is_done(database: db.Database, 
 def test_telling_that_fails_leaves_the_lease_held(database: db.Database, study: str) -> None:
     mine = holding.take(database, study, 0, "ada")
     assert mine is not None
-    with pytest.raises(RuntimeError, match="told badly"), leases.telling(database, mine):
+    with pytest.raises(RuntimeError, match="told badly"), holding.telling(database, mine):
         raise RuntimeError("told badly")
     assert holding.is_held(database, mine)
 
@@ -204,7 +204,7 @@ class Model(RuleBasedStateMachine):
     def tell(self, lease: leases.Lease) -> None:
         told = True
         try:
-            with leases.telling(self.database, lease):
+            with holding.telling(self.database, lease):
                 pass
         except errors.LeaseLost:
             told = False

@@ -16,7 +16,7 @@ def lease(database: db.Database) -> leases.Lease:
 
 
 def record(database: db.Database, lease: leases.Lease, made: results.TrialResult) -> None:
-    with leases.telling(database, lease) as connection:
+    with holding.telling(database, lease) as connection:
         results.record(connection, lease, made)
 
 
@@ -57,7 +57,7 @@ def test_only_the_holder_records(database: db.Database, lease: leases.Lease) -> 
 
 
 def test_telling_and_recording_are_one_or_nothing(database: db.Database, lease: leases.Lease) -> None:
-    with pytest.raises(RuntimeError), leases.telling(database, lease) as connection:  # noqa: PT012
+    with pytest.raises(RuntimeError), holding.telling(database, lease) as connection:  # noqa: PT012
         results.record(connection, lease, result())
         raise RuntimeError("Optuna did not take it")
     assert results.listed(database, lease.study_id) == []

@@ -1,4 +1,5 @@
 import concurrent.futures
+import threading
 
 import hypothesis
 import optuna
@@ -118,19 +119,25 @@ def test_two_persons_who_ask_at_once_are_both_kept_and_each_wish_is_heard_once(
         opened.close()
         return asked.id
 
+    is_over = threading.Event()
+
     def listen(_: int) -> list[int]:
         opened = db.Database(database.url)
         name = workers.register(opened, "host", 1)
-        heard = [each for _ in range(12) for each in hear(opened, study, name)]
+        heard = []
+        while not is_over.is_set():
+            heard += hear(opened, study, name)
         opened.close()
         return heard
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        asking, listening = pool.map(ask, range(16)), pool.map(listen, range(4))
-        asked, heard = list(asking), [each for some in listening for each in some]
+        listening = pool.map(listen, range(4))
+        asked = list(pool.map(ask, range(96)))
+        is_over.set()
+        heard = [each for some in listening for each in some]
     heard += hear(database, study, workers.register(database, "host", 2))
     assert sorted(heard) == sorted(asked)
-    assert len({wish.actor for wish in wishes.listed(database, study.id)}) == 16
+    assert len({wish.actor for wish in wishes.listed(database, study.id)}) == 96
 
 
 def test_a_trial_s_wish_is_its_holder_s_and_goes_with_the_trial(database: db.Database, study: studies.StudyRow) -> None:

@@ -8,6 +8,7 @@ from optimizer import errors
 from optimizer.rules import book as rulebook
 from optimizer.study import resolved as study
 from storage import database as databases
+from storage import errors as storage_errors
 from storage import rule_versions
 from tests.storage import holding
 
@@ -158,3 +159,16 @@ def test_a_version_that_cannot_be_used_leaves_the_last_good_one_in_force_and_is_
     with database.transaction() as connection:
         assert book.refresh(connection) is None
     assert book.label == "first@3, second@1"
+
+
+def test_newer_rules_are_followed_where_the_database_went_away_while_they_were_read(
+    database: databases.Database, spec: study.Study
+) -> None:
+    book = pushed(database, spec)
+    holding.push(database, "first", rules("first", 0.0002))
+    cut_off = holding.cut_off(database, when="DISTINCT ON")
+    with pytest.raises(storage_errors.DatabaseUnreachable), cut_off, database.transaction() as connection:
+        book.refresh(connection)
+    with database.transaction() as connection:
+        assert book.refresh(connection) is None
+    assert book.label == "first@2, second@1"

@@ -1,6 +1,7 @@
 """The live table and the log of a run, told by events as a trainer tells them."""
 
 import io
+import tracemalloc
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import rich.console
 from constraints.judging import verdict as verdicts
 from optimizer import attributes
 from optimizer.results import records
-from optimizer.running import progress
+from optimizer.running import live_signals, progress
 from optimizer.trials import conclusion as conclusions
 from tests.optimizer import recorded, searching
 from trainers.contract import events
@@ -68,6 +69,21 @@ def test_a_small_terminal_shows_the_trial_that_runs_and_the_newest_before_it() -
         assert "step 11 of 40" in running[0]
         assert "58 s" in running[0]
         assert not any(line.split()[:1] == ["0"] for line in lines)
+
+
+def test_a_trial_that_has_ended_keeps_no_curve() -> None:
+    told, _ = shown()
+    tracemalloc.start()
+    try:
+        for trial in range(40):
+            train(told, trial, {number: float(number) for number in range(1, 121)}, total=120)
+            end(told, trial)
+        curves = tracemalloc.Filter(inclusive=True, filename_pattern=live_signals.__file__)
+        held = sum(each.size for each in tracemalloc.take_snapshot().filter_traces([curves]).traces)
+    finally:
+        tracemalloc.stop()
+    assert held < 40 * 2_000
+    assert len(told.screen().plain.splitlines()) > 10
 
 
 def test_an_event_goes_to_its_own_trial() -> None:

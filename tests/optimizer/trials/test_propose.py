@@ -21,6 +21,8 @@ from optimizer.trials import beginning, claims, duplicates
 from optimizer.trials import conclusion as conclusions
 from optimizer.trials import rows as trial_rows
 from storage import artifacts, database, judgements, optuna_store, refusals, workers
+from storage import attempts as stored_attempts
+from storage import errors as storage_errors
 from tests.optimizer.designs import cells
 from tests.storage import holding
 from trainers.lora import settings as lora_settings
@@ -539,3 +541,26 @@ def test_a_worker_that_has_nothing_to_do_says_what_it_did_and_why_it_ended(place
     finish(worker, claimed(worker), 0.5)
     said = worker.work(lambda: False).sentence()
     assert said == "this worker's trials: none; it ended because its one trial is spent"
+
+
+def test_estimates_are_corrected_where_the_database_went_away_while_they_were(place: Place) -> None:
+    study = place.study(trials=9)
+    slow = RULES.replace("learning_rate > 0.004", "estimate.minutes > 100000")
+    (place.folder / "rules.yaml").write_text(slow, encoding="utf-8")
+    worker = place.open(study)
+    claim = claimed(worker)
+    attempt = stored_attempts.start(worker.rows.database, claim.lease)
+    seconds = {"train": 9000.0, "sample": 9.0}
+    stored_attempts.finish(
+        worker.rows.database, worker.rows.study_id, claim.number, attempt, outcome="usable", seconds=seconds
+    )
+    ended = conclusions.Conclusion(
+        conclusions.Ending.USABLE, values=(0.5,), steps=160, total_steps=160, seconds=seconds
+    )
+    worker.teller.settle(claim, ended)
+    before = worker.proposer.standing.admission
+    with holding.cut_off(worker.rows.database, when=".runs"), pytest.raises(storage_errors.DatabaseUnreachable):
+        worker.proposer.look()
+    assert worker.proposer.standing.admission is before
+    worker.proposer.look()
+    assert worker.proposer.standing.admission is not before
