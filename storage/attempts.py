@@ -9,13 +9,13 @@ import sqlalchemy as sa
 
 from storage import database, leases, tables
 
-_T = tables.runs
+_T = tables.attempts
 
 
 #: what is said of an attempt whose worker vanished, when the next one begins
 _LOST = {
     "finished_at": sa.func.clock_timestamp(),
-    "outcome": "lost",
+    "ending": "lost",
     "message": "its worker ended without a word",
 }
 
@@ -31,18 +31,18 @@ class AttemptRow:
     trial_number: int
     attempt: int
     worker_id: str
-    gpu: str
+    device: str
     started_at: datetime.datetime
     finished_at: datetime.datetime | None
     exit_code: int | None
-    outcome: str | None
+    ending: str | None
     failure_kind: str | None
     step: int | None
     seconds: Mapping[str, float]
     message: str
 
 
-def start(source: database.Database, lease: leases.Lease, gpu: str = "cpu") -> int:
+def start(source: database.Database, lease: leases.Lease, device: str = "cpu") -> int:
     """Begin an attempt; returns its number. Earlier ones that nobody has ended are lost with their workers.
 
     Raises:
@@ -51,7 +51,11 @@ def start(source: database.Database, lease: leases.Lease, gpu: str = "cpu") -> i
     mine = _of(lease.study_id, lease.trial_number)
     attempt = sa.select(sa.func.coalesce(sa.func.max(_T.c.attempt), 0) + 1).where(mine).scalar_subquery()
     added = sa.insert(_T).values(
-        study_id=lease.study_id, trial_number=lease.trial_number, worker_id=lease.worker_id, gpu=gpu, attempt=attempt
+        study_id=lease.study_id,
+        trial_number=lease.trial_number,
+        worker_id=lease.worker_id,
+        device=device,
+        attempt=attempt,
     )
     with source.transaction() as connection:
         leases.require(connection, lease)
@@ -73,7 +77,7 @@ def finish(
     trial_number: int,
     attempt: int,
     *,
-    outcome: str,
+    ending: str,
     exit_code: int | None = None,
     failure_kind: str | None = None,
     step: int | None = None,
@@ -86,7 +90,7 @@ def finish(
         .where(_of(study_id, trial_number) & (_T.c.attempt == attempt))
         .values(
             finished_at=sa.func.clock_timestamp(),
-            outcome=outcome,
+            ending=ending,
             exit_code=exit_code,
             failure_kind=failure_kind,
             step=step,

@@ -24,7 +24,7 @@ class Refusal:
     params: Mapping[str, Any]
     refused_by: tuple[str, ...]
     violations: Mapping[str, float]
-    source: RefusalOrigin
+    origin: RefusalOrigin
     rule_version_ids: Sequence[int] = ()
 
 
@@ -71,11 +71,11 @@ def _row(study_id: str, refusal: Refusal) -> dict[str, Any]:
         "params": dict(refusal.params),
         "refused_by": list(refusal.refused_by),
         "violations": dict(refusal.violations),
-        "source": refusal.source,
+        "origin": refusal.origin,
         "rule_version_ids": list(refusal.rule_version_ids),
     }
 
 
 def _recorded(row: sa.Row[Any]) -> RecordedRefusal:
-    refusal = Refusal(row.params, tuple(row.refused_by), row.violations, row.source, tuple(row.rule_version_ids))
+    refusal = Refusal(row.params, tuple(row.refused_by), row.violations, row.origin, tuple(row.rule_version_ids))
     return RecordedRefusal(row.id, refusal, row.refused_at)

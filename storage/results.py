@@ -21,7 +21,7 @@ class TrialResult:
     """
 
     trial_number: int
-    outcome: str
+    ending: str
     metrics: Mapping[str, float | None]
     images: Sequence[Mapping[str, Any]] = ()
     rule_version_ids: Sequence[int] = ()
@@ -39,7 +39,7 @@ def record(connection: sa.Connection, lease: leases.Lease, result: TrialResult) 
     """
     values = {
         "token": lease.token,
-        "outcome": result.outcome,
+        "ending": result.ending,
         "metrics": dict(result.metrics),
         "images": [dict(image) for image in result.images],
         "rule_version_ids": list(result.rule_version_ids),

@@ -78,15 +78,15 @@ def tell(source: database.Database, study_id: str, trial_number: int, attempt: i
 
 def of_trials(source: database.Database, study_id: str, trial_numbers: Sequence[int]) -> list[ToldSignals]:
     """All attempts at these trials, by trial and attempt."""
-    run = tables.runs
+    attempt = tables.attempts
     ago = sa.func.extract("epoch", sa.func.clock_timestamp() - _T.c.told_at).label("seconds_ago")
     told = [_T.c[field.name] for field in dataclasses.fields(AttemptSignals)]
-    same = (_T.c.study_id == run.c.study_id) & (_T.c.trial_number == run.c.trial_number)
+    same = (_T.c.study_id == attempt.c.study_id) & (_T.c.trial_number == attempt.c.trial_number)
     query = (
-        sa.select(run, *(column.label(f"told_{column.name}") for column in told), _T.c.told_at, ago)
-        .select_from(run.outerjoin(_T, same & (_T.c.attempt == run.c.attempt)))
-        .where(run.c.study_id == study_id, run.c.trial_number.in_(trial_numbers))
-        .order_by(run.c.trial_number, run.c.attempt)
+        sa.select(attempt, *(column.label(f"told_{column.name}") for column in told), _T.c.told_at, ago)
+        .select_from(attempt.outerjoin(_T, same & (_T.c.attempt == attempt.c.attempt)))
+        .where(attempt.c.study_id == study_id, attempt.c.trial_number.in_(trial_numbers))
+        .order_by(attempt.c.trial_number, attempt.c.attempt)
     )
     with source.transaction() as connection:
         return [_heard(row) for row in connection.execute(query)]
@@ -98,7 +98,7 @@ def _heard(row: sa.Row[Any]) -> ToldSignals:
         trial_number=row.trial_number,
         attempt=row.attempt,
         worker_id=row.worker_id,
-        device=row.gpu,
+        device=row.device,
         finished_at=row.finished_at,
         signals=None if row.told_at is None else AttemptSignals(**told),
         told_at=row.told_at,

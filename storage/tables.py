@@ -78,9 +78,9 @@ refusals = sa.Table(
     _json("params"),
     sa.Column("refused_by", pg.ARRAY(sa.Text), nullable=False),
     _json("violations"),
-    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("origin", sa.Text, nullable=False),
     sa.Column("refused_at", _TIME, nullable=False, server_default=_NOW),
-    sa.CheckConstraint("source IN ('sampled', 'enqueued')", name="ck_refusals_source"),
+    sa.CheckConstraint("origin IN ('sampled', 'enqueued')", name="ck_refusals_origin"),
     sa.Index("ix_refusals_study_id_id", "study_id", "id"),
 )
 
@@ -97,18 +97,18 @@ leases = sa.Table(
 )
 
 #: every attempt at training a trial
-runs = sa.Table(
-    "runs",
+attempts = sa.Table(
+    "attempts",
     metadata,
     _study_id(),
     sa.Column("trial_number", sa.Integer, nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("worker_id", sa.Text, nullable=False),
-    sa.Column("gpu", sa.Text, nullable=False),
+    sa.Column("device", sa.Text, nullable=False),
     sa.Column("started_at", _TIME, nullable=False, server_default=_NOW),
     sa.Column("finished_at", _TIME, nullable=True),
     sa.Column("exit_code", sa.Integer, nullable=True),
-    sa.Column("outcome", sa.Text, nullable=True),
+    sa.Column("ending", sa.Text, nullable=True),
     sa.Column("failure_kind", sa.Text, nullable=True),
     sa.Column("step", sa.Integer, nullable=True),
     _json("seconds"),
@@ -123,7 +123,7 @@ workers = sa.Table(
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("host", sa.Text, nullable=False),
     sa.Column("pid", sa.Integer, nullable=False),
-    sa.Column("gpu", sa.Text, nullable=False),
+    sa.Column("device", sa.Text, nullable=False),
     _json("environment"),
     sa.Column("started_at", _TIME, nullable=False, server_default=_NOW),
     sa.Column("heartbeat_at", _TIME, nullable=False, server_default=_NOW),
@@ -138,7 +138,7 @@ results = sa.Table(
     sa.Column("trial_number", sa.Integer, nullable=False),
     sa.Column("token", sa.BigInteger, nullable=False),
     _rule_versions(),
-    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("ending", sa.Text, nullable=False),
     _json("metrics"),
     sa.Column("images", pg.JSONB, nullable=False, server_default=sa.text("'[]'::jsonb")),
     sa.Column("failure", pg.JSONB(none_as_null=True), nullable=True),

@@ -20,7 +20,7 @@ class WorkerRow:
     id: str
     host: str
     pid: int
-    gpu: str
+    device: str
     environment: Mapping[str, str]
     started_at: datetime.datetime
     heartbeat_at: datetime.datetime
@@ -28,7 +28,7 @@ class WorkerRow:
 
 
 def register(
-    source: database.Database, host: str, pid: int, gpu: str = "cpu", environment: Mapping[str, str] | None = None
+    source: database.Database, host: str, pid: int, device: str = "cpu", environment: Mapping[str, str] | None = None
 ) -> str:
     """A new worker's id, never used before.
 
@@ -38,7 +38,7 @@ def register(
     worker_id = f"{host}-{pid}-{uuid.uuid4().hex[:8]}"
     with source.transaction() as connection:
         connection.execute(
-            sa.insert(_T).values(id=worker_id, host=host, pid=pid, gpu=gpu, environment=dict(environment or {}))
+            sa.insert(_T).values(id=worker_id, host=host, pid=pid, device=device, environment=dict(environment or {}))
         )
     return worker_id
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from optimizer import wording
-from optimizer.report import outcome
 from optimizer.report import running as running_trials
+from optimizer.report import summary
 from optimizer.results import asked, judged, live, records
 from optimizer.results import attempts as trial_attempts
 from trainers.contract import paths
@@ -68,7 +68,7 @@ def _outcome(record: records.TrialRecord) -> list[tuple[str, str]]:
     found = [("trial", str(record.number)), ("state", f"{record.state}: {records.STATES[record.state]}")]
     found += [(name, wording.value(value)) for name, value in record.values.items()]
     if record.gain is not None:
-        found.append(("gain", outcome.gained(record.gain).removeprefix("gain ")))
+        found.append(("gain", summary.gained(record.gain).removeprefix("gain ")))
     if record.subject_similarity is not None:
         found.append(("subject_similarity", wording.value(record.subject_similarity)))
     if record.steps is not None:
@@ -104,7 +104,7 @@ def _metric(value: Any) -> str:
 
 
 def _attempt(of: trial_attempts.Attempt) -> str:
-    said = f"{of.outcome or 'not ended'}, by {of.worker} on {of.device}, from {_moment(of.started_at)}"
+    said = f"{of.ending or 'not ended'}, by {of.worker} on {of.device}, from {_moment(of.started_at)}"
     if of.exit_code is not None:
         said += f", exit code {of.exit_code}"
     if of.step is not None:

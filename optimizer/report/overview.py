@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optimizer import columns, errors, wording
-from optimizer.report import outcome as outcomes
 from optimizer.report import running as running_trials
+from optimizer.report import summary as summaries
 from optimizer.results import asked, live, records, remarks, repeats
 
 #: rank of columns that find room after all parameters
@@ -55,7 +55,7 @@ class Overview:
         lines = [self._head()]
         best = repeats.best_trial(self.trials, self.objectives)
         if best is not None:
-            lines.append(f"best: {outcomes.of(best)}")
+            lines.append(f"best: {summaries.of(best)}")
         lines += [f"look at this: {remark.text}" for remark in self.remarks()]
         lines += [f"asked: {wish.sentence()}" for wish in self.standing_wishes()]
         lines = [wording.wrapped(line, width) for line in lines]

@@ -16,24 +16,24 @@ class Attempt:
     device: str
     started_at: jsonable.Timestamp
     finished_at: jsonable.Timestamp | None
-    outcome: str | None
+    ending: str | None
     exit_code: int | None
     step: int | None
     seconds: Mapping[str, float]
     message: str
 
 
-def of(run: stored_attempts.AttemptRow) -> Attempt:
+def of(row: stored_attempts.AttemptRow) -> Attempt:
     """An attempt as the database keeps it."""
     return Attempt(
-        attempt=run.attempt,
-        worker=run.worker_id,
-        device=run.gpu,
-        started_at=run.started_at,
-        finished_at=run.finished_at,
-        outcome=run.outcome,
-        exit_code=run.exit_code,
-        step=run.step,
-        seconds=run.seconds,
-        message=run.message,
+        attempt=row.attempt,
+        worker=row.worker_id,
+        device=row.device,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        ending=row.ending,
+        exit_code=row.exit_code,
+        step=row.step,
+        seconds=row.seconds,
+        message=row.message,
     )

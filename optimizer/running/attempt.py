@@ -59,7 +59,7 @@ class Attempts:
             storage.errors.NotFound: the study was deleted.
             storage.errors.DatabaseUnreachable: the database stayed away for too long.
         """
-        number = waiting.call(lambda: stored_attempts.start(self.rows.database, claim.lease, gpu=self.device.name))
+        number = waiting.call(lambda: stored_attempts.start(self.rows.database, claim.lease, device=self.device.name))
         folder = paths.JobPaths(self.place(claim).attempt(number))
         conclusion = self._train(claim, number, waiting, folder)
         self._finish(claim, number, conclusion, waiting)
@@ -159,7 +159,7 @@ class Attempts:
                 self.rows.study_id,
                 claim.number,
                 number,
-                outcome=conclusion.ending.value,
+                ending=conclusion.ending.value,
                 exit_code=conclusion.exit_code,
                 failure_kind=None if conclusion.failure is None else conclusion.failure.kind,
                 step=conclusion.steps,

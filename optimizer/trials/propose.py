@@ -272,7 +272,7 @@ class Proposer:
         return reason.of(self.standing.admission, self.standing.book.version_ids, origin, params, verdict)
 
     def _keep(
-        self, writing: trial_rows.Writing, refused: Sequence[designs.RefusedPoint], source: refusals.RefusalOrigin
+        self, writing: trial_rows.Writing, refused: Sequence[designs.RefusedPoint], origin: refusals.RefusalOrigin
     ) -> None:
         """Keep refusals in our own table, in one statement."""
         kept = [
@@ -281,7 +281,7 @@ class Proposer:
                 params=dict(params),
                 refused_by=tuple(verdict.refused_by),
                 violations=dict(verdict.violations),
-                source=source,
+                origin=origin,
             )
             for params, verdict in refused
         ]

@@ -92,7 +92,7 @@ class Teller:
     def _attempts_are_used_up(self, claim: claims.Claim) -> bool:
         """Whether a trial has failed as often as the study allows; what the machine alone is to blame for is free."""
         attempts = stored_attempts.of_trial(self.rows.database, self.rows.study_id, claim.number)
-        failed = [run for run in attempts if run.outcome == conclusions.Ending.CRASHED or _was_refused(run)]
+        failed = [run for run in attempts if run.ending == conclusions.Ending.CRASHED or _was_refused(run)]
         return len(failed) >= self.attempts
 
     def _result(
@@ -100,7 +100,7 @@ class Teller:
     ) -> results.TrialResult:
         return results.TrialResult(
             trial_number=claim.number,
-            outcome=conclusion.ending.value,
+            ending=conclusion.ending.value,
             metrics=conclusion.metrics,
             images=images,
             rule_version_ids=self.book.version_ids,
@@ -115,7 +115,7 @@ def _is_another_try_wanted(ending: conclusions.Ending) -> bool:
 
 
 def _was_refused(run: stored_attempts.AttemptRow) -> bool:
-    return run.outcome == conclusions.Ending.REJECTED and run.failure_kind == "refused-job"
+    return run.ending == conclusions.Ending.REJECTED and run.failure_kind == "refused-job"
 
 
 def _said(conclusion: conclusions.Conclusion) -> dict[str, object]:

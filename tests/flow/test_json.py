@@ -49,7 +49,7 @@ def test_each_command_prints_the_fields_that_are_documented(place: places.Place)
     assert judgement["margins"]["large"] <= 0
     assert trial["values"] == trial["metrics"] == {"gain": 0.5}
     assert trial["lora"].endswith("trial-0000/lora.safetensors")
-    assert [attempt["outcome"] for attempt in trial["attempts"]] == ["usable"]
+    assert [attempt["ending"] for attempt in trial["attempts"]] == ["usable"]
     assert set(place.json("study", "best", "told")) == fields("A trial") | fields("study best")
     assert set(place.json("study", "export", "told", "--format", "json")) == fields("study export")
     point = json.dumps({"dim": 7})

@@ -13,13 +13,13 @@ def study(database: db.Database) -> str:
 def test_attempts_are_counted_from_one_and_keep_how_they_ended(database: db.Database, study: str) -> None:
     first = holding.take(database, study, 3, "ada")
     assert first is not None
-    assert attempts.start(database, first, gpu="cuda:0") == 1
+    assert attempts.start(database, first, device="cuda:0") == 1
     attempts.finish(
         database,
         study,
         3,
         1,
-        outcome="crashed",
+        ending="crashed",
         exit_code=74,
         failure_kind="machine",
         step=12,
@@ -32,12 +32,12 @@ def test_attempts_are_counted_from_one_and_keep_how_they_ended(database: db.Data
     assert attempts.start(database, second) == 2
 
     crashed, running = attempts.listed(database, study)
-    assert (crashed.attempt, crashed.worker_id, crashed.gpu, crashed.outcome) == (1, "ada", "cuda:0", "crashed")
+    assert (crashed.attempt, crashed.worker_id, crashed.device, crashed.ending) == (1, "ada", "cuda:0", "crashed")
     assert (crashed.exit_code, crashed.failure_kind, crashed.step) == (74, "machine", 12)
     assert (crashed.seconds, crashed.message) == ({"train": 2.5}, "lost\ufffddevice")
     assert crashed.finished_at is not None
     assert crashed.finished_at >= crashed.started_at
-    assert (running.attempt, running.worker_id, running.finished_at, running.outcome) == (2, "bob", None, None)
+    assert (running.attempt, running.worker_id, running.finished_at, running.ending) == (2, "bob", None, None)
 
 
 def test_only_the_holder_of_a_trial_begins_an_attempt(database: db.Database, study: str) -> None:
@@ -54,9 +54,9 @@ def test_an_attempt_whose_worker_vanished_is_lost_when_the_next_one_begins(datab
     assert lease is not None
     assert [attempts.start(database, lease), attempts.start(database, lease)] == [1, 2]
     vanished, running = attempts.of_trial(database, study, 0)
-    assert (vanished.outcome, vanished.message) == ("lost", "its worker ended without a word")
+    assert (vanished.ending, vanished.message) == ("lost", "its worker ended without a word")
     assert vanished.finished_at is not None
     assert running.finished_at is None
-    attempts.finish(database, study, 0, 1, outcome="usable")
-    assert [run.outcome for run in attempts.of_trial(database, study, 0)] == ["usable", None]
+    attempts.finish(database, study, 0, 1, ending="usable")
+    assert [run.ending for run in attempts.of_trial(database, study, 0)] == ["usable", None]
     assert attempts.of_trial(database, study, 1) == []

@@ -34,12 +34,12 @@ def test_many_may_migrate_at_once(empty_database: db.Database) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("ALTER TABLE tuneguard_data.runs DROP COLUMN gpu", "runs gpu"),
+        ("ALTER TABLE tuneguard_data.attempts DROP COLUMN device", "attempts device"),
         ("ALTER TABLE tuneguard_data.leases ALTER COLUMN token TYPE integer", "leases token"),
         ("ALTER TABLE tuneguard_data.studies ADD COLUMN extra text", "studies extra"),
         ("DROP INDEX tuneguard_data.ix_refusals_study_id_id", "ix_refusals_study_id_id"),
         ("DROP TABLE tuneguard_data.results", "results"),
-        ("UPDATE tuneguard_data.alembic_version SET version_num = '0000'", "version 0000, this program needs 0005"),
+        ("UPDATE tuneguard_data.alembic_version SET version_num = '0000'", "version 0000, this program needs 0006"),
         ("UPDATE alembic_version SET version_num = 'v0.9.0.a'", r"Optuna's tables have version v0\.9\.0\.a"),
     ],
 )

@@ -18,13 +18,13 @@ def record(database: db.Database, study: str, kept: list[refusals.Refusal]) -> N
         refusals.record(connection, study, kept)
 
 
-def refusal(*rules: str, source: refusals.RefusalOrigin = "sampled") -> refusals.Refusal:
-    return refusals.Refusal({"dim": 4, "optimizer": "Prodigy"}, rules, dict.fromkeys(rules, 0.5), source)
+def refusal(*rules: str, origin: refusals.RefusalOrigin = "sampled") -> refusals.Refusal:
+    return refusals.Refusal({"dim": 4, "optimizer": "Prodigy"}, rules, dict.fromkeys(rules, 0.5), origin)
 
 
 def test_each_rule_that_refused_a_point_counts_and_each_point_counts_once(database: db.Database, study: str) -> None:
     other = holding.study(database, "other").id
-    record(database, study, [refusal("b"), refusal("a", "b"), refusal("b", source="enqueued")])
+    record(database, study, [refusal("b"), refusal("a", "b"), refusal("b", origin="enqueued")])
     record(database, other, [refusal("c")])
     record(database, study, [])
     assert list(refusals.count_by_rule(database, study).items()) == [("b", 3), ("a", 1)]
@@ -56,6 +56,6 @@ def test_thousands_are_recorded_in_one_statement(database: db.Database, study: s
     assert sum(statement.startswith("INSERT") for statement in statements) <= 2
 
 
-def test_an_unknown_source_is_refused_by_the_database(database: db.Database, study: str) -> None:
-    with pytest.raises(sqlalchemy.exc.IntegrityError, match="ck_refusals_source"):
-        record(database, study, [refusal("a", source="guessed")])  # type: ignore[arg-type]
+def test_an_unknown_origin_is_refused_by_the_database(database: db.Database, study: str) -> None:
+    with pytest.raises(sqlalchemy.exc.IntegrityError, match="ck_refusals_origin"):
+        record(database, study, [refusal("a", origin="guessed")])  # type: ignore[arg-type]

@@ -38,12 +38,12 @@ def test_a_result_comes_back_as_it_was_recorded(database: db.Database, lease: le
 
 
 def test_a_later_result_takes_the_place_of_the_earlier(database: db.Database, lease: leases.Lease) -> None:
-    record(database, lease, result(outcome="unusable", failure={"kind": "copying"}))
+    record(database, lease, result(ending="unusable", failure={"kind": "copying"}))
     again = holding.take(database, lease.study_id, 4, "ada")
     assert again is not None
     record(database, again, result(metrics={"clip_score": float("nan")}))
     (kept,) = results.listed(database, lease.study_id)
-    assert (kept.outcome, kept.failure, kept.metrics) == ("usable", None, {"clip_score": None})
+    assert (kept.ending, kept.failure, kept.metrics) == ("usable", None, {"clip_score": None})
 
 
 def test_only_the_holder_records(database: db.Database, lease: leases.Lease) -> None:
@@ -52,8 +52,8 @@ def test_only_the_holder_records(database: db.Database, lease: leases.Lease) -> 
     assert heir is not None
     record(database, heir, result())
     with pytest.raises(errors.LeaseLost):
-        record(database, lease, result(outcome="unusable"))
-    assert [kept.outcome for kept in results.listed(database, lease.study_id)] == ["usable"]
+        record(database, lease, result(ending="unusable"))
+    assert [kept.ending for kept in results.listed(database, lease.study_id)] == ["usable"]
 
 
 def test_telling_and_recording_are_one_or_nothing(database: db.Database, lease: leases.Lease) -> None:

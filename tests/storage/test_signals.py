@@ -30,7 +30,7 @@ def begin(database: db.Database, study: str, trial: int, worker: str = "ada") ->
     """Begin an attempt; its number."""
     lease = holding.take(database, study, trial, worker)
     assert lease is not None
-    number = attempts.start(database, lease, gpu="cuda:0")
+    number = attempts.start(database, lease, device="cuda:0")
     leases.release(database, lease)
     return number
 

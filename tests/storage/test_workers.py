@@ -6,7 +6,7 @@ def test_a_worker_is_alive_from_its_registration_until_it_leaves(database: db.Da
     ada = workers.register(database, "host", 7, "cuda:0")
     bob = workers.register(database, "host", 7)
     assert ada != bob
-    assert [(worker.id, worker.gpu) for worker in workers.alive(database, 60)] == [(ada, "cuda:0"), (bob, "cpu")]
+    assert [(worker.id, worker.device) for worker in workers.alive(database, 60)] == [(ada, "cuda:0"), (bob, "cpu")]
     workers.leave(database, ada)
     assert [worker.id for worker in workers.alive(database, 60)] == [bob]
 

@@ -21,7 +21,7 @@ def command(name: str, as_json: bool) -> None:
       tuneguard study best quickstart --json
     """
     from optimizer import errors, jsonable, opening, settings
-    from optimizer.report import outcome
+    from optimizer.report import summary
     from optimizer.results import reading, repeats
 
     services = opening.existing(settings.read())
@@ -35,15 +35,15 @@ def command(name: str, as_json: bool) -> None:
         return
     say(found)
     if len(group) > 1:
-        click.echo(outcome.repeated(repeated))
+        click.echo(summary.repeated(repeated))
 
 
 def say(found: "records.TrialRecord") -> None:
     """Print the best trial: what it scored, its parameters, its LoRA."""
     from optimizer import wording
-    from optimizer.report import outcome
+    from optimizer.report import summary
 
-    click.echo(wording.wrapped(f"best: {outcome.of(found)}", options.width()))
+    click.echo(wording.wrapped(f"best: {summary.of(found)}", options.width()))
     width = max(map(len, found.params), default=0)
     for name, value in found.params.items():
         click.echo(f"  {name.ljust(width)}  {wording.value(value)}")

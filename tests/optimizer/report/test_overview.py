@@ -3,7 +3,7 @@
 import pytest
 
 from optimizer import errors
-from optimizer.report import outcome, overview
+from optimizer.report import overview, summary
 from tests.optimizer import recorded
 
 NAMES = ("learning_rate", "network_dim", "lr_scheduler", "gradient_accumulation_steps", "a_name_of_one_s_own")
@@ -100,7 +100,7 @@ def test_the_untrained_base_is_compared_and_subject_similarity_is_said() -> None
         "clip_score": 0.3, "clip_score_gain": 0.18, "clip_score_gain_low": 0.15, "clip_score_gain_high": 0.21,
         "subject_similarity": 0.4658,
     }  # fmt: skip
-    said = outcome.of(recorded.trial(0, metrics=metrics))
+    said = summary.of(recorded.trial(0, metrics=metrics))
     assert "gain +0.18 over the untrained base (95 % interval +0.15 to +0.21)" in said
     assert "subject_similarity 0.4658" in said
 

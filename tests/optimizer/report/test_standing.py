@@ -95,7 +95,7 @@ def study(database: db.Database) -> str:
         number = trials.add(connection, made.require_optuna(), running)
         lease = judgements.take(connection, made.id, number, WORKER, holding.LONG, why)
     assert lease is not None
-    attempt = attempts.start(database, lease, gpu="cuda:0")
+    attempt = attempts.start(database, lease, device="cuda:0")
     signals.tell(database, made.id, number, attempt, signals.AttemptSignals("train", 12, 40, 3.5, {"loss": 0.25}))
     wishes.ask(database, made.id, number, "stop", "ada", note="too slow")
     return made.id
@@ -129,7 +129,7 @@ def test_only_attempts_that_go_on_are_said_to_run(database: db.Database, study: 
     (now,) = reading.running(database, study, running)
     assert (now.trial, now.attempt, now.worker, now.device, now.step) == (0, 1, WORKER, "cuda:0", 12)
     lease = leases.Lease(study, 0, WORKER, 1)
-    assert attempts.start(database, lease, gpu="cuda:1") == 2
+    assert attempts.start(database, lease, device="cuda:1") == 2
     (now,) = reading.running(database, study, running)
     assert (now.attempt, now.device, now.phase, now.seconds_ago) == (2, "cuda:1", None, None)
     assert reading.running(database, study, [recorded.trial(0)]) == []

@@ -156,7 +156,7 @@ def test_a_finished_attempt_that_nobody_told_is_found_by_the_next_holder(
     assert found is not None
     assert (found.ending, found.values) == (concluded.ending, concluded.values) == (conclusions.Ending.USABLE, (0.5,))
     (run,) = attempts.of_trial(campaign.rows.database, campaign.rows.study_id, claim.number)
-    assert run.outcome == "usable"
+    assert run.ending == "usable"
 
 
 def test_an_attempt_is_not_taken_for_a_finished_one_unless_it_is_this_very_job(
