@@ -2,7 +2,7 @@
 
 StorageError
 ├── BadDatabaseUrl        the address of the database cannot be used as it is
-├── ServiceUnreachable    the database does not answer, or does not let us in
+├── DatabaseUnreachable   the database does not answer, or does not let us in
 ├── DiskFull              there is no space left where the database or the artifacts live
 ├── SchemaMismatch        the tables are not those of this version
 ├── NotFound              no such study or rule version

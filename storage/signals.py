@@ -61,7 +61,7 @@ def tell(source: database.Database, study_id: str, trial_number: int, attempt: i
     """Write what an attempt does now, in place of what it did before; False where the study is gone.
 
     Raises:
-        errors.ServiceUnreachable: the database is away; what was to be told may as well be dropped.
+        errors.DatabaseUnreachable: the database is away; what was to be told may as well be dropped.
     """
     values = {field.name: getattr(signals, field.name) for field in dataclasses.fields(signals)}
     told = {**values, "latest": dict(signals.latest), "curve": dict(signals.curve)}

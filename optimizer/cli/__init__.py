@@ -92,7 +92,7 @@ def exit_code(error: Exception) -> int | None:
     if isinstance(error, errors.OptimizerError):
         return error.exit_code
     for kind in type(error).__mro__:
-        if (kind.__module__, kind.__name__) == ("storage.errors", "ServiceUnreachable"):
+        if (kind.__module__, kind.__name__) == ("storage.errors", "DatabaseUnreachable"):
             return 4
         if kind.__module__ in ("constraints.text.errors", "storage.errors", "trainers.contract.errors"):
             return 2
