@@ -39,7 +39,7 @@ def command(name: str, as_json: bool) -> None:
 
 
 def say(found: "records.TrialRecord") -> None:
-    """Print the best trial: what it scored, its parameters, its LoRA."""
+    """Print the best trial: what it scored, its parameters, its LoRA where it saved one."""
     from optimizer import wording
     from optimizer.report import summary
 
@@ -47,4 +47,5 @@ def say(found: "records.TrialRecord") -> None:
     width = max(map(len, found.params), default=0)
     for name, value in found.params.items():
         click.echo(f"  {name.ljust(width)}  {wording.value(value)}")
-    click.echo(f"LoRA: {found.lora}")
+    if found.lora is not None:
+        click.echo(f"LoRA: {found.lora}")
