@@ -15,7 +15,7 @@ from optimizer.designs.search import sketch as sketches
 from optimizer.forecast import cautions, readiness
 from optimizer.forecast import outlook as outlooks
 from optimizer.forecast import situation as situations
-from optimizer.rules import book as rulebook
+from optimizer.rules import compiled
 from optimizer.study import idle
 from optimizer.study import resolved as studies
 from optimizer.trials import warm_start
@@ -97,7 +97,7 @@ def look(drafted: studies.Draft, before: beforehand.Before | None) -> Looked:
     except errors.BadInput as error:
         say(("search", "pruner"), str(error))
     if rules is not None:
-        notes += rulebook.unheard(study, rules)
+        notes += compiled.unheard(study, rules)
         for where, text in _of_points(study, rules, situation):
             say(where, text)
     return Looked(tuple(problems), tuple(notes), situation, rules)
@@ -106,18 +106,18 @@ def look(drafted: studies.Draft, before: beforehand.Before | None) -> Looked:
 def _rules(study: studies.Study, broken: frozenset[str], before: beforehand.Before | None) -> rulesets.RuleSet | None:
     """The study's rules; None where they cannot be judged yet."""
     stored = {} if before is None else before.rule_sets
-    sources = [stored.get(name, rulebook.source_of(name)) for name in study.rules]
+    sources = [stored.get(name, compiled.source_of(name)) for name in study.rules]
     if before is None:
         there = [source for source in sources if not isinstance(source, str) or source in loading.library()]
         if len(there) < len(sources):
-            rulebook.read_all(there)
+            compiled.read_all(there)
             return None
     if "rules" in broken:
         return None
     if broken & {"space", "trainer", "fixed", "evaluation", studies.CONTENT}:
-        rulebook.read_all(sources)
+        compiled.read_all(sources)
         return None
-    return rulebook.load(study, sources)
+    return compiled.load(study, sources)
 
 
 def _of_points(

@@ -42,9 +42,9 @@ def open_search(landscape: landscapes.Landscape, seed: int, sampler: str = "tpe"
         return searching.search(study, *landscape.rules, seed=seed)
     # the source experiment's rules are shipped
     from optimizer.designs import judgement  # noqa: PLC0415
-    from optimizer.rules import book as rulebook  # noqa: PLC0415
+    from optimizer.rules import compiled  # noqa: PLC0415
 
-    admission = judgement.Admission(study, rulebook.load(study, ["lora-v2.1"]), searching.SITUATION)
+    admission = judgement.Admission(study, compiled.load(study, ["lora-v2.1"]), searching.SITUATION)
     return searches.once(admission, seed)
 
 

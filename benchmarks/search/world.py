@@ -14,7 +14,7 @@ from optimizer import opening, remembered, settings, wiring
 from optimizer.designs import judgement
 from optimizer.designs.search import search as searches
 from optimizer.forecast import situation as situations
-from optimizer.rules import book as rulebook
+from optimizer.rules import compiled
 from optimizer.running import launch, worker
 from optimizer.study import resolved as studies
 from optimizer.study import space
@@ -73,7 +73,7 @@ def search(spec: studies.Study) -> searches.Search:
     """A search without a database, over sixteen pictures of one size."""
     shown = showings.Showings(16, ((64, 64, 16),))
     situation = situations.Situation(situations.Gpu(0, None), remembered.step_counter(spec, shown))
-    return searches.once(judgement.Admission(spec, rulebook.of_files(spec), situation), 0)
+    return searches.once(judgement.Admission(spec, compiled.of_files(spec), situation), 0)
 
 
 def load_history(opened: opening.Services, optuna_study: optuna.Study, spec: studies.Study, trials: int) -> None:

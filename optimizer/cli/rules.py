@@ -39,17 +39,17 @@ def check(file: str, study_file: pathlib.Path | None, as_json: bool) -> None:
       tuneguard rules check lora-v2.1 --study examples/lora-v2.1.yaml --json
     """
     from constraints.proving import examine
-    from optimizer.rules import book as rulebook
+    from optimizer.rules import compiled
     from optimizer.study import resolved as studies
 
     if study_file is None:
-        read = rulebook.read_alone(file)
+        read = compiled.read_alone(file)
         if as_json:
             options.print_json({"name": read.name, "rules": [rule.id for rule in read.rules]})
         else:
             click.echo(f"{len(read.rules)} rules, well formed; --study STUDY.yaml proves what they do there")
         return
-    found = examine.examine(rulebook.load(studies.read(study_file), [rulebook.source_of(file)]))
+    found = examine.examine(compiled.load(studies.read(study_file), [compiled.source_of(file)]))
     if as_json:
         options.print_json(found)
     else:
@@ -69,10 +69,10 @@ def test(file: str, as_json: bool) -> None:
       tuneguard rules test my-rules.yaml
     """
     from constraints.rules import examples
-    from optimizer.rules import book as rulebook
+    from optimizer.rules import compiled
     from trainers.declared import registry
 
-    results = examples.run([rulebook.source_of(file)], signals=registry.signals())
+    results = examples.run([compiled.source_of(file)], signals=registry.signals())
     if as_json:
         options.print_json(results, tuple[examples.ExampleResult, ...])
     else:
@@ -95,16 +95,16 @@ def explain(file: str, params: str, name: str | None, as_json: bool) -> None:
       tuneguard rules explain my-rules.yaml --study my-study.yaml --params '{"learning_rate": 3.0e-4}'
     """
     from optimizer import explanation
-    from optimizer.rules import book as rulebook
+    from optimizer.rules import compiled
     from optimizer.study import points
 
     point = points.read(params)
-    source = rulebook.source_of(file)
+    source = compiled.source_of(file)
     if name is None:
         found = explanation.alone(source, point)
     else:
         study, situation = _study_of(name)
-        found = explanation.in_study(study, rulebook.load(study, [source]), situation, point)
+        found = explanation.in_study(study, compiled.load(study, [source]), situation, point)
     if as_json:
         options.print_json(found)
     else:
@@ -143,8 +143,9 @@ def push(file: pathlib.Path, note: str, as_json: bool) -> None:
     from optimizer import opening, provenance, settings
     from optimizer.results import reading
     from optimizer.rules import book as rulebook
+    from optimizer.rules import compiled
 
-    read = rulebook.read_alone(str(file))
+    read = compiled.read_alone(str(file))
     services = opening.existing(settings.read())
     followers = [study for study in reading.followers(services.database) if read.name in study.rules]
     rulebook.try_examples(file, followers)
@@ -212,14 +213,14 @@ def replay(file: str, name: str, against: str | None, as_json: bool) -> None:
     from constraints.history import replay as replays
     from optimizer import opening, settings
     from optimizer.results import reading
-    from optimizer.rules import book as rulebook
+    from optimizer.rules import compiled
 
     services = opening.existing(settings.read())
     _, study = reading.stored_study(services.database, name)
     trials = _finished(services, study)
     directions = tuple(study.objectives.values())
     files = [file] if against is None else [file, against]
-    found = [replays.replay(rulebook.load(study, [rulebook.source_of(one)]), trials, directions) for one in files]
+    found = [replays.replay(compiled.load(study, [compiled.source_of(one)]), trials, directions) for one in files]
     if as_json:
         if against is None:
             options.print_json(found[0])

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from optimizer import patience
 from optimizer import settings as settings_module
 from optimizer.rules import book as rulebook
+from optimizer.rules import compiled
 from optimizer.running import disk, follow, guards, job_file, launch
 from optimizer.running import pruning as prunings
 from optimizer.running import watch as watches
@@ -121,7 +122,7 @@ class Attempts:
         self, claim: claims.Claim, folder: paths.JobPaths, reader: events.Reader, watching: watches.Watch
     ) -> Iterator[events.Event]:
         """A training's events as they come; each is shown, kept where it must be, and watched by the rules."""
-        guard = guards.Guard(claim.params, rulebook.watched(self.study))
+        guard = guards.Guard(claim.params, compiled.watched(self.study))
         for event in follow.follow(folder, reader, self.launcher.is_alive, watching.between):
             if not _of_trial([event], claim.number):
                 continue

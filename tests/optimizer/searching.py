@@ -10,7 +10,7 @@ from constraints.rules import loading
 from optimizer.designs import design, judgement
 from optimizer.designs.search import search as searches
 from optimizer.forecast import situation as situations
-from optimizer.rules import book as rulebook
+from optimizer.rules import compiled
 from optimizer.study import resolved as studies
 from optimizer.study import space
 from trainers.data import buckets, counters, showings
@@ -57,7 +57,7 @@ def rules(of: studies.Study, *rules_: Mapping[str, Any]) -> Any:
     """Rules over a study's space; each is a mapping as a rule file writes it, without id and reason."""
     written = [{"id": f"rule-{at}", "because": "a test", **rule} for at, rule in enumerate(rules_)]
     text = json.dumps({"rules_version": 1, "name": "test", "rules": written})
-    return rulebook.load(of, [loading.RuleText(text=text, name="test.yaml")])
+    return compiled.load(of, [loading.RuleText(text=text, name="test.yaml")])
 
 
 def search(of: studies.Study, *rules_: Mapping[str, Any], seed: int = 1) -> searches.Search:

@@ -3,6 +3,8 @@
 import json
 import os
 import pathlib
+import subprocess
+import sys
 
 import pytest
 from PIL import Image
@@ -267,3 +269,11 @@ def test_what_rules_commands_print_fits_the_terminal(desk: Desk, monkeypatch: py
         code, out, err = desk.run(*words)
         assert code == 0, err
         assert max(map(len, out.splitlines())) <= width, out
+
+
+def test_rules_are_checked_without_loading_what_asks_a_database() -> None:
+    program = (
+        "import sys; from optimizer.rules import compiled; from optimizer.study import resolved; "
+        "from constraints.proving import examine; sys.exit('sqlalchemy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from constraints.proving import sample
-from optimizer.rules import book as rulebook
+from optimizer.rules import compiled
 from optimizer.study import resolved as studies
 from trainers.declared import registry
 from trainers.lora import settings
@@ -42,7 +42,7 @@ def study(trainer: str, *rules: str) -> studies.Study:
 
 def accepted(trainer: str) -> Any:
     spec = study(trainer, "lora-essentials")
-    return rulebook.of_files(spec).check(sample.draw(spec.space, spec.fixed).columns).accepted
+    return compiled.of_files(spec).check(sample.draw(spec.space, spec.fixed).columns).accepted
 
 
 def test_the_shipped_rules_accept_the_same_points_with_every_trainer() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from optimizer import errors
 from optimizer.rules import book as rulebook
+from optimizer.rules import compiled
 from optimizer.study import resolved as study
 from storage import database as databases
 from storage import errors as storage_errors
@@ -117,14 +118,14 @@ def test_a_rule_on_a_metric_that_no_trial_will_tell_is_an_error(spec: study.Stud
     text = rules("first", 0.0005) + f"  - id: good\n    expect: {expect}\n    because: It is no use otherwise.\n"
     pathlib.Path(spec.rules[0]).write_text(text, encoding="utf-8")
     with pytest.raises(errors.BadInput, match=said) as caught:
-        rulebook.of_files(spec)
+        compiled.of_files(spec)
     assert "first.yaml:" in str(caught.value)
 
 
 def test_a_script_of_ones_own_may_tell_any_metric(spec: study.Study) -> None:
     text = rules("first", 0.0005) + "  - id: good\n    expect: colour_error <= 0.2\n    because: It is no use.\n"
     pathlib.Path(spec.rules[0]).write_text(text, encoding="utf-8")
-    assert rulebook.of_files(spec.model_copy(update={"trainer": "command"})).rules
+    assert compiled.of_files(spec.model_copy(update={"trainer": "command"})).rules
 
 
 def test_a_version_that_a_follower_cannot_use_is_not_pushed_and_each_follower_says_why(
