@@ -58,7 +58,9 @@ class ToldSignals:
 
 
 def tell(source: database.Database, study_id: str, trial_number: int, attempt: int, signals: AttemptSignals) -> bool:
-    """Write what an attempt does now, in place of what it did before; False where the study is gone.
+    """Write what an attempt does now, in place of what it did before; False where that was not written.
+
+    The study may be gone, or the server have ended the statement: signals are looked at, and nothing depends on them.
 
     Raises:
         errors.DatabaseUnreachable: the database is away; what was to be told may as well be dropped.
@@ -71,7 +73,7 @@ def tell(source: database.Database, study_id: str, trial_number: int, attempt: i
     try:
         with source.transaction() as connection:
             connection.execute(added.on_conflict_do_update(index_elements=keys, set_=told))
-    except exc.IntegrityError:  # of the study's row, which it hangs on
+    except exc.DBAPIError:  # of the study's row, which it hangs on, or a time limit of the server's
         return False
     return True
 

@@ -2,6 +2,7 @@ import math
 
 import hypothesis
 import pytest
+import sqlalchemy as sa
 from hypothesis import strategies as st
 
 from storage import attempts, leases, signals, studies
@@ -80,3 +81,13 @@ def test_signals_go_with_their_study_and_none_come_after_it(database: db.Databas
     studies.delete(database, study)
     assert signals.of_trials(database, study, [0]) == []
     assert not signals.tell(database, study, 0, 1, signals.AttemptSignals("train"))
+
+
+def test_a_time_limit_of_the_server_s_drops_what_was_to_be_told(database: db.Database, study: str) -> None:
+    number = begin(database, study, 0)
+    hasty = db.Database(f"{database.url}?options=-c%20statement_timeout%3D200")
+    with database.transaction() as connection:
+        connection.execute(sa.text("LOCK TABLE tuneguard_data.signals IN EXCLUSIVE MODE"))
+        assert not signals.tell(hasty, study, 0, number, signals.AttemptSignals("train", step=1))
+    assert signals.tell(hasty, study, 0, number, signals.AttemptSignals("train", step=2))
+    hasty.close()
