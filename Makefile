@@ -35,8 +35,8 @@ lint: setup  ## style, types, import law
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-# a test at a time on each of two cores, the slow ones first, so that both end together (see tests/conftest.py)
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=2 --dist=loadgroup
+# three at a time, since many wait for processes; slow ones first, so that all runners end together (tests/conftest.py)
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=3 --dist=loadgroup
 
 tests: setup  ## the tests alone
 	$(PYTEST)

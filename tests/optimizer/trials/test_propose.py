@@ -552,14 +552,14 @@ def test_estimates_are_corrected_where_the_database_went_away_while_they_were(pl
     attempt = stored_attempts.start(worker.rows.database, claim.lease)
     seconds = {"train": 9000.0, "sample": 9.0}
     stored_attempts.finish(
-        worker.rows.database, worker.rows.study_id, claim.number, attempt, outcome="usable", seconds=seconds
+        worker.rows.database, worker.rows.study_id, claim.number, attempt, ending="usable", seconds=seconds
     )
     ended = conclusions.Conclusion(
         conclusions.Ending.USABLE, values=(0.5,), steps=160, total_steps=160, seconds=seconds
     )
     worker.teller.settle(claim, ended)
     before = worker.proposer.standing.admission
-    with holding.cut_off(worker.rows.database, when=".runs"), pytest.raises(storage_errors.DatabaseUnreachable):
+    with holding.cut_off(worker.rows.database, when=".attempts"), pytest.raises(storage_errors.DatabaseUnreachable):
         worker.proposer.look()
     assert worker.proposer.standing.admission is before
     worker.proposer.look()
