@@ -41,8 +41,8 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=3 --dist=loadgroup
 tests: setup  ## the tests alone
 	$(PYTEST)
 
-quick-tests: setup  ## the tests that are not marked slow
-	$(PYTEST) -m 'not slow'
+quick-tests: setup  ## the tests that are not marked slow; two runners, since each takes its time to import
+	$(PYTEST) --numprocesses=2 -m 'not slow'
 
 format: setup  ## rewrite the code in house style
 	$(BIN)/ruff check --fix .

@@ -98,6 +98,7 @@ def test_any_text_at_all_ends_in_nothing_but_rule_errors(text: str) -> None:
     feed(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

@@ -286,6 +286,7 @@ def check_against_reference(node: Node, table: list[dict[str, Any]]) -> None:
     assert judged(node, table) == "".join(Reference(SCOPE, point).truth(node) for point in table)
 
 
+@pytest.mark.slow
 @given(truths, st.lists(points, min_size=1, max_size=8))
 def test_the_compiled_form_says_what_the_slow_reference_says(node: Node, table: list[dict[str, Any]]) -> None:
     check_against_reference(node, table)
@@ -298,6 +299,7 @@ def test_ten_thousand_random_expressions_agree_with_the_reference(node: Node, ta
     check_against_reference(node, table)
 
 
+@pytest.mark.slow
 @given(truths, st.lists(points, min_size=1, max_size=8))
 def test_a_rule_is_broken_or_undecided_where_the_slow_reference_says_so(
     node: Node, table: list[dict[str, Any]]
@@ -308,6 +310,7 @@ def test_a_rule_is_broken_or_undecided_where_the_slow_reference_says_so(
     assert judgement.undecided[0].tolist() == [outcome == "U" for outcome in outcomes]
 
 
+@pytest.mark.slow
 @given(truths, st.lists(points, min_size=1, max_size=8))
 def test_violation_is_above_zero_exactly_where_a_rule_refuses(node: Node, table: list[dict[str, Any]]) -> None:
     judgement = Judge([rule(node)]).check(columns(table), len(table))
@@ -334,6 +337,7 @@ def test_a_batch_of_many_is_as_many_batches_of_one(nodes: list[Node], table: lis
             assert single.violation()[number, 0] == pytest.approx(batch.violation()[number, at], rel=1e-9)
 
 
+@pytest.mark.slow
 @given(truths)
 def test_text_to_nodes_to_text_to_nodes_is_the_identity(node: Node) -> None:
     text = expression.to_text(node)
@@ -366,6 +370,7 @@ def test_exactly_one_of_less_equal_and_greater_holds(one: Node, other: Node, tab
         assert letters.count("T") == 1 or set(letters) <= {"U", "N"}
 
 
+@pytest.mark.slow
 @given(truths, points)
 def test_the_sign_of_a_margin_agrees_with_truth(node: Node, point: dict[str, Any]) -> None:
     judge = Judge([rule(node)])

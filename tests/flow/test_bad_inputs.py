@@ -700,6 +700,7 @@ ENDLESS: list[tuple[str, Callable[[Desk], None], str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("spoil", "said"), [case[1:] for case in ENDLESS], ids=[case[0] for case in ENDLESS])
 def test_pipes_and_devices_are_not_waited_for(desk: Desk, spoil: Callable[[Desk], None], said: str) -> None:
     spoil(desk)

@@ -29,6 +29,7 @@ def changed(study: pathlib.Path, old: str, new: str) -> pathlib.Path:
     return study
 
 
+@pytest.mark.slow
 def test_a_missing_base_leaves_neither_a_study_nor_a_trial(place: places.Place) -> None:
     study = changed(place.study("baseless"), "base: demo", "base: ./gone")
     done = place.run("study", "run", study)

@@ -8,6 +8,8 @@ import pytest
 from optimizer import cli
 from tests.flow import place as places
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def elsewhere(tmp_path: pathlib.Path) -> places.Place:

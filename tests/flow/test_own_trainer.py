@@ -34,6 +34,7 @@ def test_the_study_of_the_howto_is_checked_run_and_reported(place: places.Place,
     assert place.run("study", "report", "mean-colour").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_script_that_is_not_there_or_no_python_is_found_by_the_check(
     place: places.Place, howto: pathlib.Path
 ) -> None:

@@ -10,6 +10,7 @@ from optimizer.study import resolved as study
 from storage import database
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", ["nonsense", "db.example:", ":13000", "db.example:port"])
 def test_a_proxy_that_is_no_host_and_port_is_one_clear_error(
     database: database.Database, home: pathlib.Path, address: str

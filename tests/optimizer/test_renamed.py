@@ -28,6 +28,8 @@ from storage import database as databases
 from storage import errors, migration
 from storage import studies as stored_studies
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 DOCUMENT = f"""\
 study_version: 1

@@ -106,6 +106,7 @@ def many(count: int = 12) -> list[records.TrialRecord]:
     return [trial(number, states.get(number, "usable")) for number in range(count)]
 
 
+@pytest.mark.slow
 def test_a_report_names_what_a_person_looks_for() -> None:
     data = report(many())
     page = html.render(data)
@@ -234,6 +235,7 @@ def test_a_parameter_that_is_not_set_lies_below_its_axis_and_every_axis_has_a_ti
     assert "None" not in json.dumps(drawn)
 
 
+@pytest.mark.slow
 def test_parallel_coordinates_of_very_many_trials_show_the_best_and_say_so() -> None:
     drawn = panel(report([trial(number) for number in range(310)]), "Parallel coordinates of clip_score")
     assert len(drawn["data"]) == 300

@@ -255,6 +255,7 @@ def test_a_rule_set_that_is_not_there_is_a_clear_error(desk: Desk) -> None:
     assert (code, err) == (2, "error: lora-v2.1 is shipped and has no versions; leave out --version\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_what_rules_commands_print_fits_the_terminal(desk: Desk, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     monkeypatch.setattr("optimizer.cli.options.width", lambda: width)
@@ -271,6 +272,7 @@ def test_what_rules_commands_print_fits_the_terminal(desk: Desk, monkeypatch: py
         assert max(map(len, out.splitlines())) <= width, out
 
 
+@pytest.mark.slow
 def test_rules_are_checked_without_loading_what_asks_a_database() -> None:
     program = (
         "import sys; from optimizer.rules import compiled; from optimizer.study import resolved; "

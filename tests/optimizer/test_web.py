@@ -20,6 +20,8 @@ from storage import database as db
 from storage import studies as stored_studies
 from tests.storage import holding
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "a token that is long enough"
 DOCUMENT = """\
 study_version: 1

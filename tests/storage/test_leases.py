@@ -133,6 +133,7 @@ def test_of_many_threads_exactly_one_gets_each_trial(database: db.Database, stud
     assert sorted(trial for trials in won for trial in trials) == list(range(40))
 
 
+@pytest.mark.slow
 def test_of_many_processes_exactly_one_gets_each_trial(database: db.Database, study: str) -> None:
     with multiprocessing.get_context("spawn").Pool(3) as pool:
         won = pool.map(_race, [(database.url, study, f"worker {index}") for index in range(3)])
@@ -227,6 +228,7 @@ class Model(RuleBasedStateMachine):
         return self.holder[lease.trial_number] == lease
 
 
+@pytest.mark.slow
 def test_any_order_of_calls_agrees_with_the_model(database: db.Database, study: str) -> None:
     machine: type[Model] = type("Bound", (Model,), {"database": database, "study": study})
     settings = hypothesis.settings(max_examples=30, stateful_step_count=20, deadline=None)

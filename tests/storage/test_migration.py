@@ -14,12 +14,14 @@ def test_an_empty_database_says_that_it_must_be_migrated(empty_database: db.Data
     assert all("run `tuneguard db migrate`" in sentence for sentence in found)
 
 
+@pytest.mark.slow
 def test_after_migrating_the_tables_are_exactly_those_that_the_program_knows(empty_database: db.Database) -> None:
     migration.migrate(empty_database)
     migration.migrate(empty_database)
     assert migration.verify(empty_database) == []
 
 
+@pytest.mark.slow
 def test_many_may_migrate_at_once(empty_database: db.Database) -> None:
     def migrate(_: int) -> None:
         opened = db.Database(empty_database.url)

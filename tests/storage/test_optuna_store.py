@@ -1,6 +1,7 @@
 import concurrent.futures
 
 import optuna
+import pytest
 
 from storage import database as db
 from storage import optuna_store
@@ -13,6 +14,7 @@ def test_a_study_opens_with_plain_optuna_by_the_same_url(database: db.Database) 
     assert [trial.value for trial in again.trials] == [1.0]
 
 
+@pytest.mark.slow
 def test_the_first_opening_by_many_at_once_makes_the_tables_once(empty_database: db.Database) -> None:
     def open_it(_: int) -> int:
         opened = db.Database(empty_database.url)

@@ -124,6 +124,7 @@ def test_an_added_trial_is_the_one_that_optuna_would_have_added(place: Place, tr
     )
 
 
+@pytest.mark.slow
 @CASES
 @hypothesis.given(
     first=written([State.WAITING, State.RUNNING]),

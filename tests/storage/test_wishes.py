@@ -110,6 +110,7 @@ def test_nothing_can_be_asked_of_what_is_not_there(database: db.Database, study:
         wishes.ask(database, study.id, None, "pause", "ada")
 
 
+@pytest.mark.slow
 def test_two_persons_who_ask_at_once_are_both_kept_and_each_wish_is_heard_once(
     database: db.Database, study: studies.StudyRow
 ) -> None:
@@ -273,6 +274,7 @@ class Model(RuleBasedStateMachine):
         return held is None and by[0] not in self.workers.values()
 
 
+@pytest.mark.slow
 def test_any_order_of_calls_agrees_with_the_model(database: db.Database, study: studies.StudyRow) -> None:
     machine: type[Model] = type("Bound", (Model,), {"database": database, "study": study})
     settings = hypothesis.settings(max_examples=25, stateful_step_count=20, deadline=None)

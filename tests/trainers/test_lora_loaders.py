@@ -97,6 +97,7 @@ def test_a1111_finds_every_layer_of_the_unet(config: dict[str, Any], renamed: te
         assert there[f"{place[side]}_{rest}"] == shape, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("prefix", "kind", "shape"),
     [

@@ -156,6 +156,7 @@ def single_file(pipeline: Any, tmp_path: pathlib.Path) -> pathlib.Path:
     return file
 
 
+@pytest.mark.slow
 def test_a_single_file_loads_as_the_model_it_was_made_of(
     pipeline: Any, single_file: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:

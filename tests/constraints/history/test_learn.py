@@ -39,6 +39,7 @@ def trials(count: int, noise: float, seed: int = 0, cause: bool = True) -> list[
     return found
 
 
+@pytest.mark.slow
 def test_the_cause_of_failures_is_found_and_written_as_a_rule() -> None:
     found = learn.suggest(trials(120, noise=0.02), SPACE)
     best = found.rules[0]

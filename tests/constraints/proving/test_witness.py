@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import hypothesis
+import pytest
 from hypothesis import strategies
 
 from constraints.proving import witness
@@ -37,6 +38,7 @@ def points(draw: strategies.DrawFn) -> dict[str, Any]:
     return point
 
 
+@pytest.mark.slow
 @hypothesis.settings(deadline=None, max_examples=40)
 @hypothesis.given(wanted=points())
 def test_a_point_that_keeps_the_rules_is_its_own_witness(wanted: Mapping[str, Any]) -> None:
@@ -45,6 +47,7 @@ def test_a_point_that_keeps_the_rules_is_its_own_witness(wanted: Mapping[str, An
     assert witness.near(TIED, {}, feasible, list(feasible)) == feasible
 
 
+@pytest.mark.slow
 @hypothesis.settings(deadline=None, max_examples=40)
 @hypothesis.given(wanted=points(), data=strategies.data())
 def test_what_is_held_first_stays_and_the_rules_are_kept(

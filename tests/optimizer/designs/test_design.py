@@ -57,6 +57,7 @@ class Trials:
         self.trials.append(trial)
 
 
+@pytest.mark.slow
 def test_a_search_over_a_python_function_needs_no_database() -> None:
     """Ask, measure, tell: a quadratic's minimum at 0.3 is found under a rule that leaves 0.25 and more."""
     of, trials = search({"refuse": "learning_rate < 0.25"}), Trials()

@@ -137,6 +137,7 @@ def test_what_contradicts_the_data_set_or_the_base_is_refused(params: dict[str, 
     assert registry.of("diffusion-lora").contradicted_points(known, 2).tolist() == [said is not None] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "found"),
     [

@@ -38,6 +38,7 @@ print(worker.stdout, end="")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux's subreapers stand for process 1")
 @pytest.mark.parametrize(
     "program",

@@ -154,6 +154,7 @@ def test_an_attempt_reads_nothing_of_a_folder_that_is_there_already(place: Place
         dataclasses.replace(campaign.attempts, launcher=trainer).run(claim, waiting)
 
 
+@pytest.mark.slow
 def test_workers_share_a_budget_and_never_a_trial(place: Place) -> None:
     study = place.study(trials=5)
     workers = [place.open(study) for _ in range(3)]
@@ -165,6 +166,7 @@ def test_workers_share_a_budget_and_never_a_trial(place: Place) -> None:
     assert numbers == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_a_budget_that_another_spends_while_a_point_is_drawn_is_not_overdrawn(place: Place) -> None:
     study = place.study(trials=1)
     first, second = place.open(study), place.open(study)
@@ -175,6 +177,7 @@ def test_a_budget_that_another_spends_while_a_point_is_drawn_is_not_overdrawn(pl
     assert len(trials(first)) == 1
 
 
+@pytest.mark.slow
 def test_workers_that_join_an_empty_study_draw_different_points(place: Place) -> None:
     study = place.study(trials=8)
     points = [tuple(claimed(place.open(study)).params.items()) for _ in range(4)]
@@ -208,6 +211,7 @@ def test_each_trial_keeps_why_it_may_run_with_all_rule_versions_in_force(place: 
         assert why.facts["dataset.images"] == 16
 
 
+@pytest.mark.slow
 def test_a_trial_that_is_taken_up_under_newer_rules_is_judged_again_and_goes_on(place: Place) -> None:
     study = place.study(trials=1)
     first, second, third = place.open(study), place.open(study), place.open(study)
@@ -234,6 +238,7 @@ def test_a_proposal_takes_no_statement_more_for_its_judgement(place: Place) -> N
     assert "tuneguard_data.leases" in next(text for text in writes if "judgements" in text)
 
 
+@pytest.mark.slow
 def test_refused_draws_are_counted_by_rule_and_cost_no_trial(place: Place) -> None:
     campaign = place.open(place.study(trials=16, sampler="random"))
     for _ in range(16):
@@ -257,6 +262,7 @@ def test_what_an_enqueued_point_leaves_out_is_drawn_under_the_rules(place: Place
     assert trials(campaign)[0].params == claim.params
 
 
+@pytest.mark.slow
 def test_a_refused_enqueued_point_is_a_pruned_row_with_its_violation(place: Place) -> None:
     campaign = place.open(place.study(trials=3))
     enqueue(campaign, {"learning_rate": 0.01, "network_dim": 8, "lr_scheduler": "cosine"})
@@ -267,6 +273,7 @@ def test_a_refused_enqueued_point_is_a_pruned_row_with_its_violation(place: Plac
     assert claimed(campaign).number == 1
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_while_it_takes_a_waiting_trial_leaves_it_waiting(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,6 +314,7 @@ def test_starting_points_come_first_in_their_order(place: Place) -> None:
     assert [claimed(campaign).params["learning_rate"] for _ in range(2)] == [0.002, 0.003]
 
 
+@pytest.mark.slow
 def test_the_same_point_asked_for_again_takes_the_result_over(place: Place) -> None:
     campaign = place.open(place.study(trials=2))
     claim = claimed(campaign)
@@ -334,6 +342,7 @@ def test_usable_points_are_repeated_from_other_seeds_and_unusable_ones_are_not(p
     assert [second.seed, *(claim.seed for claim in repeats)] == [3, 4, 5]
 
 
+@pytest.mark.slow
 def test_the_repeat_after_a_crashed_one_has_a_seed_of_its_own_and_equal_results_never_count_twice(place: Place) -> None:
     campaign = place.open(place.study(trials=9, repeats=3))
     first = claimed(campaign)
@@ -352,6 +361,7 @@ def test_the_repeat_after_a_crashed_one_has_a_seed_of_its_own_and_equal_results_
     assert sorted(record.repeat for record in group) == [0, 2, 3]
 
 
+@pytest.mark.slow
 def test_a_point_trained_again_from_the_same_seed_is_one_result(place: Place) -> None:
     campaign = place.open(place.study(trials=9, repeats=2, duplicates="train"))
     first = claimed(campaign)
@@ -372,6 +382,7 @@ def test_a_point_trained_again_from_the_same_seed_is_one_result(place: Place) ->
     )
 
 
+@pytest.mark.slow
 def test_a_point_that_is_being_trained_waits_for_what_that_comes_to(place: Place) -> None:
     campaign = place.open(place.study(trials=3))
     first = claimed(campaign)
@@ -392,6 +403,7 @@ def test_a_repeat_that_newer_rules_refuse_is_not_trained(place: Place) -> None:
     assert claimed(campaign).params != first.params
 
 
+@pytest.mark.slow
 def test_a_worker_with_other_versions_says_so_and_the_study_keeps_those_it_was_begun_with(
     place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -406,6 +418,7 @@ def test_a_worker_with_other_versions_says_so_and_the_study_keeps_those_it_was_b
     assert [worker.environment["torch"] for worker in alive] == ["2.8", "2.9"]
 
 
+@pytest.mark.slow
 def test_a_joining_worker_knows_the_study(place: Place) -> None:
     study = place.study(trials=4)
     first = place.open(study)
@@ -416,6 +429,7 @@ def test_a_joining_worker_knows_the_study(place: Place) -> None:
     assert search_of(second).history.is_tried(trials(first)[0].params)
 
 
+@pytest.mark.slow
 def test_an_early_stopped_trial_is_pruned_and_feasible_and_read_back_as_such(place: Place) -> None:
     campaign = place.open(place.study(trials=2))
     claim = claimed(campaign)
@@ -470,6 +484,7 @@ def test_a_begun_trial_that_nobody_holds_is_interrupted_and_not_running(place: P
     assert states == {held.number: "running", left.number: "interrupted"}
 
 
+@pytest.mark.slow
 def test_an_early_stopped_point_is_spent_and_never_drawn_again(place: Place) -> None:
     campaign = place.open(place.study(trials=2))
     first = claimed(campaign)
@@ -481,6 +496,7 @@ def test_an_early_stopped_point_is_spent_and_never_drawn_again(place: Place) -> 
     assert isinstance(campaign.proposer.claim(), claims.Nothing)
 
 
+@pytest.mark.slow
 def test_an_early_stopped_point_that_a_person_asks_for_is_trained_since_it_has_no_result(place: Place) -> None:
     campaign = place.open(place.study(trials=2))
     stop_early(campaign, claimed(campaign))
@@ -506,6 +522,7 @@ def test_an_early_stopped_point_is_not_repeated(place: Place) -> None:
     assert claimed(campaign).params != first.params
 
 
+@pytest.mark.slow
 def test_a_design_takes_another_s_place_and_what_it_has_left_out_is_said(
     place: Place, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -543,6 +560,7 @@ def test_a_worker_that_has_nothing_to_do_says_what_it_did_and_why_it_ended(place
     assert said == "this worker's trials: none; it ended because its one trial is spent"
 
 
+@pytest.mark.slow
 def test_estimates_are_corrected_where_the_database_went_away_while_they_were(place: Place) -> None:
     study = place.study(trials=9)
     slow = RULES.replace("learning_rate > 0.004", "estimate.minutes > 100000")

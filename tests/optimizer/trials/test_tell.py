@@ -71,6 +71,7 @@ def trained(lora: pathlib.Path) -> tuple[tuple[str, int | None, dict[str, Any]],
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_hand", [State.FAIL, State.COMPLETE])
 def test_a_trial_that_somebody_told_by_hand_stays_so_and_what_was_measured_is_kept_beside_it(
     place: proposing.Place, tmp_path: pathlib.Path, by_hand: State
@@ -199,6 +200,7 @@ def test_a_line_that_is_no_event_is_named_in_what_the_trial_is_told_with(
     assert "1 more line" in conclusion.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "exit_code", "gives_up"),
     [
@@ -243,6 +245,7 @@ def test_a_point_that_the_trainer_contradicts_is_its_trial_s_fault_alone(
     assert found.number == 1
 
 
+@pytest.mark.slow
 def test_a_worker_without_work_waits_for_a_trial_whose_holder_may_be_dead_and_leaves_one_that_is_alive(
     place: proposing.Place,
 ) -> None:

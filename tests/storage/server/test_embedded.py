@@ -15,6 +15,8 @@ import pytest
 from storage import database, errors
 from storage.server import embedded, server_user
 
+pytestmark = pytest.mark.slow
+
 PORT = 17321
 
 

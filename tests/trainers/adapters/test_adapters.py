@@ -31,6 +31,7 @@ def fill(model: Any) -> list[torch.nn.Parameter]:
     return weights
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("precision", "tolerance"), [(None, 1e-5), (torch.bfloat16, 3e-2)], ids=["float32", "bf16"])
 def test_the_short_forward_pass_gives_pefts_outputs_and_gradients(
     unet: Any, precision: torch.dtype | None, tolerance: float

@@ -149,6 +149,7 @@ def test_every_module_of_a_full_size_unet_has_a_name_that_diffusers_maps_back(
     assert {key.removeprefix("unet.").split(".lora")[0] for key in found} == set(layers)
 
 
+@pytest.mark.slow
 def test_metadata_and_hashes_are_text_and_true(demo: models.Base, tmp_path: pathlib.Path) -> None:
     adapters.attach(demo.unet, adapters.UNET_TARGETS, dim=4, alpha=2.0, dropout=0.0, seed=1)
     path = tmp_path / "lora.safetensors"

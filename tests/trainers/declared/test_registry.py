@@ -27,6 +27,7 @@ def texts(path: pathlib.Path) -> Iterator[str]:
             yield node.value
 
 
+@pytest.mark.slow
 def test_a_trainer_s_name_stands_in_its_declaration_alone() -> None:
     names = set(registry.declarations())
     found = {

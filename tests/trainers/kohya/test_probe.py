@@ -70,6 +70,7 @@ def test_a_torch_that_sees_no_gpu_is_named_where_there_is_one(folder: pathlib.Pa
     assert "sees no GPU" in problems(folder, answer, gpus=1)
 
 
+@pytest.mark.slow
 def test_an_environment_that_hangs_is_given_up(folder: pathlib.Path) -> None:
     (folder / "waits.py").write_text("import time; time.sleep(60)")
     assert "did not import train_network.py within 1 s" in problems(folder, asked(folder, 1, imported="waits"))

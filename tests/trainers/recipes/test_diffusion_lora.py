@@ -40,6 +40,7 @@ class StopAfter(interruption.Interruption):
         return next(self._looks) > self._limit
 
 
+@pytest.mark.slow
 def test_a_healthy_trial_tells_its_story_in_order(make_job: Make, run: Run) -> None:
     told = run(make_job())
     story = [name for name, _ in itertools.groupby(event.event for event in told.events)]
@@ -167,6 +168,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(make_job: Make, run: Run)
     assert run(broken).one("resumed")["step"] in (2, 4)
 
 
+@pytest.mark.slow
 def test_a_stop_file_ends_the_trial_without_pictures(make_job: Make, run: Run) -> None:
     train_job = make_job()
     directory = pathlib.Path(train_job.trials[0].directory)
@@ -199,6 +201,7 @@ def test_broken_pictures_are_counted_by_kind(make_job: Make, run: Run) -> None:
     assert len(failed["evidence"]["images"]) == 2
 
 
+@pytest.mark.slow
 def test_pictures_that_lost_their_prompt_and_a_score_far_below_the_base_are_told(make_job: Make, run: Run) -> None:
     thresholds = job.Thresholds(below_base_margin=0.01, off_prompt_margin=0.25, grad_norm_ratio=1e30)
     evaluation = {"steps": 6}
@@ -268,6 +271,7 @@ def test_pictures_that_lost_their_prompt_count_as_failed_at_a_point_too(make_job
     assert [metrics["off_prompt_share"] for metrics in found] == [float(each["clip_score_gain"] < 0) for each in found]
 
 
+@pytest.mark.slow
 def test_an_untrained_lora_scores_at_a_point_as_its_base_does(make_job: Make, run: Run) -> None:
     """The same pictures from the same noise: as long as the LoRA is zero the paired gain is exactly zero."""
     params = {"learning_rate": 1e-2, "lr_scheduler": "constant_with_warmup", "lr_warmup_steps": 10_000}
@@ -329,6 +333,7 @@ def test_broken_pictures_at_a_point_are_counted_and_the_training_goes_on(make_jo
     assert told.one("evaluated")["metrics"]["nonfinite_share"] == 1
 
 
+@pytest.mark.slow
 def test_held_out_prompts_are_scored_apart(make_job: Make, run: Run) -> None:
     train_job = make_job(evaluation={"held_out": ("a small zorbit monster on a green background",), "seeds": (1, 2)})
     told = run(train_job)
@@ -340,6 +345,7 @@ def test_held_out_prompts_are_scored_apart(make_job: Make, run: Run) -> None:
     assert scored["metrics"]["held_out_clip_score"] == pytest.approx(sum(hidden) / 2)
 
 
+@pytest.mark.slow
 def test_the_gain_is_paired_with_the_untrained_base(make_job: Make, run: Run) -> None:
     told = run(make_job())
     untrained, scored = told.one("baseline"), told.one("scored")

@@ -174,6 +174,7 @@ def test_the_count_sees_every_kind_of_wait() -> None:
     assert {"tolist", "__float__", "index", "nonzero", "tensor", "cpu", "__bool__", "_local_scalar_dense"} <= names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text_encoder_lr", [0.0, 1e-3])
 def test_no_step_walks_through_the_models_modules(
     text_encoder_lr: float, make_job: Make, run: Run, monkeypatch: pytest.MonkeyPatch

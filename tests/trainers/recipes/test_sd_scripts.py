@@ -164,6 +164,7 @@ def test_bucket_steps_that_sd_scripts_would_stop_at_are_refused(make_job: Make, 
         run(make_job(params, trainer="sd-scripts"))
 
 
+@pytest.mark.slow
 def test_captions_of_any_layout_reach_sd_scripts_in_one_line(
     make_job: Make, checkout: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
@@ -186,6 +187,7 @@ def trial_folder(train_job: job.TrainJob) -> pathlib.Path:
     return pathlib.Path(train_job.trials[0].directory)
 
 
+@pytest.mark.slow
 def test_it_runs_in_the_interpreter_that_is_named_and_finds_nothing_of_ours_there(
     make_job: Make, checkout: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,7 @@ def board(train_job: job.TrainJob) -> Any:
     return read.Reload()
 
 
+@pytest.mark.slow
 def test_tensorboard_shows_what_the_trial_told(make_job: Make, work: Run) -> None:
     pytest.importorskip("tensorboard")
     train_job = make_job(trackers=("tensorboard",))
@@ -73,6 +74,7 @@ def test_tensorboard_shows_what_the_trial_told(make_job: Make, work: Run) -> Non
     assert [image.step for image in shown.Images("pictures")] == [6]
 
 
+@pytest.mark.slow
 def test_scores_during_training_are_shown_at_their_steps(make_job: Make, work: Run) -> None:
     pytest.importorskip("tensorboard")
     train_job = make_job(trackers=("tensorboard",))
@@ -97,6 +99,7 @@ def test_a_resumed_trial_goes_on_with_its_run_and_shows_each_step_once(make_job:
     assert [point.step for point in board(train_job).Scalars("train/loss")] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
 
 
+@pytest.mark.slow
 def test_a_tracker_that_fails_never_takes_the_trial_with_it(
     make_job: Make, work: Run, capfd: pytest.CaptureFixture[str]
 ) -> None:

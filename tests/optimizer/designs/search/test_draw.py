@@ -66,6 +66,7 @@ def test_a_gaussian_process_that_is_refused_each_time_is_fitted_once_a_proposal(
     assert refused[-1] == 1
 
 
+@pytest.mark.slow
 def test_an_empty_space_names_the_rules_that_clash() -> None:
     search = searching.search(
         searching.study(searching.LORA),

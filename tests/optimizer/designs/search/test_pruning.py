@@ -88,6 +88,7 @@ def train(of: live.Pruning, quality: float, **attributes: Any) -> int | None:
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objectives", OBJECTIVES, ids=str)
 @pytest.mark.parametrize("pruner", PRUNERS)
 @settings(max_examples=15)
@@ -101,6 +102,7 @@ def test_the_best_trial_is_never_ended(
     assert ended[qualities.index(best(qualities))] is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objectives", OBJECTIVES, ids=str)
 @settings(max_examples=15)
 @example(qualities=[0.1, 0.5, 0.9, 0.4, 0.6, 0.95])

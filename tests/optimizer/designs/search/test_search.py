@@ -35,6 +35,7 @@ def test_a_table_of_points_weighs_as_each_is_judged() -> None:
     assert [weight > 0 for weight in weights] == [not search.admission.judge(point).refused_by for point in points]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_no_draw_is_a_point_that_the_trainer_contradicts(sampler: str) -> None:
     search = searching.search(searching.study(SPACE, sampler=sampler, startup_trials=2))

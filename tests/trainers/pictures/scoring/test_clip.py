@@ -52,6 +52,7 @@ def test_a_scorer_is_named_by_what_is_in_its_weights_file(tmp_path: pathlib.Path
     assert clip.load(sections.ClipModel(model=ARCHITECTURE, pretrained=str(file)), CPU, tmp_path).identity != before
 
 
+@pytest.mark.slow
 def test_weights_of_another_architecture_are_refused(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "weights.safetensors"
     write_weights(file, seed=1)

@@ -45,6 +45,7 @@ def test_a_weights_file_gives_an_eye_with_those_weights(file: pathlib.Path, tmp_
     assert torch.allclose(same.images([Image.new("RGB", (64, 64))])[0], seen[1], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_an_eye_is_named_by_what_is_in_its_weights_file(file: pathlib.Path, tmp_path: pathlib.Path) -> None:
     wanted = sections.DinoModel(model=NAME, weights=str(file))
     before = dino.load(wanted, CPU, tmp_path).identity
@@ -53,6 +54,7 @@ def test_an_eye_is_named_by_what_is_in_its_weights_file(file: pathlib.Path, tmp_
     assert dino.load(wanted, CPU, tmp_path).identity != before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("left_out", "model", "said"),
     [
