@@ -35,14 +35,14 @@ lint: setup  ## style, types, import law
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-# three at a time, since many wait for processes; slow ones first, so that all runners end together (tests/conftest.py)
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=3 --dist=loadgroup
+# a test at a time on each of two cores (a third runner made it slower), the slow ones first, so that both end together
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=2 --dist=loadgroup
 
 tests: setup  ## the tests alone
 	$(PYTEST)
 
-quick-tests: setup  ## the tests that are not marked slow; two runners, since each takes its time to import
-	$(PYTEST) --numprocesses=2 -m 'not slow'
+quick-tests: setup  ## the tests that are not marked slow
+	$(PYTEST) -m 'not slow'
 
 format: setup  ## rewrite the code in house style
 	$(BIN)/ruff check --fix .
