@@ -103,9 +103,9 @@ class Estimator:
         """
         known: dict[str, Any] = {}
         if self.prior is not None:
-            known["estimate.vram_gb"] = _plain(self.prior.vram_gb(values) * self.memory.factor)
+            known["estimate.vram_gb"] = self.prior.vram_gb(values) * self.memory.factor
         if total_steps is not None and (self.prior is not None or self.training.trials):
-            known["estimate.minutes"] = _plain(self.seconds(values, total_steps) / 60)
+            known["estimate.minutes"] = self.seconds(values, total_steps) / 60
         return known
 
     def seconds(self, values: Mapping[str, Any], total_steps: Any) -> Any:
@@ -221,8 +221,3 @@ def _left_out(ratios: Any, doubt: float) -> float | None:
     if len(ratios) < 2:
         return None
     return float(np.mean(np.abs(_factors_without(ratios, doubt) / np.exp(ratios) - 1)))
-
-
-def _plain(value: Any) -> Any:
-    """A column as it is, a single number as a float."""
-    return value if np.ndim(value) else float(value)

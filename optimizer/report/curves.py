@@ -44,12 +44,11 @@ def read(directory: pathlib.Path) -> Curve | None:
     steps = [*steps[:: max(1, -(-len(steps) // _POINTS))], *([steps[-1]] if len(steps) > _POINTS else [])]
     return Curve(
         steps,
-        *([_number(told[step].get(name)) for step in steps] for name in ("loss_ema", "grad_norm", "learning_rate_now")),
+        *(
+            [events.number(told[step].get(name)) for step in steps]
+            for name in ("loss_ema", "grad_norm", "learning_rate_now")
+        ),
     )
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
 
 
 def draw(trials: Sequence[trial_records.TrialRecord], curves: Mapping[int, Curve]) -> Iterator[panels.Panel]:

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from trainers.contract import events
+
 
 @dataclasses.dataclass(frozen=True)
 class Gain:
@@ -18,12 +20,8 @@ class Gain:
 def of(metrics: Mapping[str, Any], objectives: Sequence[str]) -> Gain | None:
     """The gain that was recorded for the first objective that has one, else for the CLIP score."""
     for metric in (*objectives, "clip_score"):
-        value = _number(metrics.get(f"{metric}_gain"))
+        value = events.number(metrics.get(f"{metric}_gain"))
         if value is not None:
-            low, high = (_number(metrics.get(f"{metric}_gain_{end}")) for end in ("low", "high"))
+            low, high = (events.number(metrics.get(f"{metric}_gain_{end}")) for end in ("low", "high"))
             return Gain(metric, value, low, high)
     return None
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -17,7 +17,7 @@ CURVES = ("loss", "grad_norm", "learning_rate_now")
 MOST_SIGNALS = 40
 
 #: event -> what its trainer does after it
-_PHASES = {
+PHASES = {
     "job-started": "load",
     "loaded": "load",
     "train-started": "train",
@@ -49,7 +49,7 @@ class ThinnedCurve:
         if self._told % self._every == 0:
             self.steps.append(step)
             for name in CURVES:
-                self.values[name].append(_number(told.get(name)))
+                self.values[name].append(events.number(told.get(name)))
         self._told += 1
         if len(self.steps) > MOST_POINTS:
             self._every *= 2
@@ -79,7 +79,7 @@ class LiveSignals:
 
     def take(self, event: events.Event) -> None:
         """Take in what the trainer told."""
-        self.phase = _PHASES.get(event.event, self.phase)
+        self.phase = PHASES.get(event.event, self.phase)
         if event.event == "job-started":
             self._pid = event.data["pid"] if isinstance(event.data["pid"], int) else None
         elif event.event == "train-started":
@@ -98,8 +98,8 @@ class LiveSignals:
 
     def _keep(self, told: Mapping[str, Any]) -> None:
         for name, value in told.items():
-            if (value is None or _number(value) is not None) and (name in self.latest or self._has_room):
-                self.latest[name] = _number(value)
+            if (value is None or events.number(value) is not None) and (name in self.latest or self._has_room):
+                self.latest[name] = events.number(value)
 
     @property
     def _has_room(self) -> bool:
@@ -133,10 +133,6 @@ class LiveSignals:
             latest={**self.latest, **{name: value for name, value in own.items() if value is not None}},
             curve=self.curve.columns(),
         )
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _memory_gb(pid: int | None) -> float | None:

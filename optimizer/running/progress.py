@@ -128,12 +128,10 @@ class Progress:
         if event.event == "step":
             row.state = f"step {row.live.steps()}"
             self._log_step(row)
-        elif event.event == "train-started":
-            row.state = "train"
         elif event.event == "evaluated":
             row.metrics = event.data["metrics"]
-        elif event.event in _PHASES:
-            row.state = _PHASES[event.event]
+        elif event.event in live_signals.PHASES:
+            row.state = row.live.phase
         elif event.event == "failed":
             row.why = str(event.data["kind"])
 
@@ -232,10 +230,6 @@ class Progress:
         if self._best is not None:
             said.append(f"best {next(iter(self._objectives))} {wording.value(self._best[0])} in trial {self._best[1]}")
         return ", ".join(said)
-
-
-#: event -> what the trial is doing after it
-_PHASES = {"job-started": "load", "loaded": "load", "trained": "sample", "sampled": "score"}
 
 
 def _left(row: ShownTrial) -> str:

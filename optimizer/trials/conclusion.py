@@ -133,7 +133,7 @@ def _known(told: Sequence[events.Event], by_name: Mapping[str, Mapping[str, Any]
     if stopped is not None and not by_pruner:
         rule = str(stopped["rule"])
         failure = Failure("stopped-by-rule", stopped.get("step"), f"the stop rule {rule} ended the training", rule)
-    memory = [float(event.data["vram_gb"]) for event in told if _is_number(event.data.get("vram_gb"))]
+    memory = [float(event.data["vram_gb"]) for event in told if events.is_number(event.data.get("vram_gb"))]
     peak = {"vram_gb": max(memory)} if memory else {}
     at_steps = ("step", "failed", "stopped")
     steps = [int(event.data["step"]) for event in told if event.event in at_steps and event.data["step"]]
@@ -145,7 +145,7 @@ def _known(told: Sequence[events.Event], by_name: Mapping[str, Mapping[str, Any]
         stopped_by=str(stopped["rule"]) if stopped is not None and by_pruner else None,
         lora=saved.get("path"),
         lora_sha256=saved.get("sha256"),
-        seconds={name: took for name, took in finished.get("seconds", {}).items() if _is_number(took)},
+        seconds={name: took for name, took in finished.get("seconds", {}).items() if events.is_number(took)},
         steps=by_name.get("trained", {}).get("steps") or (max(steps) if steps else None),
         total_steps=by_name.get("train-started", {}).get("total_steps"),
         exit_code=by_name.get("job-finished", {}).get("exit_code"),
@@ -195,7 +195,3 @@ def _missing(names: Sequence[str], told: Mapping[str, Any]) -> str:
     """Which objectives were not measured, and what was told in their place."""
     said = [f"{name} is {told[name]!r}" if name in told else f"{name} was not told" for name in names]
     return f"no finite number for {', '.join(names)} ({'; '.join(said)}); told were {', '.join(sorted(told)) or 'none'}"
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -160,7 +160,7 @@ def _parse(line: bytes) -> Event:
         raise ValueError("no event: an object with time, trial and event is wanted")
     told, trial, name = data.pop("time"), data.pop("trial"), data.pop("event")
     found = _finite(data)
-    if not _is_number(_finite(told)) or not (trial is None or _is_whole(trial)) or not isinstance(name, str):
+    if not is_number(_finite(told)) or not (trial is None or _is_whole(trial)) or not isinstance(name, str):
         raise ValueError("no event: time must be a number, trial a whole number or null, event a name")
     problem = _problem(name, found)
     if problem is not None:
@@ -181,8 +181,14 @@ def _problem(event: str, data: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether what was told is a number; a truth is none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def number(told: Any) -> float | None:
+    """What was told as a float; None where it is no number."""
+    return float(told) if is_number(told) else None
 
 
 def _is_whole(value: Any) -> bool:
@@ -226,7 +232,7 @@ _FORMS: Mapping[tuple[str, str], tuple[Callable[[Any], bool], str]] = {
     ("resumed", "step"): _WHOLE,
     ("train-started", "total_steps"): _WHOLE,
     ("step", "step"): _WHOLE,
-    ("step", "progress"): (_is_number, "a number"),
+    ("step", "progress"): (is_number, "a number"),
     ("evaluated", "step"): _WHOLE,
     ("evaluated", "samples"): _WHOLE,
     ("evaluated", "milestone"): _WHOLE,
@@ -251,7 +257,7 @@ _FORMS: Mapping[tuple[str, str], tuple[Callable[[Any], bool], str]] = {
 
 def _finite(value: Any) -> Any:
     """JSON with null for each number that is not finite, or that no float holds."""
-    if _is_number(value):
+    if is_number(value):
         return value if abs(value) <= sys.float_info.max else None
     if isinstance(value, Mapping):
         return {str(key): _finite(inner) for key, inner in value.items()}
